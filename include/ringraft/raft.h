@@ -1,0 +1,204 @@
+// The public door: `co_await raft.Handle(command)`.
+#pragma once
+
+#include <chrono>
+#include <coroutine>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "ringraft/bytes.h"
+#include "ringraft/errc.h"
+#include "ringraft/executor.h"
+#include "ringraft/options.h"
+#include "ringraft/reactor.h"
+#include "ringraft/state_machine.h"
+#include "ringraft/status.h"
+#include "ringraft/types.h"
+
+namespace ringraft {
+
+namespace node {
+class Node;
+struct CallSlot;
+}  // namespace node
+
+// How one call shall go. Write it in place: `raft.Handle(command, HandleOptions().Timeout(100ms))`.
+class HandleOptions {
+ public:
+  HandleOptions() noexcept {}
+
+  // Ends the call with kUnknown (kNoLeader if it was waiting for a leader) at the deadline, up to 5 ms late.
+  HandleOptions& Deadline(TimePoint deadline) {
+    deadline_ = deadline;
+    return *this;
+  }
+  HandleOptions& Timeout(Duration timeout) { return Deadline(Clock::now() + timeout); }
+  // Resume through `executor` instead of inline on the reactor's thread. It must outlive the call.
+  HandleOptions& On(Executor& executor) {
+    executor_ = &executor;
+    return *this;
+  }
+  // Requesting a stop ends the call with kUnknown.
+  HandleOptions& StopOn(std::stop_token token) {
+    stop_token_ = std::move(token);
+    return *this;
+  }
+  // On a node that does not lead, send the commands to the leader, and wait for one up to the deadline (10 s if none
+  // is given) instead of ending with kNotLeader.
+  HandleOptions& Forward() {
+    forward_ = true;
+    return *this;
+  }
+
+ private:
+  friend class Call;
+  friend class node::Node;
+  std::optional<TimePoint> deadline_;
+  Executor* executor_ = nullptr;
+  std::stop_token stop_token_;
+  bool forward_ = false;
+};
+
+// The common part of what `Handle`, `ChangeConfig` and `Done` return. Await it once; until then it may be moved. It may
+// be destroyed while it is awaited (with the coroutine that awaits it): the outcome is then unknown.
+class Call {
+ public:
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  // Resume through `executor`, whatever the options said. For adapters (asio.h); before the call is awaited.
+  void ResumeOn(Executor& executor) { options_.On(executor); }
+
+  bool await_ready() const noexcept { return false; }
+  // False (go on at once) if the call was refused.
+  bool await_suspend(std::coroutine_handle<> caller);
+
+ protected:
+  Call(node::Node& node, HandleOptions options) : node_(node), options_(std::move(options)) {}
+  // Of a call that has not been awaited: there is no slot yet.
+  Call(Call&& other) noexcept
+      : node_(other.node_), options_(std::move(other.options_)), commands_(other.commands_) {}
+  ~Call();
+  friend class node::Node;
+
+  // Ends the call: its error if it has one. On success the results are in the slot until `Release`, if there is a slot.
+  Error Finish();
+  void Release();
+
+  struct OnStopRequest {
+    node::CallSlot* slot;
+    uint32_t generation;
+    void operator()() const noexcept;
+  };
+
+  node::Node& node_;
+  uint32_t generation_ = 0;
+  node::CallSlot* slot_ = nullptr;  // ours from await_suspend to Release
+  HandleOptions options_;
+  Error refused_;  // when there is no slot
+  std::span<const Command> commands_;
+  std::optional<std::stop_callback<OnStopRequest>> on_stop_;
+};
+
+class [[nodiscard]] HandleOneCall : public Call {
+ public:
+  HandleOneCall(node::Node& node, Command command, HandleOptions options)
+      : Call(node, std::move(options)), command_(command) {
+    commands_ = std::span<const Command>(&command_, 1);
+  }
+  HandleOneCall(HandleOneCall&& other) noexcept : Call(std::move(other)), command_(other.command_) {
+    commands_ = std::span<const Command>(&command_, 1);
+  }
+  // The state machine's result for the command.
+  Result<Bytes> await_resume();
+
+ private:
+  Command command_;
+};
+
+class [[nodiscard]] HandleManyCall : public Call {
+ public:
+  HandleManyCall(node::Node& node, std::span<const Command> commands, HandleOptions options)
+      : Call(node, std::move(options)) {
+    commands_ = commands;
+  }
+  bool await_ready() const noexcept { return commands_.empty(); }  // no commands: success at once
+  // The state machine's results, one for each command, in their order.
+  Result<std::vector<Bytes>> await_resume();
+};
+
+class [[nodiscard]] ChangeConfigCall : public Call {
+ public:
+  ChangeConfigCall(node::Node& node, std::vector<Peer> added, std::vector<NodeId> removed, HandleOptions options)
+      : Call(node, std::move(options)), added_(std::move(added)), removed_(std::move(removed)) {}
+  // Empty lists change nothing: success at once.
+  bool await_ready() const noexcept { return added_.empty() && removed_.empty(); }
+  bool await_suspend(std::coroutine_handle<> caller);
+  Result<void> await_resume();
+
+ private:
+  std::vector<Peer> added_;
+  std::vector<NodeId> removed_;
+};
+
+class [[nodiscard]] DoneCall : public Call {
+ public:
+  explicit DoneCall(node::Node& node, HandleOptions options) : Call(node, std::move(options)) {}
+  bool await_suspend(std::coroutine_handle<> caller);
+  // Success after `Stop`; the reason if the node stopped by itself (a failed disk, for instance).
+  Result<void> await_resume();
+};
+
+// One member of a Raft group. All members may be called from any thread unless said otherwise.
+class Raft {
+ public:
+  // Validates the options, opens the storage and checks whose it is. Touches no network. `state_machine` must outlive the
+  // node. Errors: kInvalidArgument, kWrongNode, kWrongCluster, kWrongVersion, kLocked, kCorrupt, kIo.
+  static Result<std::unique_ptr<Raft>> Create(Options options, StateMachine& state_machine);
+  static Result<std::unique_ptr<Raft>> Create(Options options, AsyncStateMachine& state_machine);
+  // Stops the node if it still runs, and waits for it. Calls that wait end with kStopped or kUnknown first. Not to be
+  // called from one of its own callers that has been resumed inline.
+  ~Raft();
+
+  NodeId Id() const;
+  const ringraft::Addr& Addr() const;
+
+  // Starts the node on the reactor and returns. It must be stopped before the reactor is destroyed. Listens before it
+  // returns. Errors: kRanRepeatedly, kStopped; kIo and kInvalidArgument from listening.
+  Result<void> Run(Reactor& reactor);
+  // Begins to stop, and returns. Every call ends: kUnknown if it is in the log, kStopped otherwise. Idempotent.
+  void Stop();
+  // `co_await raft.Done()` completes once the node has stopped.
+  DoneCall Done(HandleOptions options = HandleOptions()) { return DoneCall(*node_, std::move(options)); }
+
+  bool IsLeader() const;
+  // As of the end of the last turn.
+  RaftStatus Status() const;
+
+  // Append, replicate, commit, apply; then the state machine's result. The bytes are copied before the caller is
+  // suspended. Errors: kNotLeader, kBusy, kTooLarge, kStopped: certainly not in the log; kUnknown: it may be applied, now
+  // or later; kNoLeader (with Forward).
+  HandleOneCall Handle(Command command, HandleOptions options = HandleOptions()) {
+    return HandleOneCall(*node_, command, std::move(options));
+  }
+  // All commands as one append, next to each other in the log. `commands` must live until the caller is suspended.
+  HandleManyCall Handle(std::span<const Command> commands, HandleOptions options = HandleOptions()) {
+    return HandleManyCall(*node_, commands, std::move(options));
+  }
+  // Joint consensus (§4.3): success once C(new) is committed. Empty lists are a no-op. Errors: kNotLeader,
+  // kConfigInProgress, kAlreadyMember, kNotMember, kEmptyConfig, kInvalidArgument; kUnknown as above.
+  ChangeConfigCall ChangeConfig(std::vector<Peer> added, std::vector<NodeId> removed,
+                                HandleOptions options = HandleOptions()) {
+    return ChangeConfigCall(*node_, std::move(added), std::move(removed), std::move(options));
+  }
+
+ private:
+  explicit Raft(std::unique_ptr<node::Node> node);
+  std::unique_ptr<node::Node> node_;
+};
+
+}  // namespace ringraft

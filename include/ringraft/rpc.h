@@ -1,0 +1,145 @@
+// How nodes talk to each other. Cap'n Proto over TCP is the default; another transport may stand in.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ringraft/batch.h"
+#include "ringraft/bytes.h"
+#include "ringraft/errc.h"
+#include "ringraft/logger.h"
+#include "ringraft/task.h"
+#include "ringraft/types.h"
+
+namespace ringraft {
+
+class Reactor;
+
+// Random 128 bits, or the hash of what names the cluster. All zero: not known yet.
+struct ClusterId {
+  uint64_t high = 0, low = 0;
+  explicit operator bool() const { return high != 0 || low != 0; }
+  auto operator<=>(const ClusterId&) const = default;
+};
+std::string ToString(ClusterId id);  // 32 hexadecimal digits
+
+// Who a process is, told in the handshake of every connection and stored in the data directory.
+struct Identity {
+  ClusterId cluster;
+  NodeId node;
+  uint64_t incarnation = 0;  // random, made with the data directory
+  uint64_t start_count = 0;  // raised durably at each start
+};
+
+constexpr uint32_t kProtocolVersion = 1;
+
+struct AppendEntriesArgs {
+  GroupId group;
+  NodeId to;  // the handshake must have shown that the address is this node's
+  Term term;
+  NodeId leader_id;
+  Index prev_index;
+  Term prev_term;
+  std::vector<BatchRef> entries;  // none: a heartbeat
+  Index leader_commit;
+};
+
+// Where the two logs may agree, after a refused append: the sender's largest (index, term) that is not behind the
+// refused position and whose term is not larger than the refused one (dissertation §3.5, whole terms at a time).
+struct ConflictHint {
+  Index index;
+  Term term;
+};
+
+struct AppendEntriesResults {
+  Term term;
+  bool success = false;
+  Index durable_match;  // on success: up to here the sender's log is the leader's, and on its disk
+  ConflictHint conflict;  // on refusal
+};
+
+struct RequestVoteArgs {
+  GroupId group;
+  NodeId to;
+  Term term;  // of a pre-vote: the term that an election would have
+  NodeId candidate_id;
+  Index last_index;
+  Term last_term;
+  bool pre_vote = false;
+};
+
+struct RequestVoteResults {
+  Term term;
+  bool vote_granted = false;
+};
+
+// Commands on their way to the leader: each call is a unit, as it was one `Handle`.
+struct ForwardCall {
+  std::vector<Bytes> commands;
+};
+struct ForwardOutcome {
+  Error error;                 // kOk, kNotLeader, kBusy, kTooLarge, kUnknown, kStopped ...
+  std::vector<Bytes> results;  // one for each command if kOk
+};
+struct ForwardArgs {
+  GroupId group;
+  NodeId to;
+  Duration timeout{};  // what is left until the callers' deadline
+  std::vector<ForwardCall> calls;
+};
+struct ForwardResults {
+  std::vector<ForwardOutcome> outcomes;  // one for each call
+};
+
+// Implemented by the node. Called on the reactor's thread; calls of one connection start in the order they were sent.
+class RpcService {
+ public:
+  virtual ~RpcService() = default;
+  virtual Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) = 0;
+  virtual Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) = 0;
+  virtual Task<Result<ForwardResults>> Forward(ForwardArgs args) = 0;
+  // A peer's handshake has been checked against our identity and holds; refuse it here with an error, or learn from it.
+  virtual Result<void> OnHandshake(const Identity& peer) = 0;
+};
+
+// A transport. Used on the reactor's thread only. Calls return kUnreachable (it certainly did not arrive), kTimedOut or
+// kUnknown (it may have arrived), kWrongNode, kWrongCluster, kWrongVersion, kProtocol. A call that is dropped is
+// cancelled: its answer is not awaited any more, but it may have been sent.
+class Rpc {
+ public:
+  virtual ~Rpc() = default;
+
+  // Binds the address. Errors name it: kIo (in use, not ours), kInvalidArgument (malformed).
+  virtual Result<void> Listen(const Addr& addr) = 0;
+  // From here on, incoming connections are served. `Listen` and `Register` come first.
+  virtual Result<void> Serve() = 0;
+  // `identity` is asked for each handshake, since a fresh node learns its cluster from its first peer.
+  virtual void Register(RpcService& service, std::function<Identity()> identity) = 0;
+  // Closes the listener and all connections; calls end with kStopped. The destructor does it too.
+  virtual void Close() = 0;
+
+  // Heartbeats (no entries) and votes have a connection of their own: they never wait behind data.
+  virtual Task<Result<AppendEntriesResults>> CallAppendEntries(Addr addr, AppendEntriesArgs args) = 0;
+  virtual Task<Result<RequestVoteResults>> CallRequestVote(Addr addr, RequestVoteArgs args) = 0;
+  virtual Task<Result<ForwardResults>> CallForward(Addr addr, ForwardArgs args) = 0;
+};
+
+struct RpcOptions {
+  Duration connect_timeout = std::chrono::milliseconds(500);  // with the handshake
+  Duration retry_delay = std::chrono::milliseconds(50);       // between attempts to reach one address
+  Duration call_timeout = std::chrono::seconds(5);            // for the answer to an append or a vote
+  Duration idle_handshake = std::chrono::seconds(5);          // an incoming connection must introduce itself within
+  size_t max_message_bytes = size_t{64} << 20;                // larger frames close the connection
+  size_t max_connections = 256;                               // incoming
+  uint64_t max_calls_per_connection = 1024;                   // unfinished, incoming
+  Logger* logger = nullptr;                                   // null: the reactor's
+};
+
+// Cap'n Proto over the reactor's ring.
+std::unique_ptr<Rpc> MakeCapnpRpc(Reactor& reactor, RpcOptions options = {});
+
+}  // namespace ringraft

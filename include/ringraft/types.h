@@ -1,0 +1,103 @@
+// The words of the Raft paper as types: terms, indexes, node ids, peers, log entries.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace ringraft {
+
+// A 64-bit number that mixes with no other kind of number. Zero means "none".
+template <class Tag>
+class StrongNumber {
+ public:
+  constexpr StrongNumber() = default;
+  explicit constexpr StrongNumber(uint64_t value) : value_(value) {}
+
+  constexpr uint64_t value() const { return value_; }
+  explicit constexpr operator bool() const { return value_ != 0; }
+  constexpr auto operator<=>(const StrongNumber&) const = default;
+
+  constexpr StrongNumber operator+(uint64_t n) const { return StrongNumber(value_ + n); }
+  constexpr StrongNumber operator-(uint64_t n) const { return StrongNumber(value_ - n); }
+  // How many steps lie between two numbers; `other` must not be the larger one.
+  constexpr uint64_t operator-(StrongNumber other) const { return value_ - other.value_; }
+  constexpr StrongNumber& operator++() {
+    ++value_;
+    return *this;
+  }
+
+ private:
+  uint64_t value_ = 0;
+};
+
+using Term = StrongNumber<struct TermTag>;      // 0 before the first election
+using Index = StrongNumber<struct IndexTag>;    // the first log entry has index 1
+using NodeId = StrongNumber<struct NodeIdTag>;  // at least 1, unique in a cluster
+using GroupId = StrongNumber<struct GroupIdTag>;
+
+// Deadlines and time-outs are measured on the steady clock.
+using Clock = std::chrono::steady_clock;
+using TimePoint = Clock::time_point;
+using Duration = Clock::duration;
+
+// "host:port" or "[v6]:port". Any text can be held; `Options::Validate` and `Rpc` refuse what is malformed.
+class Addr {
+ public:
+  Addr() = default;
+  explicit Addr(std::string_view host_and_port) : text_(host_and_port) {}
+
+  const std::string& text() const { return text_; }
+  bool empty() const { return text_.empty(); }
+  auto operator<=>(const Addr&) const = default;
+
+ private:
+  std::string text_;
+};
+
+// A member of the cluster.
+struct Peer {
+  Peer() = default;
+  Peer(NodeId id, Addr addr) : id(id), addr(std::move(addr)) {}
+  auto operator<=>(const Peer&) const = default;
+
+  NodeId id;
+  Addr addr;
+};
+
+// The numbers are part of the stored format.
+enum class LogEntryType : uint8_t {
+  kCommand = 1,        // given to the state machine
+  kNoop = 2,           // a leader's first entry of its term (dissertation §6.4, paper §8)
+  kConfiguration = 3,  // the members from here on (paper §6)
+};
+
+// One entry as a reader sees it. `command` points into memory that the giver of the entry names the owner of.
+struct LogEntry {
+  LogEntry() = default;
+  LogEntry(Index index, Term term, LogEntryType type, std::string_view command,
+           std::chrono::system_clock::time_point append_time = {})
+      : index(index), term(term), type(type), command(command), append_time(append_time) {}
+  bool operator==(const LogEntry&) const = default;
+
+  Index index;
+  Term term;
+  LogEntryType type = LogEntryType::kCommand;
+  std::string_view command;
+  std::chrono::system_clock::time_point append_time;  // the leader's wall clock; for display only
+};
+
+}  // namespace ringraft
+
+template <class Tag>
+struct std::hash<ringraft::StrongNumber<Tag>> {
+  size_t operator()(ringraft::StrongNumber<Tag> number) const noexcept {
+    return std::hash<uint64_t>()(number.value());
+  }
+};

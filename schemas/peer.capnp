@@ -1,0 +1,116 @@
+# What nodes say to each other: version 1 of the protocol between peers. See src/rpc for the two ends.
+#
+# A connection begins with `Door.handshake`; nothing else can be called before it has succeeded, since the session is a
+# capability that only a successful handshake gives out. Numbers of Errc (include/ringraft/errc.h) stand for errors; no text
+# is sent, so nothing internal leaks, and the reader adds the text of its own version.
+#
+# Fields are added at the end, with defaults that mean "as before". What an old peer must not ignore raises the version.
+@0xb56fb22b92d27d0f;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("ringraft::schema");
+
+struct ClusterId {
+  high @0 :UInt64;
+  low @1 :UInt64;
+}
+
+# Who a process is. All zero in `cluster`: it does not know its cluster yet.
+struct Identity {
+  cluster @0 :ClusterId;
+  node @1 :UInt64;
+  incarnation @2 :UInt64;
+  startCount @3 :UInt64;
+}
+
+# What a connection is for. It changes nothing on the receiving side, but tells an operator which one is which.
+enum Lane {
+  control @0;  # votes and heartbeats
+  data @1;     # appends with entries
+  forward @2;  # commands on their way to the leader
+}
+
+struct Hello {
+  version @0 :UInt32;
+  from @1 :Identity;
+  to @2 :UInt64;  # the node that the caller expects here
+  lane @3 :Lane;
+}
+
+struct Welcome {
+  errc @0 :UInt16;      # 0: welcome
+  version @1 :UInt32;   # these two are set in a refusal too, so that the caller can name both values
+  from @2 :Identity;
+  session @3 :Session;  # null in a refusal
+}
+
+interface Door {
+  handshake @0 (hello :Hello) -> (welcome :Welcome);
+}
+
+struct AppendEntriesArgs {
+  group @0 :UInt64;
+  to @1 :UInt64;
+  term @2 :UInt64;
+  leaderId @3 :UInt64;  # the node at the other end of the connection
+  prevIndex @4 :UInt64;
+  prevTerm @5 :UInt64;
+  leaderCommit @6 :UInt64;
+  entries @7 :List(Data);  # encoded batches, see stored.md
+}
+
+struct AppendEntriesResults {
+  errc @0 :UInt16;
+  success @1 :Bool;
+  term @2 :UInt64;
+  durableMatch @3 :UInt64;
+  conflictIndex @4 :UInt64;
+  conflictTerm @5 :UInt64;
+}
+
+struct RequestVoteArgs {
+  group @0 :UInt64;
+  to @1 :UInt64;
+  term @2 :UInt64;
+  candidateId @3 :UInt64;  # the node at the other end of the connection
+  lastIndex @4 :UInt64;
+  lastTerm @5 :UInt64;
+  preVote @6 :Bool;
+}
+
+struct RequestVoteResults {
+  errc @0 :UInt16;
+  voteGranted @1 :Bool;
+  term @2 :UInt64;
+}
+
+struct ForwardCall {
+  commands @0 :List(Data);
+}
+
+struct ForwardOutcome {
+  errc @0 :UInt16;
+  results @1 :List(Data);
+  leaderId @2 :UInt64;  # with kNotLeader, if known
+  leaderAddr @3 :Text;
+}
+
+struct ForwardArgs {
+  group @0 :UInt64;
+  to @1 :UInt64;
+  timeoutNs @2 :Int64;
+  calls @3 :List(ForwardCall);
+}
+
+struct ForwardResults {
+  errc @0 :UInt16;
+  leaderId @1 :UInt64;  # with kNotLeader, if known
+  leaderAddr @2 :Text;
+  outcomes @3 :List(ForwardOutcome);
+}
+
+interface Session {
+  appendEntries @0 (args :AppendEntriesArgs) -> (results :AppendEntriesResults);
+  requestVote @1 (args :RequestVoteArgs) -> (results :RequestVoteResults);
+  forward @2 (args :ForwardArgs) -> (results :ForwardResults);
+}

@@ -1,0 +1,262 @@
+// The encoding of batches; see the layout in ringraft/batch.h. The host must be little-endian, as x86-64 and arm64 are.
+#include "ringraft/batch.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cstring>
+#include <new>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/assert.h"
+
+namespace ringraft {
+
+static_assert(std::endian::native == std::endian::little, "stored and wire formats are copied as they are in memory");
+
+// One allocation: this, then the encoded bytes on a cache line of their own (which also suits Cap'n Proto's words).
+struct alignas(64) BatchRef::Rep {
+  std::atomic<uint32_t> references{1};
+  BatchHeader header;
+  size_t size = BatchHeader::kSize;  // encoded bytes, header included
+  size_t capacity = 0;
+
+  char* bytes() { return reinterpret_cast<char*>(this + 1); }
+  const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
+
+  static Rep* New(size_t capacity) {
+    void* memory = ::operator new(sizeof(Rep) + capacity, std::align_val_t(alignof(Rep)));
+    Rep* rep = new (memory) Rep;
+    rep->capacity = capacity;
+    return rep;
+  }
+  static void Delete(Rep* rep) {
+    rep->~Rep();
+    ::operator delete(rep, std::align_val_t(alignof(Rep)));
+  }
+};
+
+namespace {
+
+constexpr uint32_t kMagic = 0x31425252;  // "RRB1"
+
+template <class T>
+T Load(const char* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+template <class T>
+void Put(char* to, T value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+uint64_t Checksum(const char* bytes, size_t size) {
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  XXH3_64bits_update(&state, bytes, BatchHeader::kSize - 8);
+  XXH3_64bits_update(&state, bytes + BatchHeader::kSize, size - BatchHeader::kSize);
+  return XXH3_64bits_digest(&state);
+}
+
+void EncodeHeader(char* to, const BatchHeader& header, size_t size) {
+  Put<uint32_t>(to, kMagic);
+  Put<uint32_t>(to + 4, header.body_bytes);
+  Put<uint64_t>(to + 8, header.base_index.value());
+  Put<uint64_t>(to + 16, header.term.value());
+  Put<uint32_t>(to + 24, header.count);
+  Put<uint32_t>(to + 28, header.flags);
+  Put<int64_t>(to + 32, header.append_time_ns);
+  Put<uint64_t>(to + 40, header.group.value());
+  Put<uint64_t>(to + 48, header.leader.value());
+  Put<uint64_t>(to + 56, Checksum(to, size));
+}
+
+BatchHeader DecodeHeader(const char* from) {
+  BatchHeader header;
+  header.body_bytes = Load<uint32_t>(from + 4);
+  header.base_index = Index(Load<uint64_t>(from + 8));
+  header.term = Term(Load<uint64_t>(from + 16));
+  header.count = Load<uint32_t>(from + 24);
+  header.flags = Load<uint32_t>(from + 28);
+  header.append_time_ns = Load<int64_t>(from + 32);
+  header.group = GroupId(Load<uint64_t>(from + 40));
+  header.leader = NodeId(Load<uint64_t>(from + 48));
+  return header;
+}
+
+// A checksum does not say that an entry's length stays inside the body: a peer may send anything with a good checksum.
+Result<void> CheckEntries(const BatchHeader& header, std::string_view body) {
+  size_t at = 0;
+  bool has_configuration = false;
+  for (uint32_t i = 0; i < header.count; ++i) {
+    if (body.size() - at < BatchHeader::kEntryOverhead) return Error(Errc::kCorrupt, "a batch has fewer entries than its header says");
+    uint32_t length = Load<uint32_t>(body.data() + at);
+    uint8_t type = static_cast<uint8_t>(body[at + 4]);
+    at += BatchHeader::kEntryOverhead;
+    if (length > body.size() - at) return Error(Errc::kCorrupt, fmt::format("entry {} of a batch is longer than the batch", i));
+    if (type < 1 || type > 3) return Error(Errc::kCorrupt, fmt::format("entry {} of a batch has the unknown type {}", i, type));
+    has_configuration |= type == static_cast<uint8_t>(LogEntryType::kConfiguration);
+    at += length;
+  }
+  if (at != body.size()) return Error(Errc::kCorrupt, "a batch is longer than its entries");
+  if (has_configuration != ((header.flags & BatchHeader::kHasConfiguration) != 0))
+    return Error(Errc::kCorrupt, "a batch's configuration flag does not fit its entries");
+  return Success();
+}
+
+}  // namespace
+
+BatchRef::BatchRef(const BatchRef& other) noexcept : rep_(other.rep_) {
+  if (rep_ != nullptr) rep_->references.fetch_add(1, std::memory_order_relaxed);
+}
+
+BatchRef::~BatchRef() {
+  if (rep_ != nullptr && rep_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) Rep::Delete(rep_);
+}
+
+Result<BatchRef> BatchRef::Decode(std::string_view bytes) {
+  if (bytes.size() < BatchHeader::kSize)
+    return Error(Errc::kCorrupt, fmt::format("a batch of {} bytes is shorter than its header of {}", bytes.size(), BatchHeader::kSize));
+  if (Load<uint32_t>(bytes.data()) != kMagic) return Error(Errc::kCorrupt, "a batch does not begin with its magic number");
+  BatchHeader header = DecodeHeader(bytes.data());
+  if (header.body_bytes != bytes.size() - BatchHeader::kSize)
+    return Error(Errc::kCorrupt, fmt::format("a batch of {} bytes should have {} behind its header", bytes.size(), header.body_bytes));
+  if (Load<uint64_t>(bytes.data() + 56) != Checksum(bytes.data(), bytes.size()))
+    return Error(Errc::kCorrupt, fmt::format("the batch at index {} fails its checksum", header.base_index.value()));
+  if (header.count == 0 || !header.base_index || !header.term || header.base_index.value() > UINT64_MAX / 2)
+    return Error(Errc::kCorrupt, "a batch has no entries, or an index or term out of range");
+  if (auto checked = CheckEntries(header, bytes.substr(BatchHeader::kSize)); !checked) return checked.error();
+  Rep* rep = Rep::New(bytes.size());
+  std::memcpy(rep->bytes(), bytes.data(), bytes.size());
+  rep->size = bytes.size();
+  rep->header = header;
+  return BatchRef(rep);
+}
+
+const BatchHeader& BatchRef::header() const {
+  RINGRAFT_ASSERT(rep_ != nullptr);
+  return rep_->header;
+}
+
+std::string_view BatchRef::bytes() const {
+  RINGRAFT_ASSERT(rep_ != nullptr);
+  return std::string_view(rep_->bytes(), rep_->size);
+}
+
+LogEntry BatchRef::Iterator::operator*() const {
+  return LogEntry(index_, header_->term, static_cast<LogEntryType>(position_[4]),
+                  std::string_view(position_ + BatchHeader::kEntryOverhead, Load<uint32_t>(position_)),
+                  std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                      std::chrono::nanoseconds(header_->append_time_ns))));
+}
+
+BatchRef::Iterator& BatchRef::Iterator::operator++() {
+  position_ += BatchHeader::kEntryOverhead + Load<uint32_t>(position_);
+  ++index_;
+  return *this;
+}
+
+BatchRef::Iterator BatchRef::begin() const {
+  Iterator at;
+  at.header_ = &header();
+  at.position_ = rep_->bytes() + BatchHeader::kSize;
+  at.index_ = first();
+  return at;
+}
+
+BatchRef::Iterator BatchRef::end() const {
+  Iterator at;
+  at.position_ = rep_->bytes() + rep_->size;
+  return at;
+}
+
+BatchRef BatchRef::Slice(Index from, Index to) const {
+  RINGRAFT_ASSERT(first() <= from && from <= to && to <= last());
+  BatchBuilder builder;
+  for (LogEntry entry : *this)
+    if (entry.index >= from && entry.index <= to) builder.Add(entry.type, entry.command);
+  return builder.Seal(from, term(), header().leader, header().group, header().append_time_ns);
+}
+
+BatchBuilder::BatchBuilder(BatchBuilder&& other) noexcept
+    : rep_(std::exchange(other.rep_, nullptr)), count_(std::exchange(other.count_, 0)), flags_(std::exchange(other.flags_, 0)) {}
+
+BatchBuilder& BatchBuilder::operator=(BatchBuilder&& other) noexcept {
+  std::swap(rep_, other.rep_);
+  std::swap(count_, other.count_);
+  std::swap(flags_, other.flags_);
+  return *this;
+}
+
+BatchBuilder::~BatchBuilder() {
+  if (rep_ != nullptr) BatchRef::Rep::Delete(rep_);
+}
+
+size_t BatchBuilder::size() const { return rep_ != nullptr ? rep_->size : BatchHeader::kSize; }
+
+void BatchBuilder::Reserve(size_t more) {
+  size_t needed = size() + more;
+  if (rep_ != nullptr && needed <= rep_->capacity) return;
+  size_t capacity = 1024;
+  while (capacity < needed) capacity *= 2;
+  BatchRef::Rep* bigger = BatchRef::Rep::New(capacity);
+  if (rep_ != nullptr) {
+    std::memcpy(bigger->bytes() + BatchHeader::kSize, rep_->bytes() + BatchHeader::kSize, rep_->size - BatchHeader::kSize);
+    bigger->size = rep_->size;
+    BatchRef::Rep::Delete(rep_);
+  }
+  rep_ = bigger;
+}
+
+void BatchBuilder::Add(LogEntryType type, std::string_view command) {
+  Reserve(BatchHeader::kEntryOverhead + command.size());
+  char* at = rep_->bytes() + rep_->size;
+  Put<uint32_t>(at, static_cast<uint32_t>(command.size()));
+  Put<uint32_t>(at + 4, static_cast<uint32_t>(type));
+  if (!command.empty()) std::memcpy(at + BatchHeader::kEntryOverhead, command.data(), command.size());
+  rep_->size += BatchHeader::kEntryOverhead + command.size();
+  if (type == LogEntryType::kConfiguration) flags_ |= BatchHeader::kHasConfiguration;
+  ++count_;
+}
+
+void BatchBuilder::AddEncoded(std::string_view entries, uint32_t count) {
+  Reserve(entries.size());
+  std::memcpy(rep_->bytes() + rep_->size, entries.data(), entries.size());
+  rep_->size += entries.size();
+  count_ += count;
+}
+
+BatchRef BatchBuilder::Seal(Index base_index, Term term, NodeId leader, GroupId group, int64_t append_time_ns) {
+  RINGRAFT_ASSERT(count_ > 0);
+  RINGRAFT_ASSERT(rep_->size - BatchHeader::kSize <= UINT32_MAX);
+  BatchHeader& header = rep_->header;
+  header.base_index = base_index;
+  header.term = term;
+  header.count = std::exchange(count_, 0);
+  header.flags = std::exchange(flags_, 0);
+  header.body_bytes = static_cast<uint32_t>(rep_->size - BatchHeader::kSize);
+  header.append_time_ns = append_time_ns;
+  header.group = group;
+  header.leader = leader;
+  EncodeHeader(rep_->bytes(), header, rep_->size);
+  return BatchRef(std::exchange(rep_, nullptr));
+}
+
+BatchRef MakeBatch(std::span<const LogEntry> entries, NodeId leader, GroupId group) {
+  RINGRAFT_ASSERT(!entries.empty());
+  BatchBuilder builder;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    RINGRAFT_ASSERT(entries[i].index == entries[0].index + i);
+    RINGRAFT_ASSERT(entries[i].term == entries[0].term);
+    builder.Add(entries[i].type, entries[i].command);
+  }
+  auto since_epoch = entries[0].append_time.time_since_epoch();
+  return builder.Seal(entries[0].index, entries[0].term, leader, group,
+                      std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count());
+}
+
+}  // namespace ringraft

@@ -1,0 +1,73 @@
+#include "ringraft/errc.h"
+
+namespace ringraft {
+namespace {
+
+class Category final : public std::error_category {
+ public:
+  const char* name() const noexcept override { return "ringraft"; }
+  std::string message(int value) const override {
+    switch (static_cast<Errc>(value)) {
+      case Errc::kOk: return "success";
+      case Errc::kRanRepeatedly: return "the node has been run already; make a new one";
+      case Errc::kStopped: return "the node has stopped";
+      case Errc::kNotLeader: return "this node is not the leader";
+      case Errc::kNoLeader: return "no leader was found in time";
+      case Errc::kUnknown: return "the outcome is unknown: it may be applied, now or later";
+      case Errc::kBusy: return "a queue is full; try again later";
+      case Errc::kTooLarge: return "larger than a limit";
+      case Errc::kInvalidArgument: return "invalid argument";
+      case Errc::kConfigInProgress: return "an earlier configuration change is not finished; try again later";
+      case Errc::kAlreadyMember: return "the peer is a member already";
+      case Errc::kNotMember: return "the id is not a member";
+      case Errc::kEmptyConfig: return "the change would leave no member";
+      case Errc::kApply: return "the state machine failed to apply";
+      case Errc::kIo: return "a system call failed";
+      case Errc::kCorrupt: return "corrupt data";
+      case Errc::kFull: return "no space left";
+      case Errc::kLocked: return "the data directory is in use";
+      case Errc::kWrongNode: return "belongs to another node";
+      case Errc::kWrongCluster: return "belongs to another cluster";
+      case Errc::kWrongVersion: return "a format or protocol version that this build does not speak";
+      case Errc::kUnsupported: return "not supported here";
+      case Errc::kUnreachable: return "the peer cannot be reached";
+      case Errc::kTimedOut: return "no answer in time";
+      case Errc::kProtocol: return "the peer broke the protocol";
+    }
+    return "unknown ringraft error " + std::to_string(value);
+  }
+};
+
+}  // namespace
+
+const std::error_category& ErrorCategory() noexcept {
+  static const Category category;
+  return category;
+}
+
+std::error_code make_error_code(Errc code) noexcept { return std::error_code(static_cast<int>(code), ErrorCategory()); }
+
+Error::Error(Errc code, std::string_view message)
+    : code_(code), details_(std::make_shared<const Details>(Details{std::string(message), std::nullopt})) {}
+
+Error Error::NotLeader(std::optional<Peer> leader) {
+  Error error(Errc::kNotLeader);
+  if (!leader) return error;
+  std::string message = "this node is not the leader; the leader is node " + std::to_string(leader->id.value()) + " at " +
+                        leader->addr.text();
+  error.details_ = std::make_shared<const Details>(Details{std::move(message), std::move(leader)});
+  return error;
+}
+
+std::string Error::message() const {
+  if (details_ != nullptr && !details_->message.empty()) return details_->message;
+  return ErrorCategory().message(static_cast<int>(code_));
+}
+
+std::optional<Peer> Error::leader() const { return details_ != nullptr ? details_->leader : std::nullopt; }
+
+void outcome_throw_as_system_error_with_payload(const Error& error) {
+  throw std::system_error(make_error_code(error.code()), error.message());
+}
+
+}  // namespace ringraft

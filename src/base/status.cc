@@ -1,0 +1,15 @@
+#include "ringraft/status.h"
+
+namespace ringraft {
+
+const char* ToString(Role role) {
+  switch (role) {
+    case Role::kFollower: return "follower";
+    case Role::kPreCandidate:
+    case Role::kCandidate: return "candidate";
+    case Role::kLeader: return "leader";
+  }
+  return "?";
+}
+
+}  // namespace ringraft

@@ -1,0 +1,152 @@
+#include "core/core.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/assert.h"
+#include "core/state.h"
+
+namespace ringraft::core {
+
+Core::Core(const CoreOptions& options, const RecoveredLog& recovered, Index applied, TimePoint now)
+    : state_(std::make_unique<State>(options, recovered, applied, now)) {}
+Core::~Core() = default;
+
+Core::State::State(const CoreOptions& options, const RecoveredLog& recovered, Index applied, TimePoint now)
+    : options(options),
+      random(options.seed, options.self),
+      now(now),
+      term(recovered.hard_state.term),
+      vote(recovered.hard_state.vote),
+      history(recovered.terms, recovered.last_index),
+      persistence(recovered.last_index),
+      commit_index(applied),
+      applied_index(applied),
+      taken_index(applied) {
+  RINGRAFT_ASSERT(options.self != NodeId(0));
+  RINGRAFT_ASSERT(options.election_timeout_min > Duration::zero());
+  RINGRAFT_ASSERT(options.election_timeout_min < options.election_timeout_max);
+  RINGRAFT_ASSERT(options.peer_window_calls > 0);
+  RINGRAFT_ASSERT(applied <= recovered.last_index);
+  // The entry that founds a cluster has term 1 and is written without an election: its term has been seen all the same.
+  if (history.last_term() > term) {
+    term = history.last_term();
+    vote = NodeId(0);
+  }
+  for (const StoredConfiguration& stored : recovered.configurations) {
+    auto configuration = Configuration::Decode(stored.command);
+    RINGRAFT_ASSERT(configuration.has_value());
+    configurations.Append(stored.index, std::move(configuration.value()));
+  }
+  ResetElectionTimer();
+}
+
+Result<void> Core::CheckRecovered(const RecoveredLog& recovered) {
+  auto corrupt = [](const std::string& what) { return Error(Errc::kCorrupt, "the recovered log makes no sense: " + what); };
+  const std::string last = std::to_string(recovered.last_index.value());
+  if (recovered.last_index.value() > kMaxNumber || recovered.hard_state.term.value() > kMaxNumber) {
+    return corrupt("last index " + last + " and term " + std::to_string(recovered.hard_state.term.value()) +
+                   " must not be larger than 2^62");
+  }
+  if (recovered.terms.empty() != (recovered.last_index == Index(0))) {
+    return corrupt("last index " + last + " with " + std::to_string(recovered.terms.size()) + " runs of terms");
+  }
+  Index before;
+  Term term_before;
+  for (const TermRun& run : recovered.terms) {
+    const bool is_first = before == Index(0);
+    if ((is_first && run.first_index != Index(1)) || (!is_first && run.first_index <= before) ||
+        run.first_index > recovered.last_index || run.term <= term_before) {
+      return corrupt("the run of term " + std::to_string(run.term.value()) + " from index " +
+                     std::to_string(run.first_index.value()) + " does not follow the one before it, or lies behind the end");
+    }
+    before = run.first_index;
+    term_before = run.term;
+  }
+  // A server adopts a term durably before it appends entries of it; only the founding entry, of term 1, comes without.
+  if (term_before > Term(1) && term_before > recovered.hard_state.term) {
+    return corrupt("it has entries of term " + std::to_string(term_before.value()) + ", but the stored term is " +
+                   std::to_string(recovered.hard_state.term.value()));
+  }
+  Index configuration_before;
+  for (const StoredConfiguration& stored : recovered.configurations) {
+    if (stored.index <= configuration_before || stored.index > recovered.last_index) {
+      return corrupt("a configuration entry at index " + std::to_string(stored.index.value()) + ", out of order or behind " + last);
+    }
+    configuration_before = stored.index;
+    auto configuration = Configuration::Decode(stored.command);
+    if (!configuration) return configuration.error();
+  }
+  return Success();
+}
+
+// --- looking ---
+
+Role Core::State::role_name() const {
+  if (leadership() != nullptr) return Role::kLeader;
+  const Candidacy* standing = std::get_if<Candidacy>(&role);
+  if (standing == nullptr) return Role::kFollower;
+  return standing->ticket.pre_vote ? Role::kPreCandidate : Role::kCandidate;
+}
+
+Role Core::role() const { return state_->role_name(); }
+Term Core::term() const { return state_->term; }
+NodeId Core::leader() const { return state_->leader; }
+Index Core::last_index() const { return state_->last_index(); }
+Index Core::durable_index() const { return state_->persistence.durable_index(); }
+Index Core::commit_index() const { return state_->commit_index; }
+Index Core::applied_index() const { return state_->applied_index; }
+Term Core::TermAt(Index index) const { return state_->history.TermAt(index); }
+const Configuration& Core::configuration() const { return state_->configuration(); }
+Index Core::configuration_index() const { return state_->configurations.newest_index(); }
+bool Core::IsMember() const { return state_->configuration().Contains(state_->options.self); }
+size_t Core::unapplied_bytes() const { return state_->tail.unapplied_bytes(); }
+size_t Core::cached_bytes() const { return state_->tail.bytes(); }
+
+std::vector<PeerStatus> Core::PeerStatuses(TimePoint now) const {
+  const State& s = *state_;
+  const Leadership* leading = s.leadership();
+  std::vector<PeerStatus> statuses;
+  for (const Peer& peer : s.configuration().Members()) {
+    PeerStatus status;
+    status.peer = peer;
+    status.is_self = peer.id == s.options.self;
+    status.is_voter = std::any_of(s.configuration().voters.begin(), s.configuration().voters.end(),
+                                  [&](const Peer& voter) { return voter.id == peer.id; });
+    if (leading != nullptr) {
+      if (status.is_self) {
+        status.match_index = s.persistence.durable_index();
+        status.is_reachable = true;
+      } else {
+        const Progress& progress = leading->peers.at(peer.id);
+        status.match_index = progress.match;
+        status.inflight_bytes = progress.in_flight_bytes;
+        status.is_reachable = now - progress.contact < s.options.election_timeout_max;
+      }
+      status.lag_entries = s.last_index() - status.match_index;
+    }
+    statuses.push_back(std::move(status));
+  }
+  return statuses;
+}
+
+// --- time ---
+
+TimePoint Core::NextTick() const {
+  const State& s = *state_;
+  if (const Leadership* leading = s.leadership()) return leading->quorum_check_at;
+  return s.MayStand() ? s.election_deadline : TimePoint::max();
+}
+
+void Core::OnTick(TimePoint now) {
+  State& s = *state_;
+  s.See(now);
+  if (s.leadership() != nullptr) {
+    // §6.2, CheckQuorum: a leader that a majority does not answer may have been replaced without knowing it.
+    if (s.now >= s.leadership()->quorum_check_at && s.QuorumHasFallenSilent()) s.BecomeFollower(s.term, NodeId(0));
+    return;
+  }
+  if (s.now >= s.election_deadline && s.MayStand()) s.BecomePreCandidate();
+}
+
+}  // namespace ringraft::core

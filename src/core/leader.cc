@@ -1,0 +1,67 @@
+// Becoming a leader, proposing, and ceasing to be one: §3.4, §3.5, §6.2, §6.4.
+#include <chrono>
+
+#include "base/assert.h"
+#include "core/quorum.h"
+#include "core/state.h"
+
+namespace ringraft::core {
+
+void Core::State::BecomeLeader() {
+  RINGRAFT_ASSERT(vote == options.self);
+  leader = options.self;
+  role = Leadership{last_index() + 1, now, {}};
+  UpdatePeers();
+  // §6.4: entries of earlier terms are committed only along with one of this term, so there is one at once.
+  BatchBuilder noop;
+  noop.Add(LogEntryType::kNoop, {});
+  AppendOwn(noop, AppendTimeNow());
+}
+
+// All members but ourselves, with what we know of them: nothing for a new one, which the first append finds out.
+void Core::State::UpdatePeers() {
+  Leadership* leading = leadership();
+  if (leading == nullptr) return;
+  std::erase_if(leading->peers, [&](const auto& known) { return !configuration().Contains(known.first); });
+  for (const Peer& peer : configuration().Members()) {
+    if (peer.id == options.self) continue;
+    auto [known, is_new] = leading->peers.try_emplace(peer.id, peer, last_index() + 1, now);
+    if (!is_new) known->second.peer = peer;
+  }
+  leading->quorum_check_at = now;  // another quorum now; the next tick looks again
+}
+
+// Looks whether a majority has answered within the longest election time-out, and if so when to look again.
+bool Core::State::QuorumHasFallenSilent() {
+  Leadership* leading = leadership();
+  // The time since which a majority has been heard from is found like the index that a majority has: times as numbers.
+  const Index always(UINT64_MAX);
+  Index contact = QuorumIndex(configuration(), [&](NodeId id) {
+    if (id == options.self) return always;
+    return Index(static_cast<uint64_t>(leading->peers.at(id).contact.time_since_epoch().count()));
+  });
+  if (contact == always) {
+    leading->quorum_check_at = TimePoint::max();
+    return false;
+  }
+  const TimePoint deadline = TimePoint(Duration(contact.value())) + options.election_timeout_max;
+  leading->quorum_check_at = deadline;
+  return now >= deadline;
+}
+
+int64_t Core::State::AppendTimeNow() const {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count() + options.wall_clock_offset_ns;
+}
+
+// §3.5. The leader counts itself only when the batch is durable (B9): that is `OnPersisted`.
+BatchRef Core::State::AppendOwn(BatchBuilder& builder, int64_t append_time_ns) {
+  RINGRAFT_ASSERT(leadership() != nullptr);
+  RINGRAFT_ASSERT(!builder.empty());
+  BatchRef batch = builder.Seal(last_index() + 1, term, options.self, options.group, append_time_ns);
+  AppendToLog(batch);
+  return batch;
+}
+
+BatchRef Core::Propose(BatchBuilder& builder, int64_t append_time_ns) { return state_->AppendOwn(builder, append_time_ns); }
+
+}  // namespace ringraft::core

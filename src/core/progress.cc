@@ -1,0 +1,32 @@
+#include "core/progress.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace ringraft::core {
+
+uint64_t Progress::Send(size_t bytes) {
+  in_flight.push_back(InFlight{++last_sequence, bytes});
+  in_flight_bytes += bytes;
+  return last_sequence;
+}
+
+bool Progress::Receive(uint64_t sequence) {
+  auto found = std::find_if(in_flight.begin(), in_flight.end(), [&](const InFlight& sent) { return sent.sequence == sequence; });
+  if (found == in_flight.end()) return false;
+  in_flight_bytes -= found->bytes;
+  in_flight.erase(found);
+  return true;
+}
+
+void Progress::ProbeFrom(Index from) {
+  RINGRAFT_ASSERT(from > match);
+  state = State::kProbe;
+  next = from;
+  commit_told = Index(0);
+  in_flight.clear();
+  in_flight_bytes = 0;
+}
+
+}  // namespace ringraft::core

@@ -1,0 +1,52 @@
+// What the leader knows of one peer, and what is on its way to it. Owned by the Leadership.
+//
+//              +--- an append succeeds ---------------------------+
+//              |                                                   v
+//          [ kProbe ]  one append in flight                 [ kReplicate ]  several, within the window
+//              ^                                                   |
+//              +--- an append is refused, fails, or makes no sense +
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "ringraft/batch.h"
+#include "ringraft/types.h"
+
+namespace ringraft::core {
+
+struct Progress {
+  enum class State { kProbe, kReplicate };
+
+  struct InFlight {
+    uint64_t sequence = 0;
+    size_t bytes = 0;
+  };
+
+  Progress(Peer peer, Index next_index, TimePoint now) : peer(std::move(peer)), next(next_index), contact(now) {}
+
+  // Reserves room in the window; returns the sequence.
+  uint64_t Send(size_t bytes);
+  // Gives the room back. False if that append is not awaited any more: its answer says nothing about the present (B5).
+  bool Receive(uint64_t sequence);
+  // Nothing in flight counts any more; the next append finds out where the logs agree, from `from` on.
+  void ProbeFrom(Index from);
+
+  bool HasRead(Index index) const { return !read.empty() && index >= read.front().first() && index <= read.back().last(); }
+
+  Peer peer;
+  State state = State::kProbe;
+  Index match;                 // durable there, and the same as ours
+  Index next;                  // of the next entry to send; > match
+  Index commit_told;           // the commit index that the peer knows if it has got all we sent
+  TimePoint contact;           // when it answered last, or when it became our peer
+  std::deque<InFlight> in_flight;
+  size_t in_flight_bytes = 0;  // sum of in_flight
+  uint64_t last_sequence = 0;
+  bool is_reading = false;     // a ReadRequest is out
+  std::vector<BatchRef> read;  // what it brought; consecutive, of our log
+  uint64_t lost_matches = 0;   // heartbeats that were refused although they only named what is durable there
+};
+
+}  // namespace ringraft::core

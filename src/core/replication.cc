@@ -1,0 +1,221 @@
+// Appends as the leader: §3.5, with the pipeline of §10.2.1 and a write of its own in parallel.
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/assert.h"
+#include "core/state.h"
+
+namespace ringraft::core {
+
+Progress* Core::State::FindPeer(NodeId peer) {
+  Leadership* leading = leadership();
+  if (leading == nullptr) return nullptr;
+  auto found = leading->peers.find(peer);
+  return found == leading->peers.end() ? nullptr : &found->second;
+}
+
+NextAppendResult Core::NextAppend(NodeId peer, TimePoint now) {
+  State& s = *state_;
+  s.See(now);
+  Progress* progress = s.FindPeer(peer);
+  if (progress == nullptr) return std::monostate{};
+  const bool is_probing = progress->state == Progress::State::kProbe;
+  const size_t calls = is_probing ? 1 : s.options.peer_window_calls;
+  if (progress->in_flight.size() >= calls) return std::monostate{};
+
+  if (progress->next > s.last_index()) {
+    // Nothing to send, but a probe finds out whether the logs match, and an idle peer is told what is committed.
+    const bool has_news = s.options.tell_commit_when_idle && s.commit_index > progress->commit_told && progress->in_flight.empty();
+    if (is_probing || has_news) return s.SendEmpty(*progress, now);
+    return std::monostate{};
+  }
+  if (!s.tail.Holds(progress->next) && !progress->HasRead(progress->next)) {
+    if (is_probing) return s.SendEmpty(*progress, now);  // reading may wait until the logs are known to match
+    if (progress->is_reading) return std::monostate{};
+    progress->is_reading = true;
+    return ReadRequest{progress->next, s.options.max_append_bytes};
+  }
+  std::vector<BatchRef> batches = s.CollectBatches(*progress);
+  if (batches.empty()) return std::monostate{};  // the window has no room
+  AppendRequest request = s.SendBatches(*progress, std::move(batches));
+  request.ticket.sent = now;
+  return request;
+}
+
+// Consecutive batches from the one that holds `next`, as many as append and window have room for. A first one is sent whatever
+// its size, if nothing else is on its way.
+std::vector<BatchRef> Core::State::CollectBatches(Progress& progress) const {
+  const bool is_cached = tail.Holds(progress.next);
+  if (is_cached) progress.read.clear();
+  auto read = std::partition_point(progress.read.begin(), progress.read.end(),
+                                   [&](const BatchRef& batch) { return batch.last() < progress.next; });
+  size_t position = is_cached ? tail.PositionOf(progress.next) : static_cast<size_t>(read - progress.read.begin());
+  const size_t end = is_cached ? tail.size() : progress.read.size();
+
+  const bool is_probing = progress.state == Progress::State::kProbe;
+  size_t room = std::numeric_limits<size_t>::max();
+  if (!progress.in_flight.empty()) {
+    room = options.peer_window_bytes - std::min(options.peer_window_bytes, progress.in_flight_bytes);
+  }
+  size_t bytes = 0;
+  std::vector<BatchRef> batches;
+  for (; position < end; ++position) {
+    BatchRef batch = is_cached ? tail[position] : progress.read[position];
+    if (bytes + batch.size() > room) break;
+    if (!batches.empty() && (is_probing || bytes + batch.size() > options.max_append_bytes)) break;
+    if (batch.first() < progress.next) {
+      // A probe landed inside the batch: it goes as a whole. If the peer's log splits it differently and has a part, the rest.
+      progress.next = std::max(batch.first(), progress.match + 1);
+      if (batch.first() < progress.next) batch = batch.Slice(progress.next, batch.last());
+    }
+    bytes += batch.size();
+    batches.push_back(std::move(batch));
+  }
+  return batches;
+}
+
+AppendRequest Core::State::MakeAppend(const Progress& progress, Index prev_index) const {
+  AppendRequest request;
+  request.peer = progress.peer;
+  request.ticket.peer = progress.peer.id;
+  request.ticket.term = term;
+  request.ticket.prev_index = prev_index;
+  request.ticket.last_index = prev_index;
+  request.args.group = options.group;
+  request.args.to = progress.peer.id;
+  request.args.term = term;
+  request.args.leader_id = options.self;
+  request.args.prev_index = prev_index;
+  request.args.prev_term = history.TermAt(prev_index);
+  request.args.leader_commit = commit_index;
+  return request;
+}
+
+AppendRequest Core::State::SendBatches(Progress& progress, std::vector<BatchRef> batches) {
+  AppendRequest request = MakeAppend(progress, progress.next - 1);
+  RINGRAFT_ASSERT(batches.front().first() == progress.next);  // B20: an append is never malformed
+  for (const BatchRef& batch : batches) request.ticket.bytes += batch.size();
+  request.ticket.last_index = batches.back().last();
+  request.ticket.sequence = progress.Send(request.ticket.bytes);
+  request.args.entries = std::move(batches);
+  if (progress.state == Progress::State::kReplicate) progress.next = request.ticket.last_index + 1;  // optimistic
+  progress.commit_told = std::min(commit_index, request.ticket.last_index);
+  return request;
+}
+
+AppendRequest Core::State::SendEmpty(Progress& progress, TimePoint sent) {
+  AppendRequest request = MakeAppend(progress, progress.next - 1);
+  request.ticket.sequence = progress.Send(0);
+  request.ticket.sent = sent;
+  progress.commit_told = std::min(commit_index, request.ticket.last_index);
+  return request;
+}
+
+void Core::OnRead(NodeId peer, std::vector<BatchRef> batches) {
+  State& s = *state_;
+  Progress* progress = s.FindPeer(peer);
+  if (progress == nullptr) return;
+  progress->is_reading = false;
+  // The read may have begun in an earlier leadership, so only what is in the log now is taken.
+  size_t good = 0;
+  for (; good < batches.size(); ++good) {
+    const BatchRef& batch = batches[good];
+    const bool is_ours = s.history.Match(batch.last(), batch.term()) && s.history.TermAt(batch.first()) == batch.term();
+    if (!is_ours || (good > 0 && batch.first() != batches[good - 1].last() + 1)) break;
+  }
+  batches.resize(good);
+  progress->read = std::move(batches);
+}
+
+// False if this reply says nothing about the present leadership's peer.
+bool Core::State::HandleReplyTerm(const PeerTicket& ticket, Term reply_term) {
+  if (reply_term.value() > kMaxNumber) return false;
+  if (reply_term > term) {  // paper, Figure 2, rules for all servers
+    BecomeFollower(reply_term, NodeId(0));
+    return false;
+  }
+  // B6: what an answer of an earlier term says may have been overwritten since. No answer comes from before its question.
+  return leadership() != nullptr && ticket.term == term && reply_term == term;
+}
+
+void Core::OnAppendReply(TimePoint now, const PeerTicket& ticket, const AppendEntriesResults& results) {
+  State& s = *state_;
+  s.See(now);
+  if (!s.HandleReplyTerm(ticket, results.term)) {
+    OnAppendFailed(ticket);  // no answer: its room in the window is given back
+    return;
+  }
+  Progress* progress = s.FindPeer(ticket.peer);
+  if (progress == nullptr) return;
+  progress->contact = std::max(progress->contact, now);
+  if (!progress->Receive(ticket.sequence)) return;  // B5
+  if (results.success) {
+    s.OnAppendSucceeded(*progress, ticket, results.durable_match);
+  } else {
+    s.OnAppendRefused(*progress, ticket, results.conflict);
+  }
+}
+
+void Core::State::OnAppendSucceeded(Progress& progress, const PeerTicket& ticket, Index durable_match) {
+  if (durable_match > ticket.last_index) {  // no peer can know that: believe none of it
+    progress.ProbeFrom(progress.match + 1);
+    return;
+  }
+  progress.match = std::max(progress.match, durable_match);
+  progress.next = std::max(progress.next, ticket.last_index + 1);
+  progress.state = Progress::State::kReplicate;
+  MaybeCommit();
+}
+
+// §3.5: the logs part before `prev_index`. Both sides skip whole terms: the peer has named its last entry that could match,
+// and we go to our last one that could match that.
+void Core::State::OnAppendRefused(Progress& progress, const PeerTicket& ticket, const ConflictHint& hint) {
+  if (ticket.last_index <= progress.match) return;  // overtaken by a success
+  Index from = progress.match + 1;
+  if (ticket.prev_index > progress.match) {
+    const LogPosition common = history.LastNotAfter(std::min(hint.index, ticket.prev_index - 1), hint.term);
+    from = std::max(from, common.index + 1);  // never back to what is known to match
+  }
+  progress.ProbeFrom(from);
+}
+
+void Core::OnAppendFailed(const PeerTicket& ticket) {
+  State& s = *state_;
+  if (ticket.term != s.term) return;
+  Progress* progress = s.FindPeer(ticket.peer);
+  // Several calls fail together: the first one starts the probe, the others are not in flight any more.
+  if (progress == nullptr || !progress->Receive(ticket.sequence)) return;
+  progress->ProbeFrom(progress->match + 1);
+}
+
+// With prev at the match, so that it fits whatever is on its way behind it (B7), and never naming as committed
+// what the peer is not known to have (B2).
+std::optional<AppendRequest> Core::NextHeartbeat(NodeId peer, TimePoint now) {
+  State& s = *state_;
+  s.See(now);
+  Progress* progress = s.FindPeer(peer);
+  if (progress == nullptr) return std::nullopt;
+  AppendRequest request = s.MakeAppend(*progress, progress->match);
+  request.args.leader_commit = std::min(s.commit_index, progress->match);
+  request.ticket.sent = now;
+  return request;
+}
+
+// A heartbeat says only that the peer is there. Its match cannot be news: it was durable there when the heartbeat left.
+void Core::OnHeartbeatReply(TimePoint now, const PeerTicket& ticket, const AppendEntriesResults& results) {
+  State& s = *state_;
+  s.See(now);
+  if (!s.HandleReplyTerm(ticket, results.term)) return;
+  Progress* progress = s.FindPeer(ticket.peer);
+  if (progress == nullptr) return;
+  progress->contact = std::max(progress->contact, now);
+  if (!results.success) ++progress->lost_matches;
+}
+
+uint64_t Core::LostMatches(NodeId peer) const {
+  const Progress* progress = state_->FindPeer(peer);
+  return progress == nullptr ? 0 : progress->lost_matches;
+}
+
+}  // namespace ringraft::core

@@ -1,0 +1,157 @@
+// The state of one server (paper, Figure 2) and the steps that its events share. Private to the core. Which file has what:
+//
+//   core.cc          construction, looking, time      follower_log.cc  appends as a follower
+//   election.cc      standing for election            leader.cc        proposals, becoming and ceasing to be leader
+//   votes.cc         voting for others                replication.cc   appends as the leader
+//   commit.cc        commit, apply, durability        membership.cc    configuration changes
+//   invariants.cc    what always holds
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <variant>
+
+#include "core/configuration_history.h"
+#include "core/core.h"
+#include "core/log_tail.h"
+#include "core/persistence.h"
+#include "core/progress.h"
+#include "core/random.h"
+#include "core/term_history.h"
+
+namespace ringraft::core {
+
+// Terms and indexes beyond this come from no honest peer; below it, nothing that the core adds can overflow (I9).
+constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
+
+// The roles (paper, Figure 4), with the pre-candidate of §9.6. What only one role needs lives and dies with it.
+//
+//                  time-out              majority of pre-votes           majority of votes
+//   [ follower ] -------------> [ pre-candidate ] -------------> [ candidate ] -------------> [ leader ]
+//     ^  ^  ^                     |        ^                       |      |                       |
+//     |  |  +--- round lost ------+        +------ time-out -------+      |                       |
+//     |  +------ round lost ---------------------------------------------+                       |
+//     +--------- higher term, a leader's append; for a leader also: no quorum answers, or removed --+
+struct Following {};
+
+// A pre-vote (kPreCandidate) or an election (kCandidate).
+struct Candidacy {
+  VoteTicket ticket;
+  WriteNumber own_vote = 0;  // our vote for ourselves counts when this write is durable; 0 for a pre-vote
+  std::set<NodeId> granted;
+  std::set<NodeId> refused;
+  std::optional<VoteRound> round;  // until it is taken
+};
+
+struct Leadership {
+  Index first_index;          // of our no-op, the first entry of our term
+  TimePoint quorum_check_at;  // not before this does a majority become silent (§6.2)
+  std::map<NodeId, Progress> peers;  // all members but ourselves
+};
+
+struct Core::State {
+  State(const CoreOptions& options, const RecoveredLog& recovered, Index applied, TimePoint now);
+
+  // --- core.cc ---
+  void See(TimePoint at) { now = std::max(now, at); }
+  Role role_name() const;
+  Leadership* leadership() { return std::get_if<Leadership>(&role); }
+  const Leadership* leadership() const { return std::get_if<Leadership>(&role); }
+  Candidacy* candidacy() { return std::get_if<Candidacy>(&role); }
+  Index last_index() const { return history.last_index(); }
+  const Configuration& configuration() const { return configurations.newest(); }
+  const Peer* LeaderPeer() const { return leader ? configuration().Find(leader) : nullptr; }
+
+  // --- election.cc ---
+  bool MayStand() const;
+  void ResetElectionTimer();
+  void BecomeFollower(Term new_term, NodeId new_leader);
+  void BecomePreCandidate();
+  void BecomeCandidate();
+  void StartRound(bool pre_vote, WriteNumber own_vote);
+  void CountVotes();
+  void PersistHardState() { persistence.SetHardState(HardState{term, vote}); }
+
+  // --- votes.cc ---
+  bool IsLeaderAlive() const;
+  bool IsUpToDate(Index candidate_last, Term candidate_last_term) const;
+
+  // --- leader.cc ---
+  void BecomeLeader();
+  bool QuorumHasFallenSilent();
+  BatchRef AppendOwn(BatchBuilder& builder, int64_t append_time_ns);
+  int64_t AppendTimeNow() const;
+  // Follows the newest configuration with the peers of the leadership.
+  void UpdatePeers();
+
+  // --- replication.cc ---
+  Progress* FindPeer(NodeId peer);
+  AppendRequest MakeAppend(const Progress& progress, Index prev_index) const;
+  AppendRequest SendBatches(Progress& progress, std::vector<BatchRef> batches);
+  AppendRequest SendEmpty(Progress& progress, TimePoint sent);
+  std::vector<BatchRef> CollectBatches(Progress& progress) const;
+  bool HandleReplyTerm(const PeerTicket& ticket, Term reply_term);
+  void OnAppendSucceeded(Progress& progress, const PeerTicket& ticket, Index durable_match);
+  void OnAppendRefused(Progress& progress, const PeerTicket& ticket, const ConflictHint& hint);
+
+  // --- follower_log.cc ---
+  Result<void> CheckAppend(const AppendEntriesArgs& args) const;
+  Result<void> AppendFromLeader(const BatchRef& batch);
+  // Any batch that extends the log, of whatever origin.
+  void AppendToLog(const BatchRef& batch);
+  void TruncateLogAfter(Index index);
+
+  // --- membership.cc ---
+  void AppendConfigurations(const BatchRef& batch);
+  Error WhyNoChange() const;  // kOk if a change may begin
+  ConfigTicket AppendConfiguration(const Configuration& configuration, int64_t append_time_ns);
+  // What a committed configuration asks of the leader: C(new) behind C(old,new), or to step down.
+  void OnCommittedAsLeader();
+
+  // --- commit.cc ---
+  void MaybeCommit();
+  void AdvanceCommit(Index index);
+  void EvictTail() { tail.Evict(options.cached_tail_bytes, persistence.durable_index()); }
+
+  // --- invariants.cc ---
+  void CheckLog() const;
+  void CheckRole() const;
+  void CheckProgress(const Leadership& leading) const;
+  void CheckHistoryOfChecks();
+
+  const CoreOptions options;
+  Random random;
+  TimePoint now;  // the latest that we were told
+
+  // Persistent on all servers (Figure 2), as decided; what of it is durable, `persistence` knows.
+  Term term;
+  NodeId vote;  // 0: none in this term
+  TermHistory history;
+  LogTail tail;
+  ConfigurationHistory configurations;
+  Persistence persistence;
+
+  // Volatile on all servers.
+  Index commit_index;
+  Index applied_index;  // confirmed by the driver; <= taken_index
+  Index taken_index;    // handed to the driver; <= commit_index
+  NodeId leader;        // of `term`, as far as known; 0 otherwise
+  Index verified;       // the log up to here is the leader's of `term`; it may not contradict itself
+  std::optional<TimePoint> leader_contact;  // when we last heard from the leader of `term`
+  TimePoint election_deadline;
+  uint64_t last_round = 0;
+  std::variant<Following, Candidacy, Leadership> role;
+
+  // What the last CheckInvariants saw: some things only grow.
+  struct Checked {
+    Term term;
+    NodeId vote;
+    Index commit_index;
+    Term commit_term;
+    Index applied_index;
+  } checked;
+};
+
+}  // namespace ringraft::core

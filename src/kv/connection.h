@@ -1,0 +1,88 @@
+// One client: reads requests, answers the local ones itself, sends the others through the log, writes replies in order.
+//
+// Back-pressure. A connection does one thing at a time: read, or have one call of `Raft::Handle` in flight, or write. So a
+// slow reader is not read from any further, and TCP tells it to stop sending. What a connection may hold is bounded:
+//   * input: one piece of at most kMaxReadBytes, and one request that is not complete (ParserLimits);
+//   * one call: kMaxCallBytes of commands, plus one command; its replies are estimated beforehand (kMaxCallReplyBytes);
+//   * output: kFlushBytes, plus the replies of one call.
+// Pipelining: all requests that have been read and stand next to each other go through the log as one call, so a deep pipeline
+// costs one append and not one for each command.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/list.h"
+#include "kv/request_parser.h"
+#include "kv/session.h"
+#include "kv/store.h"
+#include "reactor/loop.h"
+#include "reactor/socket.h"
+#include "ringraft/raft.h"
+#include "ringraft/task.h"
+
+namespace ringraft::kv {
+
+// What all connections share. Owned by the server; outlives them.
+struct ConnectionContext {
+  reactor::Loop& loop;
+  Raft& raft;
+  const KeyValueStore& store;
+  ServerFacts& facts;
+  std::chrono::milliseconds deadline;
+  size_t max_command_bytes;
+  bool is_stopping = false;
+};
+
+// Lives in the frame of the coroutine that runs it. Reactor thread only.
+class Connection : public base::ListHook {
+ public:
+  Connection(ConnectionContext& context, reactor::Socket socket);
+  Connection(const Connection&) = delete;
+
+  // Until the client goes, the stream breaks, or the server stops.
+  Task<void> Run();
+  // The server stops: closes at once if nothing is being done, otherwise when the present replies are sent.
+  void FinishSoon();
+
+ private:
+  enum class Step { kNeedMore, kRunCall, kChangeMembers, kFlush, kClose };
+
+  Step TakeRequests(std::string_view& input);
+  Step TakeRequest();
+  bool HasRoomForCall(size_t bytes, size_t reply_bytes) const;
+  size_t EstimateReply(const CommandSpec& spec, size_t words) const;
+  Task<void> ServeInput(std::string_view input);
+  Task<void> RunCall();
+  Task<void> ChangeMembers();
+  Task<void> Flush();
+  Task<void> Linger();
+  void AdaptReadBuffer(size_t got);
+
+  struct CloseTimer final : reactor::TimerNode {
+    explicit CloseTimer(reactor::Socket& socket) : socket(socket) {}
+    void OnTimer() override { socket.Close(); }
+    reactor::Socket& socket;
+  };
+
+  ConnectionContext& context_;
+  reactor::Socket socket_;
+  Session session_;
+  RequestParser parser_;
+  Request request_;
+  bool has_request_ = false;  // `request_` waits for the call before it to end
+  bool is_reading_ = false;
+  bool is_closing_ = false;
+  std::vector<char> read_buffer_;
+  std::string out_;
+
+  // The call that is being gathered or in flight.
+  std::string call_bytes_;
+  std::vector<size_t> call_ends_;
+  size_t call_reply_bytes_ = 0;
+  std::vector<Command> commands_;
+};
+
+}  // namespace ringraft::kv

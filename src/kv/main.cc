@@ -1,0 +1,172 @@
+// ringraft-kv: a replicated key-value server that speaks the Redis protocol. Puts the parts together, starts them in order,
+// and stops them in the opposite one on SIGTERM and SIGINT.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <atomic>
+#include <cstdio>
+#include <thread>
+#include <utility>
+
+#include "coro/scope.h"
+#include "coro/signal.h"
+#include "kv/options.h"
+#include "kv/server.h"
+#include "kv/store.h"
+#include "reactor/ring_host.h"
+#include "ringraft/raft.h"
+
+namespace ringraft::kv {
+namespace {
+
+constexpr Duration kDrain = std::chrono::seconds(2);  // for replies in flight when the process shall end
+
+// The life of the process, from listening to the end. Reactor thread only.
+class Service {
+ public:
+  Service(Reactor& reactor, Raft& raft, const KeyValueStore& store, const KvOptions& options)
+      : reactor_(reactor),
+        raft_(raft),
+        options_(options),
+        loop_(reactor.host().loop()),
+        changed_(loop_),
+        server_(loop_, static_cast<reactor::RingHost&>(reactor.host()).poller(), raft, store, options),
+        scope_(loop_) {}
+
+  Task<void> Run() {
+    auto started = Start();
+    if (!started) {
+      error_ = started.error();
+      reactor_.Stop();
+      co_return;
+    }
+    while (!is_stop_requested_ && !has_raft_ended_) {
+      auto woken = changed_.Wait();
+      co_await woken;
+    }
+    // A node that stopped by itself has nothing to answer with.
+    auto stop = server_.Stop(has_raft_ended_ ? Duration(0) : kDrain);
+    co_await stop;
+    raft_.Stop();
+    while (!has_raft_ended_) {
+      auto woken = changed_.Wait();
+      co_await woken;
+    }
+    Log(LogLevel::kInfo, fmt::format("node {} has stopped", options_.raft.id.value()));
+    reactor_.Stop();
+  }
+
+  void OnSignal() {
+    if (is_stop_requested_) return raft_.Stop();  // asked twice: no more patience with clients
+    Log(LogLevel::kInfo, fmt::format("node {} is stopping", options_.raft.id.value()));
+    is_stop_requested_ = true;
+    changed_.Notify();
+  }
+
+  // kOk after a clean stop.
+  const Error& error() const { return error_; }
+
+ private:
+  Result<void> Start() {
+    std::vector<std::string> members;
+    for (const Peer& peer : options_.raft.initial_members) {
+      members.push_back(fmt::format("{}={}", peer.id.value(), peer.addr.text()));
+    }
+    const char* const alone = options_.raft.bootstrap_as_leader ? "this node, at the first start" : "whom a leader adds";
+    Log(LogLevel::kInfo,
+        fmt::format("ringraft-kv {}: node {}, peers at {}, clients at {}, data in {}, cluster {}, members: {}", RINGRAFT_VERSION,
+                    options_.raft.id.value(), options_.raft.addr.text(), options_.listen.text(), options_.raft.data_dir,
+                    options_.raft.cluster_name.empty() ? "(unnamed)" : options_.raft.cluster_name,
+                    members.empty() ? alone : fmt::format("{}", fmt::join(members, " "))));
+    if (auto ok = server_.Listen(options_.listen); !ok) return ok;
+    if (auto ok = raft_.Run(reactor_); !ok) return ok;
+    scope_.Start(WatchRaft());
+    server_.Start();
+    Log(LogLevel::kInfo, fmt::format("node {} is ready", options_.raft.id.value()));
+    return Success();
+  }
+
+  Task<void> WatchRaft() {
+    auto done = raft_.Done();
+    const auto outcome = co_await done;
+    if (!outcome) error_ = outcome.error();
+    has_raft_ended_ = true;
+    changed_.Notify();
+  }
+
+  void Log(LogLevel level, std::string_view text) { options_.raft.logger->Write(level, text); }
+
+  Reactor& reactor_;
+  Raft& raft_;
+  const KvOptions& options_;
+  reactor::Loop& loop_;
+  coro::Signal changed_;
+  Server server_;
+  bool is_stop_requested_ = false;
+  bool has_raft_ended_ = false;
+  Error error_;
+  coro::Scope scope_;
+};
+
+// Takes SIGTERM and SIGINT off the process, on a thread of its own. Made before any other thread, so that all inherit the mask.
+class SignalThread {
+ public:
+  SignalThread() {
+    sigemptyset(&signals_);
+    for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals_, signal);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+  ~SignalThread() {
+    if (!thread_.joinable()) return;
+    is_ending_ = true;
+    pthread_kill(thread_.native_handle(), SIGUSR1);
+    thread_.join();
+  }
+
+  void Start(Reactor& reactor, Service& service) {
+    thread_ = std::thread([this, &reactor, &service] {
+      pthread_setname_np(pthread_self(), "ringraft-signal");
+      while (!is_ending_) {
+        int signal = 0;
+        if (sigwait(&signals_, &signal) != 0 || signal == SIGUSR1) continue;
+        reactor.Post([&service] { service.OnSignal(); });
+      }
+    });
+  }
+
+ private:
+  sigset_t signals_;
+  std::atomic<bool> is_ending_{false};
+  std::thread thread_;
+};
+
+int Fail(const Error& error) {
+  fmt::print(stderr, "ringraft-kv: {}\n", error.message());
+  return kExitRuntime;
+}
+
+int Main(int argc, const char* const* argv) {
+  KvOptions options;
+  if (const auto exit_code = ParseCommandLine(argc, argv, options)) return *exit_code;
+  SignalThread signals;
+  ReactorOptions reactor_options;
+  reactor_options.logger = options.raft.logger;
+  auto reactor = Reactor::Create(reactor_options);
+  if (!reactor) return Fail(reactor.error());
+  KeyValueStore store;
+  auto raft = Raft::Create(options.raft, store);
+  if (!raft) return Fail(raft.error());
+  Service service(*reactor.value(), *raft.value(), store, options);
+  signals.Start(*reactor.value(), service);
+  reactor.value()->Spawn(service.Run());
+  reactor.value()->Run();
+  return service.error() == Errc::kOk ? 0 : Fail(service.error());
+}
+
+}  // namespace
+}  // namespace ringraft::kv
+
+int main(int argc, char** argv) { return ringraft::kv::Main(argc, argv); }

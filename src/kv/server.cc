@@ -1,0 +1,82 @@
+#include "kv/server.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace ringraft::kv {
+namespace {
+
+constexpr size_t kMaxClients = 10'000;  // Redis's default
+
+}  // namespace
+
+Server::Server(reactor::Loop& loop, reactor::Poller& poller, Raft& raft, const KeyValueStore& store, const KvOptions& options)
+    : loop_(loop),
+      poller_(poller),
+      logger_(*options.raft.logger),
+      context_{loop, raft, store, facts_, options.deadline, options.raft.limits.max_command_bytes},
+      connection_ended_(loop),
+      scope_(loop) {
+  facts_.status = [&raft] { return raft.Status(); };
+  facts_.key_count = [&store] { return store.key_count(); };
+  facts_.started = Clock::now();
+  facts_.data_dir = options.raft.data_dir;
+  facts_.max_command_bytes = context_.max_command_bytes;
+}
+
+Result<void> Server::Listen(const Addr& addr) {
+  auto listener = reactor::Listener::Listen(poller_, addr);
+  if (!listener) return listener.error();
+  listener_ = std::move(listener).value();
+  const std::string bound = listener_.BoundAddr().text();
+  facts_.port = static_cast<uint16_t>(ParseInteger(std::string_view(bound).substr(bound.rfind(':') + 1)).value_or(0));
+  return Success();
+}
+
+void Server::Start() { scope_.Start(Accept()); }
+
+Task<void> Server::Accept() {
+  while (true) {
+    auto accept = listener_.Accept();
+    auto accepted = co_await accept;
+    if (!accepted) {
+      if (!context_.is_stopping) logger_.Write(LogLevel::kError, "no more clients: " + accepted.error().message());
+      co_return;
+    }
+    if (facts_.sessions.size() < kMaxClients) {
+      scope_.Start(Serve(std::move(accepted).value()));
+      continue;
+    }
+    reactor::Socket refused = std::move(accepted).value();
+    const std::string_view text = "-ERR max number of clients reached\r\n";
+    auto write = refused.Write(text);
+    [[maybe_unused]] const auto written = co_await write;  // it is closed either way
+  }
+}
+
+Task<void> Server::Serve(reactor::Socket socket) {
+  {
+    Connection connection(context_, std::move(socket));
+    connections_.PushBack(connection);
+    auto run = connection.Run();
+    co_await run;
+  }
+  connection_ended_.Notify();
+}
+
+Task<void> Server::Stop(Duration bound) {
+  context_.is_stopping = true;
+  listener_.Close();
+  for (Connection* connection = connections_.front(); connection != nullptr; connection = connections_.Next(*connection)) {
+    connection->FinishSoon();
+  }
+  const TimePoint end = loop_.Now() + bound;
+  while (!connections_.empty() && loop_.Now() < end) {
+    auto ended = connection_ended_.WaitUntil(end);
+    co_await ended;
+  }
+  scope_.Cancel();
+}
+
+}  // namespace ringraft::kv

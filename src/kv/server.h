@@ -1,0 +1,45 @@
+// Accepts Redis clients and owns their connections. Reactor thread only.
+#pragma once
+
+#include <memory>
+
+#include "base/list.h"
+#include "coro/scope.h"
+#include "coro/signal.h"
+#include "kv/connection.h"
+#include "kv/options.h"
+#include "reactor/poller.h"
+#include "reactor/socket.h"
+
+namespace ringraft::kv {
+
+class Server {
+ public:
+  Server(reactor::Loop& loop, reactor::Poller& poller, Raft& raft, const KeyValueStore& store, const KvOptions& options);
+  // Ends the connections that are left. Not from inside one of them.
+  ~Server() = default;
+  Server(const Server&) = delete;
+
+  // Binds the clients' port. Errors: kIo that names the address.
+  Result<void> Listen(const Addr& addr);
+  // From here on clients are served.
+  void Start();
+  // Accepts nobody any more, lets the replies in flight go out for at most `bound`, and ends all connections.
+  Task<void> Stop(Duration bound);
+
+ private:
+  Task<void> Accept();
+  Task<void> Serve(reactor::Socket socket);
+
+  reactor::Loop& loop_;
+  reactor::Poller& poller_;
+  Logger& logger_;
+  ServerFacts facts_;
+  ConnectionContext context_;
+  reactor::Listener listener_;
+  base::List<Connection> connections_;
+  coro::Signal connection_ended_;
+  coro::Scope scope_;  // the last member: its coroutines use the others
+};
+
+}  // namespace ringraft::kv

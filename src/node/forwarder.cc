@@ -1,0 +1,170 @@
+#include "node/forwarder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "node/node.h"
+
+namespace ringraft::node {
+namespace {
+
+constexpr Duration kRetryDelay = std::chrono::milliseconds(10);
+
+// The commands that CallSlot::encoded holds.
+std::vector<Bytes> Decode(const CallSlot& slot) {
+  std::vector<Bytes> commands;
+  commands.reserve(slot.count);
+  for (size_t at = 0; at < slot.encoded.size();) {
+    uint32_t length;
+    std::memcpy(&length, slot.encoded.data() + at, sizeof length);
+    at += BatchHeader::kEntryOverhead;
+    commands.emplace_back(std::string_view(slot.encoded).substr(at, length));
+    at += length;
+  }
+  return commands;
+}
+
+}  // namespace
+
+Forwarder::Forwarder(Node& node) : node_(node), work_(node.loop()) {}
+
+Result<void> Forwarder::Check(size_t bytes) const {
+  if (waiting_bytes_ + bytes <= node_.limits().max_waiting_bytes) return Success();
+  return Error(Errc::kBusy, fmt::format("{} bytes wait to be forwarded and limits.max_waiting_bytes is {}; try again later",
+                                        waiting_bytes_, node_.limits().max_waiting_bytes));
+}
+
+void Forwarder::Add(CallSlot& slot) {
+  slot.is_out = false;
+  waiting_bytes_ += slot.encoded.size();
+  waiting_.push_back(Waiting{&slot, slot.generation()});
+  Wake();
+}
+
+Task<void> Forwarder::Run() {
+  for (;;) {
+    DropEnded();
+    if (node_.core().is_leader()) GiveToProposer();
+    std::optional<Peer> leader;
+    if (NodeId id = node_.core().leader(); id && id != node_.options().id)
+      if (const Peer* peer = node_.core().configuration().Find(id)) leader = *peer;
+    bool is_early = node_.loop().Now() < retry_at_;
+    if (waiting_.empty() || !leader || messages_ >= kMessages || is_early) {
+      auto woken = work_.WaitUntil(is_early && !waiting_.empty() ? retry_at_ : TimePoint::max());
+      co_await woken;
+      continue;
+    }
+    ForwardArgs args;
+    args.group = node_.options().group;
+    args.to = leader->id;
+    std::vector<Waiting> calls;
+    size_t bytes = 0;
+    TimePoint deadline = node_.loop().Now();
+    while (!waiting_.empty() && (calls.empty() || bytes < kMessageBytes)) {
+      Waiting next = waiting_.front();
+      waiting_.pop_front();
+      if (!next.slot->IsWithNode(next.generation)) continue;
+      waiting_bytes_ -= next.slot->encoded.size();
+      bytes += next.slot->encoded.size();
+      deadline = std::max(deadline, next.slot->deadline);
+      ForwardCall call;
+      call.commands = Decode(*next.slot);
+      next.slot->is_out = true;
+      args.calls.push_back(std::move(call));
+      calls.push_back(next);
+    }
+    if (calls.empty()) continue;
+    args.timeout = deadline - node_.loop().Now();
+    ++messages_;
+    node_.StartForwarding(Send(*leader, std::move(calls), std::move(args)));
+  }
+}
+
+// Calls that ended by their deadline still stand in the queue; their bytes must not count for ever.
+void Forwarder::DropEnded() {
+  if (waiting_.empty() || waiting_.front().slot->IsWithNode(waiting_.front().generation)) return;
+  std::deque<Waiting> rest;
+  waiting_bytes_ = 0;
+  for (const Waiting& call : waiting_) {
+    if (!call.slot->IsWithNode(call.generation)) continue;
+    waiting_bytes_ += call.slot->encoded.size();
+    rest.push_back(call);
+  }
+  waiting_.swap(rest);
+}
+
+void Forwarder::GiveToProposer() {
+  std::deque<Waiting> calls;
+  calls.swap(waiting_);
+  waiting_bytes_ = 0;
+  for (const Waiting& call : calls) {
+    if (!call.slot->IsWithNode(call.generation)) continue;
+    if (Result<void> room = node_.proposer().Check(call.slot->encoded.size()); !room) {
+      call.slot->error = room.error();
+      call.slot->Complete(call.generation);
+    } else {
+      node_.proposer().AddEncoded(*call.slot);
+    }
+  }
+}
+
+Task<void> Forwarder::Send(Peer leader, std::vector<Waiting> calls, ForwardArgs args) {
+  auto call = node_.rpc().CallForward(leader.addr, std::move(args));
+  auto reply = co_await call;
+  --messages_;
+  if (reply && reply.value().outcomes.size() == calls.size()) {
+    for (size_t i = 0; i < calls.size(); ++i) Settle(calls[i], reply.value().outcomes[i]);
+  } else if (!reply && reply.error() == Errc::kUnreachable) {
+    // It certainly did not arrive.
+    retry_at_ = node_.loop().Now() + kRetryDelay;
+    for (const Waiting& waiting : calls) Retry(waiting);
+  } else {
+    for (const Waiting& waiting : calls) node_.EndCall(*waiting.slot, waiting.generation, Errc::kUnknown);
+  }
+  Wake();
+}
+
+void Forwarder::Settle(const Waiting& call, ForwardOutcome& outcome) {
+  CallSlot& slot = *call.slot;
+  if (!slot.IsWithNode(call.generation)) return;
+  switch (outcome.error.code()) {
+    case Errc::kOk:
+      if (outcome.results.size() != slot.count) return node_.EndCall(slot, call.generation, Errc::kUnknown);
+      if (slot.IsAwaited(call.generation)) {
+        if (slot.count == 1) {
+          slot.result = std::move(outcome.results.front());
+        } else {
+          slot.results = std::move(outcome.results);
+        }
+      }
+      slot.Complete(call.generation);
+      return;
+    case Errc::kNotLeader:
+    case Errc::kStopped:
+      // Certainly not in its log: the next leader gets it.
+      retry_at_ = node_.loop().Now() + kRetryDelay;
+      Retry(call);
+      return;
+    default:
+      slot.error = outcome.error;
+      slot.Complete(call.generation);
+  }
+}
+
+void Forwarder::Retry(const Waiting& call) {
+  if (!call.slot->IsWithNode(call.generation)) return;
+  call.slot->is_out = false;
+  waiting_bytes_ += call.slot->encoded.size();
+  waiting_.push_back(call);
+}
+
+void Forwarder::OnStop() {
+  std::deque<Waiting> calls;
+  calls.swap(waiting_);
+  waiting_bytes_ = 0;
+  for (const Waiting& call : calls) node_.EndCall(*call.slot, call.generation, Errc::kStopped);
+}
+
+}  // namespace ringraft::node

@@ -1,0 +1,54 @@
+// Calls of a node that does not lead, on their way to the leader: all that wait go in one message. Reactor only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "coro/signal.h"
+#include "node/call_slot.h"
+#include "ringraft/rpc.h"
+#include "ringraft/task.h"
+#include "ringraft/types.h"
+
+namespace ringraft::node {
+
+class Node;
+
+class Forwarder {
+ public:
+  explicit Forwarder(Node& node);
+
+  // Room for a call of so many bytes? kBusy otherwise.
+  Result<void> Check(size_t bytes) const;
+  // The call's commands are encoded in its slot. Never ends the call at once.
+  void Add(CallSlot& slot);
+  void Wake() { work_.Notify(); }  // the leader may be another now
+  void OnStop();
+  size_t waiting() const { return waiting_.size(); }
+
+  Task<void> Run();
+
+ private:
+  struct Waiting {
+    CallSlot* slot;
+    uint32_t generation;
+  };
+  static constexpr size_t kMessageBytes = size_t{1} << 20;  // about as much in one message, at least one call
+  static constexpr int kMessages = 4;                       // in flight
+
+  void GiveToProposer();
+  void DropEnded();
+  Task<void> Send(Peer leader, std::vector<Waiting> calls, ForwardArgs args);
+  void Settle(const Waiting& call, ForwardOutcome& outcome);
+  void Retry(const Waiting& call);
+
+  Node& node_;
+  coro::Signal work_;
+  std::deque<Waiting> waiting_;
+  size_t waiting_bytes_ = 0;
+  TimePoint retry_at_;  // after a refusal: the next leader may not be known yet
+  int messages_ = 0;
+};
+
+}  // namespace ringraft::node

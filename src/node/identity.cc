@@ -1,0 +1,147 @@
+#include "node/identity.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cstring>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "core/configuration.h"
+
+namespace ringraft::node {
+namespace {
+
+constexpr uint32_t kFormat = 1;
+
+// The stored value, little-endian; schemas/stored.md says the same.
+struct StoredIdentity {
+  uint32_t format = kFormat;
+  uint32_t reserved = 0;
+  uint64_t cluster_high = 0, cluster_low = 0;
+  uint64_t node = 0, group = 0;
+  uint64_t incarnation = 0, start_count = 0;
+};
+static_assert(sizeof(StoredIdentity) == 56);
+
+uint64_t Random() {
+  uint64_t value = 0;
+  while (value == 0)
+    if (getrandom(&value, sizeof value, 0) != sizeof value) value = 0;
+  return value;
+}
+
+Result<StoredIdentity> Decode(const std::string& value) {
+  StoredIdentity stored;
+  if (value.size() < 4) return Error(Errc::kCorrupt, "the stored identity of the data directory is shorter than its format number");
+  std::memcpy(&stored.format, value.data(), sizeof stored.format);
+  if (stored.format != kFormat)
+    return Error(Errc::kWrongVersion, fmt::format("the data directory has format {} and this build knows format {}; use the build that wrote it",
+                                                  stored.format, kFormat));
+  if (value.size() != sizeof stored)
+    return Error(Errc::kCorrupt, fmt::format("the stored identity has {} bytes instead of {}; restore this node's directory or re-create the node",
+                                             value.size(), sizeof stored));
+  std::memcpy(&stored, value.data(), sizeof stored);
+  return stored;
+}
+
+}  // namespace
+
+ClusterId NamedCluster(const Options& options) {
+  std::string name;
+  if (!options.cluster_name.empty()) {
+    name = "name:" + options.cluster_name;
+  } else if (!options.initial_members.empty()) {
+    std::vector<Peer> members = options.initial_members;
+    std::sort(members.begin(), members.end());
+    name = "members:";
+    for (const Peer& peer : members) name += fmt::format("{}={};", peer.id.value(), peer.addr.text());
+  } else {
+    return ClusterId();
+  }
+  XXH128_hash_t hash = XXH3_128bits(name.data(), name.size());
+  ClusterId id;
+  id.high = hash.high64;
+  id.low = hash.low64;
+  return id;
+}
+
+std::string EncodeIdentity(const Identity& identity, GroupId group) {
+  StoredIdentity stored;
+  stored.cluster_high = identity.cluster.high;
+  stored.cluster_low = identity.cluster.low;
+  stored.node = identity.node.value();
+  stored.group = group.value();
+  stored.incarnation = identity.incarnation;
+  stored.start_count = identity.start_count;
+  return std::string(reinterpret_cast<const char*>(&stored), sizeof stored);
+}
+
+Result<Identity> ClaimStorage(const Options& options, Storage& storage, const RecoveredLog& recovered) {
+  Result<std::string> value = storage.Store().Get(kIdentityKey);
+  if (!value) return value.error();
+  std::string where = options.data_dir.empty() ? "the storage" : "data directory " + options.data_dir;
+  ClusterId named = NamedCluster(options);
+  Identity identity;
+  identity.node = options.id;
+  identity.cluster = named;
+  if (value.value().empty()) {
+    if (recovered.last_index)
+      return Error(Errc::kCorrupt, fmt::format("{} has a log up to index {} but no identity; it was not written by a node, or is damaged",
+                                               where, recovered.last_index.value()));
+    identity.incarnation = Random();
+    if (!identity.cluster && options.bootstrap_as_leader) {
+      identity.cluster.high = Random();
+      identity.cluster.low = Random();
+    }
+  } else {
+    Result<StoredIdentity> decoded = Decode(value.value());
+    if (!decoded) return decoded.error();
+    const StoredIdentity& stored = decoded.value();
+    if (stored.node != options.id.value())
+      return Error(Errc::kWrongNode, fmt::format("{} belongs to node {}, and this is node {}; give each node its own directory",
+                                                 where, stored.node, options.id.value()));
+    if (stored.group != options.group.value())
+      return Error(Errc::kWrongNode, fmt::format("{} belongs to group {}, and this is group {}", where, stored.group, options.group.value()));
+    ClusterId stored_cluster;
+    stored_cluster.high = stored.cluster_high;
+    stored_cluster.low = stored.cluster_low;
+    // A name is checked always; a member list only says how a cluster began, so it counts only where no name is given.
+    if (stored_cluster && named && stored_cluster != named)
+      return Error(Errc::kWrongCluster, fmt::format("{} belongs to cluster {}, and the options name cluster {}; check the cluster name, the member list and the directory",
+                                                    where, ToString(stored_cluster), ToString(named)));
+    if (stored_cluster) identity.cluster = stored_cluster;
+    identity.incarnation = stored.incarnation;
+    identity.start_count = stored.start_count;
+  }
+  ++identity.start_count;
+  if (auto written = storage.Store().Set(kIdentityKey, EncodeIdentity(identity, options.group)); !written) return written.error();
+  return identity;
+}
+
+Result<void> BeginLog(const Options& options, Storage& storage, RecoveredLog& recovered) {
+  if (recovered.last_index) return Success();
+  core::Configuration configuration;
+  if (options.bootstrap_as_leader) {
+    configuration.voters.emplace_back(options.id, options.addr);
+  } else {
+    configuration.voters = options.initial_members;
+    std::sort(configuration.voters.begin(), configuration.voters.end());
+  }
+  if (configuration.empty()) return Success();
+  // A vote may have been given before the first entry was written; its term stays.
+  HardState hard_state = recovered.hard_state;
+  hard_state.term = std::max(hard_state.term, Term(1));
+  std::string command = configuration.Encode();
+  LogEntry entry(Index(1), Term(1), LogEntryType::kConfiguration, command);
+  BatchRef batch = MakeBatch(std::span<const LogEntry>(&entry, 1), NodeId(0), options.group);
+  if (auto done = storage.Commit(hard_state, std::nullopt, std::span<const BatchRef>(&batch, 1)); !done) return done;
+  Result<RecoveredLog> again = storage.Recover();
+  if (!again) return again.error();
+  recovered = std::move(again.value());
+  return Success();
+}
+
+}  // namespace ringraft::node

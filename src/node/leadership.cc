@@ -1,0 +1,100 @@
+#include "node/leadership.h"
+
+#include <fmt/format.h>
+
+#include "node/node.h"
+
+namespace ringraft::node {
+namespace {
+
+constexpr Duration kRetryDelay = std::chrono::milliseconds(20);
+constexpr int kMaxUnansweredHeartbeats = 4;
+
+}  // namespace
+
+Leadership::Leadership(Node& node, Term term) : node_(node), term_(term) { FollowConfiguration(); }
+
+Leadership::~Leadership() = default;
+
+void Leadership::FollowConfiguration() {
+  const core::Configuration& configuration = node_.core().configuration();
+  for (auto at = pipelines_.begin(); at != pipelines_.end();) {
+    const Peer* peer = configuration.Find(at->first);
+    at = peer != nullptr && *peer == at->second->peer ? std::next(at) : pipelines_.erase(at);
+  }
+  for (const Peer& peer : configuration.Members()) {
+    if (peer.id == node_.options().id || pipelines_.contains(peer.id)) continue;
+    auto pipeline = std::make_unique<Pipeline>(node_.loop(), peer);
+    Pipeline& started = *pipeline;
+    pipelines_.emplace(peer.id, std::move(pipeline));
+    started.scope.Start(Replicate(started));
+    started.scope.Start(Heartbeats(started));
+  }
+}
+
+void Leadership::Wake() {
+  for (auto& [id, pipeline] : pipelines_) pipeline->progress.Notify();
+}
+
+Task<void> Leadership::Replicate(Pipeline& pipeline) {
+  for (;;) {
+    if (node_.loop().Now() < pipeline.retry_at) {
+      auto later = node_.loop().SleepUntil(pipeline.retry_at);
+      co_await later;
+      continue;
+    }
+    core::NextAppendResult next = node_.core().NextAppend(pipeline.peer.id, node_.loop().Now());
+    if (auto* request = std::get_if<core::AppendRequest>(&next)) {
+      pipeline.scope.Start(AwaitAppend(pipeline, std::move(*request)));
+    } else if (auto* read = std::get_if<core::ReadRequest>(&next)) {
+      auto reading = node_.ReadLog(read->from, read->max_bytes);
+      auto batches = co_await reading;
+      if (!batches) co_return node_.Fail(batches.error());
+      node_.core().OnRead(pipeline.peer.id, std::move(batches.value()));
+    } else {
+      auto woken = pipeline.progress.Wait();
+      co_await woken;
+    }
+  }
+}
+
+Task<void> Leadership::AwaitAppend(Pipeline& pipeline, core::AppendRequest request) {
+  core::PeerTicket ticket = request.ticket;
+  auto call = node_.rpc().CallAppendEntries(pipeline.peer.addr, std::move(request.args));
+  auto reply = co_await call;
+  if (reply) {
+    node_.core().OnAppendReply(node_.loop().Now(), ticket, reply.value());
+  } else {
+    node_.core().OnAppendFailed(ticket);
+    pipeline.retry_at = node_.loop().Now() + kRetryDelay;
+  }
+  pipeline.progress.Notify();
+  node_.Touch();
+}
+
+Task<void> Leadership::Heartbeats(Pipeline& pipeline) {
+  for (;;) {
+    if (pipeline.heartbeats < kMaxUnansweredHeartbeats) {
+      std::optional<core::AppendRequest> request = node_.core().NextHeartbeat(pipeline.peer.id, node_.loop().Now());
+      if (request) {
+        ++pipeline.heartbeats;
+        pipeline.scope.Start(AwaitHeartbeat(pipeline, std::move(*request)));
+      }
+    }
+    auto later = node_.loop().SleepUntil(node_.loop().Now() + node_.options().heartbeat_interval);
+    co_await later;
+  }
+}
+
+Task<void> Leadership::AwaitHeartbeat(Pipeline& pipeline, core::AppendRequest request) {
+  core::PeerTicket ticket = request.ticket;
+  auto call = node_.rpc().CallAppendEntries(pipeline.peer.addr, std::move(request.args));
+  auto reply = co_await call;
+  --pipeline.heartbeats;
+  if (!reply) co_return;
+  node_.core().OnHeartbeatReply(node_.loop().Now(), ticket, reply.value());
+  pipeline.progress.Notify();
+  node_.Touch();
+}
+
+}  // namespace ringraft::node

@@ -1,0 +1,327 @@
+#include "node/node.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "base/assert.h"
+#include "storage/storage_thread.h"
+
+namespace ringraft::node {
+namespace {
+
+
+}  // namespace
+
+Node::Node(Options options, Parts parts)
+    : options_(std::move(options)),
+      logger_(options_.logger != nullptr ? options_.logger : &StderrLogger()),
+      storage_(std::move(parts.storage)),
+      recovered_(std::move(parts.recovered)),
+      identity_(parts.identity),
+      machine_(parts.machine),
+      async_machine_(parts.async_machine),
+      slots_(SlotPool::New(options_.limits.max_waiting_calls)) {
+  status_.id = options_.id;
+  status_.term = recovered_.hard_state.term;
+  status_.last_index = recovered_.last_index;
+}
+
+Node::~Node() { slots_->Orphan(); }
+
+std::string Node::Name() const { return fmt::format("node {}", options_.id.value()); }
+
+// --- life ---
+
+Result<void> Node::Run(Reactor& reactor) {
+  {
+    std::lock_guard lock(mutex_);
+    if (is_done_) return Errc::kStopped;
+    if (reactor_ != nullptr) return Errc::kRanRepeatedly;
+    reactor_ = &reactor;
+  }
+  host_ = &reactor.host();
+  rpc_ = options_.make_rpc ? options_.make_rpc(reactor) : MakeCapnpRpc(reactor, options_.rpc);
+  if (Result<void> listening = rpc_->Listen(options_.addr); !listening) {
+    rpc_.reset();
+    std::lock_guard lock(mutex_);
+    reactor_ = nullptr;  // the caller may try again, or destroy the node
+    return listening;
+  }
+  // In this order: a call that sees kRunning arrives behind the start message.
+  host_->mailbox().Post(start_message_);
+  life_.store(Life::kRunning, std::memory_order_release);
+  return Success();
+}
+
+void Node::StartOnReactor() {
+  core::CoreOptions core_options;
+  core_options.self = options_.id;
+  core_options.group = options_.group;
+  core_options.election_timeout_min = options_.election_timeout_min;
+  core_options.election_timeout_max = options_.election_timeout_max;
+  core_options.heartbeat_interval = options_.heartbeat_interval;
+  core_options.peer_window_bytes = options_.limits.peer_window_bytes;
+  core_options.peer_window_calls = options_.limits.peer_window_calls;
+  core_options.max_append_bytes = options_.limits.max_batch_bytes;
+  core_options.cached_tail_bytes = options_.limits.cached_tail_bytes;
+  core_options.seed = options_.seed != 0 ? options_.seed : host_->RandomSeed();
+  Index applied = machine_ != nullptr ? machine_->AppliedIndex() : async_machine_->AppliedIndex();
+  core_ = std::make_unique<core::Core>(core_options, recovered_, applied, loop().Now());
+  recovered_ = RecoveredLog();
+
+  durable_ = std::make_unique<coro::Signal>(loop());
+  role_changed_ = std::make_unique<coro::Signal>(loop());
+  scope_ = std::make_unique<coro::Scope>(loop());
+  shutdown_ = std::make_unique<coro::Scope>(loop());
+  proposer_ = std::make_unique<Proposer>(*core_, options_.limits, *this);
+  deadlines_ = std::make_unique<Deadlines>(loop(), *this);
+  forwarder_ = std::make_unique<Forwarder>(*this);
+  applier_ = std::make_unique<Applier>(*this, machine_, async_machine_);
+  service_ = std::make_unique<Service>(*this);
+  commit_queue_ = std::make_unique<storage::StorageThread>(
+      *storage_, host_->mailbox(), [this](uint64_t number, Result<void> result) { OnPersisted(number, std::move(result)); });
+
+  logger_->Write(LogLevel::kInfo, fmt::format("{}: starts at {} in cluster {}, term {}, last index {}, start {}", Name(),
+                                              options_.addr.text(), ToString(identity_.cluster), core_->term().value(),
+                                              core_->last_index().value(), identity_.start_count));
+  rpc_->Register(*service_, [this] { return identity_; });
+  if (Result<void> serving = rpc_->Serve(); !serving) return Fail(serving.error());
+  scope_->Start(RunElections());
+  scope_->Start(applier_->Run());
+  scope_->Start(forwarder_->Run());
+  Touch();
+}
+
+void Node::Stop() {
+  Life expected = Life::kRunning;
+  if (life_.compare_exchange_strong(expected, Life::kStopping)) {
+    host_->mailbox().Post(stop_message_);
+    return;
+  }
+  expected = Life::kNew;
+  bool never_ran = life_.compare_exchange_strong(expected, Life::kStopped);
+  if (never_ran) FinishStop();
+}
+
+void Node::Fail(Error error) {
+  if (failure_.code() == Errc::kOk) {
+    failure_ = error;
+    logger_->Write(LogLevel::kError, fmt::format("{}: stops: {}", Name(), error.message()));
+  }
+  Stop();
+}
+
+void Node::BeginStop() {
+  if (core_ == nullptr) StartOnReactor();  // cannot be: the start message was posted first
+  is_stopping_ = true;
+  is_leader_.store(false, std::memory_order_release);
+  leadership_.reset();
+  scope_->Cancel();
+  proposer_->OnStop();
+  forwarder_->OnStop();
+  std::vector<ConfigCall> config_calls;
+  config_calls.swap(config_calls_);
+  for (const ConfigCall& call : config_calls) EndCall(*call.slot, call.generation, Errc::kUnknown);
+  rpc_->Close();
+  shutdown_->Start(Shutdown());
+}
+
+// What has been handed to the disk is finished first: durability cannot be cancelled.
+Task<void> Node::Shutdown() {
+  auto finishing = host_->RunBlocking([this] { commit_queue_.reset(); });
+  co_await finishing;
+  while (posts_.load(std::memory_order_acquire) > 0) {
+    auto later = loop().SleepUntil(loop().Now() + std::chrono::milliseconds(1));
+    co_await later;
+  }
+  // Calls that arrived in between were ended on arrival.
+  rpc_.reset();
+  service_.reset();
+  deadlines_.reset();
+  auto closing = host_->RunBlocking([this] { storage_.reset(); });
+  co_await closing;
+  PublishStatus();
+  life_.store(Life::kStopped, std::memory_order_release);
+  logger_->Write(LogLevel::kInfo, fmt::format("{}: stopped", Name()));
+  reactor_->Post([this] { FinishStop(); });
+}
+
+// Runs outside every coroutine of the node. Once the lock is released the node may be destroyed, by another thread or by the
+// first of the callers below.
+void Node::FinishStop() {
+  std::vector<std::pair<CallSlot*, uint32_t>> calls;
+  Error reason = failure_;
+  {
+    std::lock_guard lock(mutex_);
+    is_done_ = true;
+    status_.is_stopped = true;
+    status_.stop_reason = reason;
+    calls.swap(done_calls_);
+    stopped_.notify_all();
+  }
+  for (auto& [slot, generation] : calls) {
+    slot->error = reason;
+    slot->Complete(generation);
+  }
+}
+
+void Node::WaitStopped() {
+  Stop();
+  std::unique_lock lock(mutex_);
+  while (!is_done_) {
+    // Inside a turn nobody could finish the stop: stop first, await Done, and destroy the node then.
+    RINGRAFT_ASSERT(!reactor_->IsInTurn());
+    if (reactor_->IsDriven()) {
+      stopped_.wait_for(lock, std::chrono::milliseconds(10));
+      continue;
+    }
+    lock.unlock();
+    reactor_->RunOnce(std::chrono::milliseconds(10));
+    lock.lock();
+  }
+}
+
+// --- once a turn ---
+
+void Node::OnTurnEnd() {
+  if (is_stopping_) return;
+  FollowRole();
+  if (core_->is_leader()) proposer_->Flush(WallNanoseconds());
+  SubmitWrites();
+  if (leadership_ != nullptr) leadership_->Wake();
+  applier_->Wake();
+  CheckConfigCalls();
+  PublishStatus();
+}
+
+void Node::SubmitWrites() {
+  while (core_->HasWrite()) {
+    core::Write write = core_->NextWrite();
+    storage::WriteRequest request;
+    request.number = write.number;
+    request.hard_state = write.hard_state;
+    request.truncate_after = write.truncate_after;
+    request.batches = std::move(write.batches);
+    commit_queue_->Submit(std::move(request));
+  }
+}
+
+void Node::OnPersisted(core::WriteNumber number, Result<void> result) {
+  if (is_stopping_) return;
+  if (!result) return Fail(result.error());
+  core_->OnPersisted(loop().Now(), number);
+  durable_->Notify();
+  Touch();
+}
+
+void Node::FollowRole() {
+  Role role = core_->role();
+  Term term = core_->term();
+  if (leadership_ != nullptr && (role != Role::kLeader || leadership_->term() != term)) {
+    leadership_.reset();
+    logger_->Write(LogLevel::kInfo, fmt::format("{}: leads no more; term {}", Name(), term.value()));
+    proposer_->OnLeadershipLost();
+    std::vector<ConfigCall> calls;
+    calls.swap(config_calls_);
+    for (const ConfigCall& call : calls) EndCall(*call.slot, call.generation, Errc::kUnknown);
+  }
+  is_leader_.store(role == Role::kLeader, std::memory_order_release);
+  if (role == Role::kLeader && leadership_ == nullptr) {
+    logger_->Write(LogLevel::kInfo, fmt::format("{}: leads term {}", Name(), term.value()));
+    leadership_ = std::make_unique<Leadership>(*this, term);
+  }
+  if (leadership_ != nullptr && core_->configuration_index() != last_configuration_) leadership_->FollowConfiguration();
+  last_configuration_ = core_->configuration_index();
+  if (core_->leader() != last_leader_) {
+    last_leader_ = core_->leader();
+    if (last_leader_ && last_leader_ != options_.id)
+      logger_->Write(LogLevel::kInfo, fmt::format("{}: follows node {} in term {}", Name(), last_leader_.value(), term.value()));
+    forwarder_->Wake();
+  }
+  if (role != last_role_ || term != last_term_) {
+    last_role_ = role;
+    last_term_ = term;
+    role_changed_->Notify();
+  }
+}
+
+void Node::CheckConfigCalls() {
+  for (size_t i = 0; i < config_calls_.size();) {
+    ConfigCall call = config_calls_[i];
+    core::ConfigProgress progress = core_->CheckConfig(call.ticket);
+    if (progress == core::ConfigProgress::kPending) {
+      ++i;
+      continue;
+    }
+    config_calls_.erase(config_calls_.begin() + static_cast<ptrdiff_t>(i));
+    if (progress == core::ConfigProgress::kDone) {
+      call.slot->Complete(call.generation);
+    } else {
+      EndCall(*call.slot, call.generation, Errc::kUnknown);
+    }
+  }
+}
+
+void Node::PublishStatus() {
+  std::lock_guard lock(mutex_);
+  status_.role = core_->role();
+  status_.term = core_->term();
+  status_.leader = Leader();
+  status_.last_index = core_->last_index();
+  status_.durable_index = core_->durable_index();
+  status_.commit_index = core_->commit_index();
+  status_.applied_index = core_->applied_index();
+  status_.is_joint = core_->configuration().is_joint();
+  status_.peers = core_->PeerStatuses(loop().Now());
+  status_.waiting_calls = slots_->in_use();
+  status_.waiting_bytes = proposer_->waiting_bytes();
+}
+
+RaftStatus Node::Status() const {
+  std::lock_guard lock(mutex_);
+  return status_;
+}
+
+int64_t Node::WallNanoseconds() const {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(host_->loop().WallNow().time_since_epoch()).count();
+}
+
+// --- for the coroutines ---
+
+Task<void> Node::Durable(core::WriteNumber number) {
+  while (core_->persisted() < number) {
+    auto woken = durable_->Wait();
+    co_await woken;
+  }
+}
+
+Task<Result<std::vector<BatchRef>>> Node::ReadLog(Index from, size_t max_bytes) {
+  // On the heap, and with its own hold on the storage: the work goes on if this coroutine is dropped.
+  auto answer = std::make_shared<Result<std::vector<BatchRef>>>(std::vector<BatchRef>());
+  auto storage = storage_;
+  auto reading = host_->RunBlocking([answer, storage, from, max_bytes] { *answer = storage->Read(from, max_bytes); });
+  co_await reading;
+  if (*answer && answer->value().empty())
+    co_return Error(Errc::kCorrupt, fmt::format("the log has no entry at index {}, which it should have; restore this node from its peers",
+                                                from.value()));
+  co_return std::move(*answer);
+}
+
+Result<void> Node::LearnCluster(ClusterId cluster) {
+  identity_.cluster = cluster;
+  storage::WriteRequest request;
+  request.values.emplace_back(kIdentityKey, EncodeIdentity(identity_, options_.group));
+  commit_queue_->Submit(std::move(request));
+  logger_->Write(LogLevel::kInfo, fmt::format("{}: joins cluster {}", Name(), ToString(cluster)));
+  return Success();
+}
+
+std::optional<Peer> Node::Leader() const {
+  if (!core_->leader()) return std::nullopt;
+  if (core_->leader() == options_.id) return Peer(options_.id, options_.addr);
+  const Peer* peer = core_->configuration().Find(core_->leader());
+  return peer != nullptr ? std::optional<Peer>(*peer) : std::nullopt;
+}
+
+}  // namespace ringraft::node

@@ -1,0 +1,128 @@
+// The public door: Raft and the awaitables it gives out.
+#include "ringraft/raft.h"
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "node/node.h"
+
+namespace ringraft {
+
+// --- calls ---
+
+bool Call::await_suspend(std::coroutine_handle<> caller) { return node_.Begin(*this, caller); }
+
+bool ChangeConfigCall::await_suspend(std::coroutine_handle<> caller) {
+  node::ConfigChange change;
+  change.added = std::move(added_);
+  change.removed = std::move(removed_);
+  return node_.BeginConfig(*this, std::move(change), caller);
+}
+
+bool DoneCall::await_suspend(std::coroutine_handle<> caller) { return node_.BeginDone(*this, caller); }
+
+Call::~Call() {
+  on_stop_.reset();
+  if (slot_ != nullptr) slot_->Abandon(generation_);  // destroyed while suspended
+}
+
+Error Call::Finish() {
+  on_stop_.reset();
+  if (slot_ == nullptr) return refused_;
+  Error error = slot_->error;
+  if (error.code() != Errc::kOk) Release();
+  return error;
+}
+
+void Call::Release() {
+  if (node::CallSlot* slot = std::exchange(slot_, nullptr)) slot->Release();
+}
+
+void Call::OnStopRequest::operator()() const noexcept { slot->RequestCancel(generation); }
+
+Result<Bytes> HandleOneCall::await_resume() {
+  if (Error error = Finish(); error.code() != Errc::kOk) return error;
+  Bytes result = std::move(slot_->result);
+  Release();
+  return result;
+}
+
+Result<std::vector<Bytes>> HandleManyCall::await_resume() {
+  if (Error error = Finish(); error.code() != Errc::kOk) return error;
+  std::vector<Bytes> results;
+  if (slot_ == nullptr) return results;  // no commands
+  if (slot_->count == 1) {
+    results.push_back(std::move(slot_->result));
+  } else {
+    results = std::move(slot_->results);
+  }
+  Release();
+  return results;
+}
+
+Result<void> ChangeConfigCall::await_resume() {
+  if (Error error = Finish(); error.code() != Errc::kOk) return error;
+  Release();
+  return Success();
+}
+
+Result<void> DoneCall::await_resume() {
+  if (Error error = Finish(); error.code() != Errc::kOk) return error;  // why it stopped by itself
+  Release();
+  return Success();
+}
+
+// --- Raft ---
+
+namespace {
+
+Result<std::unique_ptr<node::Node>> MakeNode(Options options, StateMachine* machine, AsyncStateMachine* async_machine) {
+  if (Result<void> valid = options.Validate(); !valid) return valid.error();
+  node::Node::Parts parts;
+  parts.machine = machine;
+  parts.async_machine = async_machine;
+  parts.storage = options.storage;
+  if (parts.storage == nullptr) {
+    options.lmdb.group = options.group;
+    Result<std::shared_ptr<Storage>> opened = OpenLmdbStorage(options.data_dir, options.lmdb);
+    if (!opened) return opened.error();
+    parts.storage = std::move(opened.value());
+  }
+  options.storage.reset();  // the node's part is the only hold: it is let go when the node has stopped
+  Result<RecoveredLog> recovered = parts.storage->Recover();
+  if (!recovered) return recovered.error();
+  parts.recovered = std::move(recovered.value());
+  Result<Identity> identity = node::ClaimStorage(options, *parts.storage, parts.recovered);
+  if (!identity) return identity.error();
+  parts.identity = identity.value();
+  if (Result<void> begun = node::BeginLog(options, *parts.storage, parts.recovered); !begun) return begun.error();
+  if (Result<void> sound = core::Core::CheckRecovered(parts.recovered); !sound) return sound.error();
+  return std::make_unique<node::Node>(std::move(options), std::move(parts));
+}
+
+}  // namespace
+
+Raft::Raft(std::unique_ptr<node::Node> node) : node_(std::move(node)) {}
+
+Result<std::unique_ptr<Raft>> Raft::Create(Options options, StateMachine& state_machine) {
+  Result<std::unique_ptr<node::Node>> node = MakeNode(std::move(options), &state_machine, nullptr);
+  if (!node) return node.error();
+  return std::unique_ptr<Raft>(new Raft(std::move(node.value())));
+}
+
+Result<std::unique_ptr<Raft>> Raft::Create(Options options, AsyncStateMachine& state_machine) {
+  Result<std::unique_ptr<node::Node>> node = MakeNode(std::move(options), nullptr, &state_machine);
+  if (!node) return node.error();
+  return std::unique_ptr<Raft>(new Raft(std::move(node.value())));
+}
+
+Raft::~Raft() { node_->WaitStopped(); }
+
+NodeId Raft::Id() const { return node_->options().id; }
+const Addr& Raft::Addr() const { return node_->options().addr; }
+Result<void> Raft::Run(Reactor& reactor) { return node_->Run(reactor); }
+void Raft::Stop() { node_->Stop(); }
+bool Raft::IsLeader() const { return node_->IsLeader(); }
+RaftStatus Raft::Status() const { return node_->Status(); }
+
+}  // namespace ringraft

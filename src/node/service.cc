@@ -1,0 +1,65 @@
+#include "node/service.h"
+
+#include <fmt/format.h>
+
+#include "node/node.h"
+
+namespace ringraft::node {
+
+Task<Result<AppendEntriesResults>> Service::AppendEntries(AppendEntriesArgs args) {
+  if (node_.is_stopping()) co_return Errc::kStopped;
+  Result<core::AppendTicket> ticket = node_.core().OnAppendEntries(node_.loop().Now(), args);
+  node_.Touch();
+  if (!ticket) {
+    node_.logger().Write(LogLevel::kWarning, fmt::format("{}: refused an append of node {}: {}", node_.Name(),
+                                                         args.leader_id.value(), ticket.error().message()));
+    co_return ticket.error();
+  }
+  args.entries.clear();
+  if (ticket.value().gate > node_.core().persisted()) {
+    auto durable = node_.Durable(ticket.value().gate);
+    co_await durable;
+  }
+  co_return node_.core().FinishAppend(ticket.value());
+}
+
+Task<Result<RequestVoteResults>> Service::RequestVote(RequestVoteArgs args) {
+  if (node_.is_stopping()) co_return Errc::kStopped;
+  core::VoteReply reply = node_.core().OnRequestVote(node_.loop().Now(), args);
+  node_.Touch();
+  // Paper, Figure 2: term and vote are on disk before the answer leaves.
+  auto durable = node_.Durable(reply.gate);
+  co_await durable;
+  co_return reply.results;
+}
+
+Task<Result<ForwardResults>> Service::Forward(ForwardArgs args) {
+  if (node_.is_stopping()) co_return Errc::kStopped;
+  TimePoint deadline = node_.loop().Now() + args.timeout;
+  ForwardResults results;
+  results.outcomes.resize(args.calls.size());
+  coro::Scope scope(node_.loop());
+  for (size_t i = 0; i < args.calls.size(); ++i)
+    scope.Start(ForwardOne(args.calls[i], deadline, results.outcomes[i]));
+  auto all = scope.Join();
+  co_await all;
+  co_return results;
+}
+
+Task<void> Service::ForwardOne(const ForwardCall& call, TimePoint deadline, ForwardOutcome& outcome) {
+  std::vector<Command> commands(call.commands.begin(), call.commands.end());
+  HandleManyCall handle(node_, commands, HandleOptions().Deadline(deadline));
+  Result<std::vector<Bytes>> results = co_await handle;
+  if (results) {
+    outcome.results = std::move(results.value());
+  } else {
+    outcome.error = results.error();
+  }
+}
+
+Result<void> Service::OnHandshake(const Identity& peer) {
+  if (node_.identity().cluster || !peer.cluster) return Success();
+  return node_.LearnCluster(peer.cluster);
+}
+
+}  // namespace ringraft::node

@@ -1,0 +1,26 @@
+// What peers may ask of this node: tells the core, waits for the disk where the reply rests on it, answers. Reactor only.
+#pragma once
+
+#include "ringraft/rpc.h"
+#include "ringraft/task.h"
+
+namespace ringraft::node {
+
+class Node;
+
+class Service final : public RpcService {
+ public:
+  explicit Service(Node& node) : node_(node) {}
+
+  Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) override;
+  Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) override;
+  Task<Result<ForwardResults>> Forward(ForwardArgs args) override;
+  Result<void> OnHandshake(const Identity& peer) override;
+
+ private:
+  Task<void> ForwardOne(const ForwardCall& call, TimePoint deadline, ForwardOutcome& outcome);
+
+  Node& node_;
+};
+
+}  // namespace ringraft::node

@@ -1,0 +1,197 @@
+// The scheduler of one reactor: ready coroutines, timers, turn-end hooks, and KJ's event loop as a guest. It knows no
+// kernel: the real reactor and the simulator both drive it. One thread at a time; between turns it belongs to no thread,
+// so one thread may drive several loops in turn, and a loop may move to another thread.
+//
+// Deterministic: ready coroutines run first in, first out; timers by time and then by the order of scheduling.
+#pragma once
+
+#include <kj/async.h>
+
+#include <chrono>
+#include <coroutine>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/list.h"
+#include "ringraft/types.h"
+
+namespace ringraft::reactor {
+
+// Where time comes from.
+class TimeSource {
+ public:
+  virtual ~TimeSource() = default;
+  virtual TimePoint Now() const = 0;
+  virtual std::chrono::system_clock::time_point WallNow() const = 0;
+};
+
+// A coroutine's place in the ready queue. Lives in an awaiter; unlinks itself when that dies.
+class ReadyNode : public base::ListHook {
+ public:
+  std::coroutine_handle<> handle;
+};
+
+// A place among the timers. `OnTimer` runs once, in a turn; the destructor cancels.
+class TimerNode {
+ public:
+  virtual void OnTimer() = 0;
+  bool is_scheduled() const { return loop_ != nullptr; }
+
+ protected:
+  TimerNode() = default;
+  virtual ~TimerNode();
+  TimerNode(const TimerNode&) = delete;
+  TimerNode& operator=(const TimerNode&) = delete;
+
+ private:
+  friend class Loop;
+  class Loop* loop_ = nullptr;
+  TimePoint when_;
+  uint64_t sequence_ = 0;  // ties run in the order of scheduling
+  size_t heap_position_ = 0;
+};
+
+// Runs once when everything else of the turn has run: where all that has gathered is packed.
+class TurnEndNode : public base::ListHook {
+ public:
+  virtual void OnTurnEnd() = 0;
+
+ protected:
+  virtual ~TurnEndNode() = default;
+};
+
+class Loop {
+ public:
+  explicit Loop(const TimeSource& time);
+  // Everything that KJ holds for this loop must be gone, or go with its detached promises.
+  ~Loop() noexcept;
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // The loop whose turn this thread is in; null outside.
+  static Loop* Current();
+
+  // Steady time, read once per pass of the turn.
+  TimePoint Now() const { return now_; }
+  std::chrono::system_clock::time_point WallNow() const { return time_.WallNow(); }
+
+  void MakeReady(ReadyNode& node) {  // no effect if it is ready already
+    if (!node.is_linked()) ready_.PushBack(node);
+  }
+  void Schedule(TimerNode& timer, TimePoint when);  // moves it if it is scheduled already
+  void Cancel(TimerNode& timer);
+  void AtTurnEnd(TurnEndNode& node) {  // no effect if it waits already
+    if (!node.is_linked()) turn_end_.PushBack(node);
+  }
+
+  // `co_await loop.SleepUntil(t)`; at least one pass goes by.
+  class SleepAwaiter;
+  SleepAwaiter SleepUntil(TimePoint when);
+  // `co_await loop.Yield()`: behind everything that is ready now.
+  class YieldAwaiter;
+  YieldAwaiter Yield();
+
+  // Makes this loop and its KJ loop the thread's current ones. KJ objects are created, used and destroyed only while one
+  // lives: a turn is inside one, and who destroys KJ objects between turns puts one around it. Nests for the same loop.
+  class Entered {
+   public:
+    explicit Entered(Loop& loop);
+    ~Entered() noexcept;
+    Entered(const Entered&) = delete;
+    Entered& operator=(const Entered&) = delete;
+
+   private:
+    friend class Loop;
+    std::optional<kj::WaitScope> scope_;  // none if this loop was entered already
+  };
+
+  // One turn: enters the KJ loop, calls `poll` (which may make things ready), then runs ready coroutines, KJ events and due
+  // timers until none is left or `max_passes` are over, with the turn-end hooks whenever nothing else is left, and at the
+  // end in any case, so that a busy loop does not starve them.
+  template <class Poll>
+  void Turn(Poll&& poll, int max_passes = 64) {
+    Entered entered(*this);
+    now_ = time_.Now();
+    std::forward<Poll>(poll)();
+    RunPasses(max_passes);
+  }
+  // Is there work for another turn at once? Asks the time source if a timer is due.
+  bool HasWork() const;
+  std::optional<TimePoint> NextTimer() const;
+
+ private:
+  // KJ tells through it when it has events to run; it must never be asked to wait, since only `Turn` runs events.
+  class Port final : public kj::EventPort {
+   public:
+    bool wait() override;
+    bool poll() override { return false; }
+    void setRunnable(bool runnable) override { is_runnable = runnable; }
+    bool is_runnable = false;
+  };
+
+  void RunPasses(int max_passes);
+  bool RunReady();
+  bool RunKj();
+  bool RunTimers();
+  void RunTurnEnd();
+
+  static bool Before(const TimerNode& a, const TimerNode& b) {
+    return a.when_ != b.when_ ? a.when_ < b.when_ : a.sequence_ < b.sequence_;
+  }
+  void Place(TimerNode& timer, size_t position) {
+    timers_[position] = &timer;
+    timer.heap_position_ = position;
+  }
+  void SiftUp(size_t position);
+  void SiftDown(size_t position);
+
+  const TimeSource& time_;
+  TimePoint now_;
+  base::List<ReadyNode> ready_;
+  base::List<TurnEndNode> turn_end_;
+  std::vector<TimerNode*> timers_;  // a binary heap; each timer knows its position
+  uint64_t next_sequence_ = 0;
+  Port port_;
+  kj::EventLoop kj_loop_;
+};
+
+class [[nodiscard]] Loop::SleepAwaiter final : private TimerNode {
+ public:
+  SleepAwaiter(Loop& loop, TimePoint when) : sleeper_loop_(loop), wake_at_(when) {}
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> caller) {
+    node_.handle = caller;
+    sleeper_loop_.Schedule(*this, wake_at_);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  void OnTimer() override { sleeper_loop_.MakeReady(node_); }
+
+  Loop& sleeper_loop_;
+  TimePoint wake_at_;
+  ReadyNode node_;
+};
+
+class [[nodiscard]] Loop::YieldAwaiter final {
+ public:
+  explicit YieldAwaiter(Loop& loop) : loop_(loop) {}
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> caller) {
+    node_.handle = caller;
+    loop_.MakeReady(node_);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  Loop& loop_;
+  ReadyNode node_;
+};
+
+inline Loop::SleepAwaiter Loop::SleepUntil(TimePoint when) { return SleepAwaiter(*this, when); }
+inline Loop::YieldAwaiter Loop::Yield() { return YieldAwaiter(*this); }
+
+}  // namespace ringraft::reactor

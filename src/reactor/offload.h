@@ -1,0 +1,54 @@
+// Blocking work off the reactor: a bounded queue and up to two threads that are started when they are needed.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/list.h"
+#include "coro/signal.h"
+#include "reactor/host.h"
+#include "reactor/loop.h"
+#include "ringraft/task.h"
+
+namespace ringraft::reactor {
+
+// Owned by a host; used on the reactor. Work comes back through the mailbox, in no particular order.
+class OffloadPool {
+ public:
+  static constexpr size_t kMaxThreads = 2;
+  static constexpr size_t kMaxQueued = 256;  // more callers wait for room
+
+  OffloadPool(Loop& loop, Mailbox& mailbox) : loop_(loop), mailbox_(mailbox), room_(loop) {}
+  // Waits for work that is running; drops what has not begun.
+  ~OffloadPool();
+  OffloadPool(const OffloadPool&) = delete;
+  OffloadPool& operator=(const OffloadPool&) = delete;
+
+  // True if the work was done, false if `deadline` came first (the work goes on, ignored). Dropping the task lets the work
+  // finish too, so the function must own what it uses. An exception that leaves it stops the process.
+  Task<bool> Run(std::function<void()> work, TimePoint deadline = TimePoint::max());
+
+ private:
+  class Waiter;
+  struct Job;
+  void Enqueue(Job& job);
+  void Work();
+
+  Loop& loop_;
+  Mailbox& mailbox_;
+  coro::Signal room_;
+  base::List<Job> jobs_;  // all that have not been delivered; reactor only
+
+  std::mutex mutex_;
+  std::condition_variable has_work_;
+  std::deque<Job*> queue_;  // not begun
+  size_t idle_threads_ = 0;
+  bool is_closing_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace ringraft::reactor

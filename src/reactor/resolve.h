@@ -1,0 +1,35 @@
+// "host:port" and "[v6]:port" as socket addresses.
+#pragma once
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include <string>
+#include <vector>
+
+#include "ringraft/errc.h"
+#include "ringraft/types.h"
+
+namespace ringraft::reactor {
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  int family() const { return storage.ss_family; }
+};
+
+struct HostPort {
+  std::string host;
+  std::string port;  // decimal, 0 .. 65535
+};
+
+// Errors: kInvalidArgument with what is wrong.
+Result<HostPort> SplitAddr(const Addr& addr);
+// Numeric addresses only; never blocks. None if the host is a name. "" and "*" are every address of this machine.
+std::vector<SocketAddress> ResolveNumeric(const HostPort& where);
+// Asks the system's resolver: blocks, any thread. Errors: kUnreachable.
+Result<std::vector<SocketAddress>> ResolveBlocking(const HostPort& where);
+
+}  // namespace ringraft::reactor

@@ -1,0 +1,102 @@
+// The real host: one io_uring, and everything that hangs on it.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "reactor/host.h"
+#include "reactor/loop.h"
+#include "reactor/offload.h"
+#include "reactor/poller.h"
+#include "reactor/ring.h"
+#include "reactor/ring_network.h"
+#include "ringraft/errc.h"
+#include "ringraft/logger.h"
+
+namespace ringraft::reactor {
+
+class SystemTime final : public TimeSource {
+ public:
+  TimePoint Now() const override { return Clock::now(); }
+  std::chrono::system_clock::time_point WallNow() const override { return std::chrono::system_clock::now(); }
+};
+
+// The mailbox and the eventfd that wakes the ring.
+class RingMailbox final : public Mailbox {
+ public:
+  explicit RingMailbox(int event_fd) : event_fd_(event_fd) {}
+  ~RingMailbox() override;
+
+  // Makes the present or the next wait return. Any thread.
+  void Interrupt();
+  using Mailbox::EndSleep;
+  using Mailbox::HasMail;
+  bool BeginSleep();
+  int event_fd() const { return event_fd_; }
+
+ private:
+  void Wake() override;
+  const int event_fd_;
+  std::atomic<bool> is_interrupted_{false};
+};
+
+class RingHost final : public Host {
+ public:
+  // Any thread; the first that calls `Turn` owns the ring. Errors: kUnsupported, kIo, kInvalidArgument.
+  static Result<std::unique_ptr<RingHost>> Create(unsigned ring_entries, Logger& logger);
+  // On the thread of the turns it waits until the kernel has let go of everything; on another one it leaves that to the
+  // kernel. Everything that uses it must be gone.
+  ~RingHost() override;
+
+  Loop& loop() override { return loop_; }
+  Network& network() override { return network_; }
+  Mailbox& mailbox() override { return mailbox_; }
+  Task<void> RunBlocking(std::function<void()> work) override;
+  uint64_t RandomSeed() override;
+  Logger& logger() override { return logger_; }
+  void Turn(Duration max_wait) override;
+  void Interrupt() override { mailbox_.Interrupt(); }
+
+  RingNetwork& ring_network() { return network_; }
+  Poller& poller() { return poller_; }
+  Ring& ring() { return *ring_; }
+  // Operations in flight besides the poll for wake-ups.
+  size_t in_flight() const { return ring_->in_flight() - (wake_up_.is_armed() ? 1 : 0); }
+
+ private:
+  // Polls the eventfd for ever; the counter is never read, since every write to it wakes the poll.
+  class WakeUp final : public RingOp {
+   public:
+    WakeUp(Ring& ring, int event_fd) : ring_(ring), event_fd_(event_fd) {}
+    void Arm();
+    void Cancel();
+    bool is_armed() const { return is_armed_; }
+    void OnCompletion(int result, uint32_t flags) override;
+
+   private:
+    struct Cancellation final : RingOp {
+      void OnCompletion(int, uint32_t) override {}
+    };
+    Ring& ring_;
+    const int event_fd_;
+    bool is_armed_ = false;
+    bool is_multishot_ = true;
+    bool is_cancelled_ = false;
+    Cancellation cancellation_;
+  };
+
+  RingHost(std::unique_ptr<Ring> ring, int event_fd, Logger& logger);
+  void Drain();
+
+  Logger& logger_;
+  SystemTime time_;
+  Loop loop_;
+  std::unique_ptr<Ring> ring_;
+  RingMailbox mailbox_;
+  WakeUp wake_up_;
+  Poller poller_;
+  OffloadPool offload_;
+  RingNetwork network_;
+};
+
+}  // namespace ringraft::reactor

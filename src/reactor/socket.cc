@@ -1,0 +1,353 @@
+#include "reactor/socket.h"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace ringraft::reactor {
+namespace {
+
+// Operations that may complete in a row without a trip through the ready queue: a fast peer must not keep the reactor.
+constexpr unsigned kMaxImmediate = 32;
+constexpr size_t kMaxPieces = 64;  // of one sendmsg
+constexpr Duration kAcceptRetry = std::chrono::milliseconds(20);
+
+bool WouldBlock(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+Error SystemError(const char* call, int error) {
+  return Error(Errc::kIo, fmt::format("{}: {}", call, std::strerror(error)));
+}
+
+Error ClosedError() { return Error(Errc::kStopped, "the socket is closed"); }
+
+void SetNoDelay(int fd) {
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // fails on what is not TCP, which is fine
+}
+
+}  // namespace
+
+// --- awaiters ---------------------------------------------------------------------------------------------------------
+
+bool SocketAwaiter::await_ready() {
+  if (is_closed()) return true;
+  bool& is_taken = events_ == POLLIN ? fd_->has_reader : fd_->has_writer;
+  RINGRAFT_ASSERT(!is_taken);  // two reads, or two writes, at a time
+  is_taken = true;
+  is_busy_ = true;
+  if (!Try()) return false;
+  is_done_ = true;
+  return ++fd_->immediate <= kMaxImmediate;
+}
+
+void SocketAwaiter::await_suspend(std::coroutine_handle<> caller) {
+  node_.handle = caller;
+  fd_->immediate = 0;
+  if (is_done_) {
+    Finish();
+  } else {
+    Arm();
+  }
+}
+
+void SocketAwaiter::OnPoll(int) {
+  // Whatever the events were, errors included, the system call tells it best.
+  if (Try()) {
+    Finish();
+  } else {
+    Arm();
+  }
+}
+
+void SocketAwaiter::Finish() {
+  is_done_ = true;
+  fd_->loop().MakeReady(node_);
+}
+
+void SocketAwaiter::Release() {
+  if (!is_busy_) return;
+  is_busy_ = false;
+  (events_ == POLLIN ? fd_->has_reader : fd_->has_writer) = false;
+}
+
+bool ReadAwaiter::Try() {
+  if (std::exchange(fd_->is_drained, false)) return false;
+  while (true) {
+    const ssize_t got = ::recv(fd_->fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+    if (got >= 0) {
+      size_ = static_cast<size_t>(got);
+      // A short read has emptied the socket: polling right away saves a call that would only say so.
+      fd_->is_drained = got > 0 && size_ < buffer_.size();
+      return true;
+    }
+    if (errno == EINTR) continue;
+    if (WouldBlock(errno)) return false;
+    error_ = errno;
+    return true;
+  }
+}
+
+Result<size_t> ReadAwaiter::await_resume() {
+  if (is_closed()) return ClosedError();
+  Release();
+  if (error_ != 0) return SystemError("recv", error_);
+  return size_;
+}
+
+bool WriteAwaiter::Try() {
+  while (true) {
+    iovec vectors[kMaxPieces];
+    size_t count = 0;
+    while (piece_ < pieces_.size() && pieces_[piece_].size() == offset_) {
+      ++piece_;
+      offset_ = 0;
+    }
+    for (size_t i = piece_; i < pieces_.size() && count < kMaxPieces; ++i) {
+      const size_t skip = i == piece_ ? offset_ : 0;
+      if (pieces_[i].size() == skip) continue;
+      vectors[count].iov_base = const_cast<char*>(pieces_[i].data()) + skip;
+      vectors[count].iov_len = pieces_[i].size() - skip;
+      ++count;
+    }
+    if (count == 0) return true;
+    msghdr message{};
+    message.msg_iov = vectors;
+    message.msg_iovlen = count;
+    const ssize_t result = ::sendmsg(fd_->fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (result < 0) {
+      if (errno == EINTR) continue;
+      if (WouldBlock(errno)) return false;
+      error_ = errno;
+      return true;
+    }
+    size_t sent = static_cast<size_t>(result);
+    while (sent > 0) {
+      const size_t step = std::min(sent, pieces_[piece_].size() - offset_);
+      sent -= step;
+      offset_ += step;
+      if (offset_ == pieces_[piece_].size()) {
+        ++piece_;
+        offset_ = 0;
+      }
+    }
+  }
+}
+
+Result<void> WriteAwaiter::await_resume() {
+  if (is_closed()) return ClosedError();
+  Release();
+  if (error_ != 0) return SystemError("send", error_);
+  return Success();
+}
+
+AcceptAwaiter::~AcceptAwaiter() {
+  if (accepted_ >= 0) ::close(accepted_);
+}
+
+bool AcceptAwaiter::Try() {
+  while (true) {
+    accepted_ = ::accept4(fd_->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (accepted_ >= 0) return true;
+    switch (errno) {
+      case EINTR:
+      case ECONNABORTED:  // gone before we came
+      case EPROTO:
+        continue;
+      case EAGAIN:
+        return false;
+      case EMFILE:
+      case ENFILE:
+      case ENOBUFS:
+      case ENOMEM:
+        // The connection stays in the backlog, and a poll would return at once: look again in a while.
+        fd_->loop().Schedule(retry_, fd_->loop().Now() + kAcceptRetry);
+        return false;
+      default:
+        error_ = errno;
+        return true;
+    }
+  }
+}
+
+void AcceptAwaiter::Retry::OnTimer() {
+  if (awaiter.Try()) {
+    awaiter.Finish();
+  } else {
+    awaiter.Arm();
+  }
+}
+
+Result<Socket> AcceptAwaiter::await_resume() {
+  if (is_closed()) return ClosedError();
+  Release();
+  if (error_ == EINVAL) return ClosedError();  // shut down by Listener::Close
+  if (error_ != 0) return SystemError("accept", error_);
+  SetNoDelay(accepted_);
+  return Socket(fd_->poller(), std::exchange(accepted_, -1));
+}
+
+// --- Socket -----------------------------------------------------------------------------------------------------------
+
+void Socket::ShutdownWrite() {
+  if (fd_) ::shutdown(fd_->fd(), SHUT_WR);
+}
+
+void Socket::Close() {
+  if (!fd_) return;
+  // An operation in flight keeps the socket open in the kernel: without this the other side would never hear of it.
+  if (fd_->has_reader || fd_->has_writer) ::shutdown(fd_->fd(), SHUT_RDWR);
+  fd_ = PolledFdRef();
+}
+
+std::string Socket::PeerText() const {
+  SocketAddress address;
+  address.length = sizeof(address.storage);
+  sockaddr* pointer = reinterpret_cast<sockaddr*>(&address.storage);
+  if (!fd_ || ::getpeername(fd_->fd(), pointer, &address.length) != 0) return "(not connected)";
+  return ToString(address);
+}
+
+std::string ToString(const SocketAddress& address) {
+  char host[NI_MAXHOST];
+  char port[NI_MAXSERV];
+  if (::getnameinfo(address.get(), address.length, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    return "(unknown)";
+  }
+  return address.family() == AF_INET6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
+
+// --- Listener ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+Error ListenError(const Addr& addr, int error) {
+  const char* remedy = "choose an address of this machine";
+  if (error == EADDRINUSE) remedy = "stop the other process or choose another port";
+  if (error == EACCES) remedy = "choose a port from 1024 on or give the process CAP_NET_BIND_SERVICE";
+  if (error == EMFILE || error == ENFILE) remedy = "raise RLIMIT_NOFILE (ulimit -n)";
+  return Error(Errc::kIo, fmt::format("cannot listen on {}: {}; {}", addr.text(), std::strerror(error), remedy));
+}
+
+}  // namespace
+
+Result<Listener> Listener::Listen(Poller& poller, const Addr& addr) {
+  auto where = SplitAddr(addr);
+  if (!where) return where.error();
+  std::vector<SocketAddress> addresses = ResolveNumeric(where.value());
+  if (addresses.empty()) {
+    auto resolved = ResolveBlocking(where.value());
+    if (!resolved) {
+      return Error(Errc::kIo, fmt::format("cannot listen on {}: {}", addr.text(), resolved.error().message()));
+    }
+    addresses = std::move(resolved).value();
+  }
+  const SocketAddress& address = addresses.front();
+  const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return ListenError(addr, errno);
+  PolledFdRef owned(new PolledFd(poller, fd));
+  const int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (::bind(fd, address.get(), address.length) != 0) return ListenError(addr, errno);
+  if (::listen(fd, SOMAXCONN) != 0) return ListenError(addr, errno);
+  return Listener(std::move(owned));
+}
+
+void Listener::Close() {
+  if (!fd_) return;
+  ::shutdown(fd_->fd(), SHUT_RDWR);  // frees the port although a poll may be in flight
+  fd_ = PolledFdRef();
+}
+
+Addr Listener::BoundAddr() const {
+  SocketAddress address;
+  address.length = sizeof(address.storage);
+  sockaddr* pointer = reinterpret_cast<sockaddr*>(&address.storage);
+  if (!fd_ || ::getsockname(fd_->fd(), pointer, &address.length) != 0) return Addr();
+  return Addr(ToString(address));
+}
+
+// --- connecting -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Waits until a connect in progress has ended, or the deadline.
+class ConnectAwaiter final : private PollWaiter, private TimerNode {
+ public:
+  ConnectAwaiter(PolledFdRef fd, TimePoint deadline) : fd_(std::move(fd)), deadline_(deadline) {}
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> caller) {
+    node_.handle = caller;
+    StartPolling(*fd_, POLLOUT);
+    if (deadline_ != TimePoint::max()) fd_->loop().Schedule(*this, deadline_);
+  }
+  // 0, or an errno; ETIMEDOUT for the deadline.
+  int await_resume() const {
+    if (has_timed_out_) return ETIMEDOUT;
+    int error = 0;
+    socklen_t length = sizeof(error);
+    if (::getsockopt(fd_->fd(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;
+    return error;
+  }
+
+ private:
+  void OnPoll(int) override {
+    fd_->loop().Cancel(*this);
+    fd_->loop().MakeReady(node_);
+  }
+  void OnTimer() override {
+    has_timed_out_ = true;
+    StopPolling();
+    fd_->loop().MakeReady(node_);
+  }
+
+  PolledFdRef fd_;
+  TimePoint deadline_;
+  bool has_timed_out_ = false;
+  ReadyNode node_;
+};
+
+Error ConnectError(const Addr& addr, int error) {
+  if (error == ETIMEDOUT) return Error(Errc::kTimedOut, fmt::format("cannot connect to {}: no answer in time", addr.text()));
+  if (error == EMFILE || error == ENFILE) {
+    return Error(Errc::kIo, fmt::format("cannot connect to {}: {}; raise RLIMIT_NOFILE (ulimit -n)", addr.text(),
+                                        std::strerror(error)));
+  }
+  return Error(Errc::kUnreachable, fmt::format("cannot connect to {}: {}", addr.text(), std::strerror(error)));
+}
+
+}  // namespace
+
+Task<Result<Socket>> ConnectTo(Poller& poller, Addr addr, std::vector<SocketAddress> addresses, TimePoint deadline) {
+  int error = EHOSTUNREACH;
+  for (const SocketAddress& address : addresses) {
+    const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+      error = errno;
+      continue;
+    }
+    PolledFdRef owned(new PolledFd(poller, fd));
+    error = ::connect(fd, address.get(), address.length) == 0 ? 0 : errno;
+    if (error == EINPROGRESS) {
+      ConnectAwaiter connecting(owned, deadline);
+      error = co_await connecting;
+    }
+    if (error == 0) {
+      SetNoDelay(fd);
+      co_return Socket(std::move(owned));
+    }
+    if (error == ETIMEDOUT) break;
+  }
+  co_return ConnectError(addr, error);
+}
+
+}  // namespace ringraft::reactor

@@ -1,0 +1,95 @@
+// One call that has been sent and not answered. It lives in the coroutine that waits for it, and in the list of its connection:
+// whichever goes first unlinks it. Dropping it drops the answer.
+#pragma once
+
+#include "rpc/capnp_compat.h"
+
+#include <kj/async.h>
+
+#include <coroutine>
+#include <optional>
+
+#include "base/list.h"
+#include "reactor/loop.h"
+#include "ringraft/errc.h"
+#include "rpc/kj_error.h"
+
+namespace ringraft::rpc {
+
+class CallBase : public base::ListHook {
+ public:
+  CallBase(reactor::Loop& loop, TimePoint deadline) : deadline(deadline), loop_(loop) {}
+  virtual ~CallBase() noexcept {}
+
+  // Ends it with an error instead of an answer. Not from inside its own promise.
+  void Fail(const Error& error) {
+    if (is_done_) return;
+    promise_ = nullptr;
+    SetError(error);
+    OnDone();
+  }
+  bool is_done() const { return is_done_; }
+
+  // `auto done = call.Done(); co_await done;`
+  class Awaiter {
+   public:
+    explicit Awaiter(CallBase& call) : call_(call) {}
+    bool await_ready() const noexcept { return call_.is_done_; }
+    void await_suspend(std::coroutine_handle<> caller) noexcept { call_.waiter_.handle = caller; }
+    void await_resume() const noexcept {}
+
+   private:
+    CallBase& call_;
+  };
+  Awaiter Done() { return Awaiter(*this); }
+
+  const TimePoint deadline;
+
+ protected:
+  virtual void SetError(const Error& error) = 0;
+  void OnDone() {
+    is_done_ = true;
+    Unlink();
+    if (waiter_.handle) loop_.MakeReady(waiter_);
+  }
+
+  reactor::Loop& loop_;
+  bool is_done_ = false;
+  reactor::ReadyNode waiter_;
+  kj::Promise<void> promise_ = nullptr;  // its callbacks end the call
+};
+
+template <class T>
+class Call final : public CallBase {
+ public:
+  using CallBase::CallBase;
+  ~Call() noexcept override { promise_ = nullptr; }
+
+  // `decode` makes a Result<T> of the response, at once, so that no message is held until the coroutine runs.
+  template <class Promise, class Decode>
+  void Start(Promise promise, Decode decode) {
+    promise_ = promise
+                   .then(
+                       [this, decode](auto&& response) {
+                         try {
+                           result_.emplace(decode(response));
+                         } catch (const kj::Exception&) {
+                           result_.emplace(Error(Errc::kProtocol, "the peer's answer makes no sense"));
+                         }
+                         OnDone();
+                       },
+                       [this](kj::Exception&& exception) {
+                         result_.emplace(ToError(exception));
+                         OnDone();
+                       })
+                   .eagerlyEvaluate(nullptr);
+  }
+  Result<T> Take() { return std::move(*result_); }
+
+ private:
+  void SetError(const Error& error) override { result_.emplace(error); }
+
+  std::optional<Result<T>> result_;
+};
+
+}  // namespace ringraft::rpc

@@ -1,0 +1,69 @@
+// Between the public structs (ringraft/rpc.h) and the messages of schemas/peer.capnp: the one file that knows the fields of both.
+// It does no I/O. What it reads comes from a peer and may be anything: every Decode checks, and none throws.
+#pragma once
+
+#include "rpc/capnp_compat.h"
+
+#include <peer.capnp.h>
+
+#include <vector>
+
+#include "ringraft/batch.h"
+#include "ringraft/rpc.h"
+
+namespace ringraft::rpc {
+
+// Which connection to a peer a call goes over.
+enum class Lane { kControl, kData, kForward };
+constexpr size_t kLanes = 3;
+const char* ToString(Lane lane);
+
+struct Hello {
+  uint32_t version = 0;
+  Identity from;
+  NodeId to;
+  Lane lane = Lane::kControl;
+};
+
+struct Welcome {
+  Errc errc = Errc::kOk;
+  uint32_t version = 0;
+  Identity from;
+};
+
+// Batches from this size on are not copied into the message but referenced, each as a segment of its own; and at most so many
+// of them, since readers bound the number of segments.
+constexpr size_t kReferenceFrom = 4096;
+constexpr size_t kMaxReferences = 256;
+
+void Encode(const Hello& hello, schema::Hello::Builder to);
+void Encode(const Welcome& welcome, schema::Welcome::Builder to);
+void Encode(const RequestVoteArgs& args, schema::RequestVoteArgs::Builder to);
+void Encode(const ForwardArgs& args, schema::ForwardArgs::Builder to);
+// `referenced` gets the batches whose bytes the message points to: they must live until the message is sent or destroyed.
+void Encode(const AppendEntriesArgs& args, schema::AppendEntriesArgs::Builder to, std::vector<BatchRef>& referenced);
+
+// An error travels as its number (and the leader, with kNotLeader).
+void Encode(const Result<AppendEntriesResults>& result, schema::AppendEntriesResults::Builder to);
+void Encode(const Result<RequestVoteResults>& result, schema::RequestVoteResults::Builder to);
+void Encode(const Result<ForwardResults>& result, schema::ForwardResults::Builder to);
+
+// Errors: kProtocol for what no peer may send, kCorrupt for a batch that fails its checks.
+Result<Hello> Decode(schema::Hello::Reader from);
+Result<Welcome> Decode(schema::Welcome::Reader from);
+Result<AppendEntriesArgs> Decode(schema::AppendEntriesArgs::Reader from);
+Result<RequestVoteArgs> Decode(schema::RequestVoteArgs::Reader from);
+Result<ForwardArgs> Decode(schema::ForwardArgs::Reader from);
+
+// The result that the peer's service ended with; kProtocol also if the message makes no sense.
+Result<AppendEntriesResults> Decode(schema::AppendEntriesResults::Reader from);
+Result<RequestVoteResults> Decode(schema::RequestVoteResults::Reader from);
+Result<ForwardResults> Decode(schema::ForwardResults::Reader from);
+
+// How much room to reserve for a request, so that all but referenced batches lies in its first segment.
+capnp::MessageSize SizeHint(const AppendEntriesArgs& args);
+capnp::MessageSize SizeHint(const RequestVoteArgs& args);
+capnp::MessageSize SizeHint(const ForwardArgs& args);
+capnp::MessageSize SizeHint(const Result<ForwardResults>& result);
+
+}  // namespace ringraft::rpc

@@ -1,0 +1,279 @@
+#include "rpc/incoming.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "coro/try.h"
+#include "rpc/handshake.h"
+
+namespace ringraft::rpc {
+namespace {
+
+// A handshake is: bootstrap, the call, and the messages that finish both. Larger or more is no handshake.
+constexpr size_t kHandshakeBytes = 4096;
+constexpr uint64_t kHandshakeMessages = 16;
+
+StreamLimits HandshakeLimits() { return StreamLimits{kHandshakeBytes, kHandshakeMessages, kHandshakeMessages}; }
+
+// A peer whose machine has vanished sends no end of its connection; without probes it would count against max_connections
+// for ever. Streams that are no sockets refuse, and need none.
+void KeepAlive(kj::AsyncIoStream& stream) {
+  const auto set = [&stream](int level, int option, int value) { stream.setsockopt(level, option, &value, sizeof value); };
+  try {
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 10);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
+    set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+  } catch (const kj::Exception&) {
+  }
+}
+
+// A call of a peer has two halves that end independently: the KJ promise that Cap'n Proto waits for, and the coroutine of the
+// service. `Answer` belongs to the coroutine, `Waiting` to the promise; each knows whether the other is still there. Thus a
+// coroutine never touches what belongs to a connection that has gone, and a coroutine that is cancelled leaves no promise.
+template <class Context>
+class Waiting;
+
+template <class Context>
+class Answer {
+ public:
+  Answer() noexcept = default;
+  Answer(Answer&& other) noexcept : waiting_(std::exchange(other.waiting_, nullptr)) {
+    if (waiting_ != nullptr) waiting_->answer_ = this;
+  }
+  ~Answer() {
+    if (waiting_ != nullptr) waiting_->Abandon();
+  }
+
+  template <class Results>
+  void Send(const Result<Results>& result) {
+    if (waiting_ != nullptr) waiting_->Send(result);
+  }
+
+ private:
+  friend class Waiting<Context>;
+  Waiting<Context>* waiting_ = nullptr;
+};
+
+capnp::MessageSize AnswerSize(const Result<AppendEntriesResults>&) { return capnp::MessageSize{64, 0}; }
+capnp::MessageSize AnswerSize(const Result<RequestVoteResults>&) { return capnp::MessageSize{64, 0}; }
+capnp::MessageSize AnswerSize(const Result<ForwardResults>& result) { return SizeHint(result); }
+
+template <class Context, class Results>
+void EncodeAnswer(Context& context, const Result<Results>& result) {
+  Encode(result, context.getResults(AnswerSize(result)).initResults());
+}
+
+template <class Context>
+class Waiting {
+ public:
+  Waiting(kj::PromiseFulfiller<void>& fulfiller, Answer<Context>& answer, Context context)
+      : fulfiller_(fulfiller), answer_(&answer), context_(kj::mv(context)) {
+    answer.waiting_ = this;
+  }
+  ~Waiting() noexcept { Detach(); }
+
+  template <class Results>
+  void Send(const Result<Results>& result) {
+    Detach();
+    EncodeAnswer(context_, result);
+    fulfiller_.fulfill();
+  }
+  void Abandon() {
+    Detach();
+    fulfiller_.reject(KJ_EXCEPTION(DISCONNECTED, "the node has stopped"));
+  }
+
+ private:
+  friend class Answer<Context>;
+  void Detach() {
+    if (answer_ != nullptr) answer_->waiting_ = nullptr;
+    answer_ = nullptr;
+  }
+
+  kj::PromiseFulfiller<void>& fulfiller_;
+  Answer<Context>* answer_;
+  Context context_;
+};
+
+template <class Results, class Context>
+Task<void> Serve(Task<Result<Results>> call, Answer<Context> answer) {
+  Result<Results> result = co_await call;
+  answer.Send(result);
+}
+
+template <class Context>
+void AllowCancellation(Context& context) {
+#if CAPNP_VERSION < 1000000
+  context.allowCancellation();  // of the promise; the coroutine runs on
+#endif
+}
+
+NodeId Sender(const AppendEntriesArgs& args) { return args.leader_id; }
+NodeId Sender(const RequestVoteArgs& args) { return args.candidate_id; }
+
+}  // namespace
+
+// What a peer can call once its handshake has succeeded.
+class Session final : public schema::Session::Server {
+ public:
+  explicit Session(std::shared_ptr<IncomingConnection::Handle> handle) : handle_(std::move(handle)) {}
+
+  kj::Promise<void> appendEntries(AppendEntriesContext context) override {
+    return Dispatch<AppendEntriesArgs>(kj::mv(context), &RpcService::AppendEntries);
+  }
+  kj::Promise<void> requestVote(RequestVoteContext context) override {
+    return Dispatch<RequestVoteArgs>(kj::mv(context), &RpcService::RequestVote);
+  }
+  kj::Promise<void> forward(ForwardContext context) override {
+    return Dispatch<ForwardArgs>(kj::mv(context), &RpcService::Forward);
+  }
+
+ private:
+  // Runs the first part of the service's coroutine before it returns: calls start in the order in which they arrive.
+  template <class Args, class Results, class Context>
+  kj::Promise<void> Dispatch(Context context, Task<Result<Results>> (RpcService::*method)(Args)) {
+    IncomingConnection* connection = handle_->connection;
+    if (connection == nullptr || connection->has_ended()) return KJ_EXCEPTION(DISCONNECTED, "the connection has ended");
+    AllowCancellation(context);
+    Result<Args> args = Decode(context.getParams().getArgs());
+    context.releaseParams();
+    if (!args) return Refuse<Results>(*connection, context, args.error());
+    if constexpr (!std::is_same_v<Args, ForwardArgs>) {
+      if (Sender(args.value()) != connection->peer_->node)
+        return Refuse<Results>(*connection, context, Error(Errc::kProtocol, "it spoke in the name of another node"));
+    }
+    const NodeId self = connection->context_.identity().node;
+    if (args.value().to != self) {
+      EncodeAnswer(context, Result<Results>(Error(Errc::kWrongNode)));
+      return kj::READY_NOW;
+    }
+    Answer<Context> answer;
+    auto promise = kj::newAdaptedPromise<void, Waiting<Context>>(answer, kj::mv(context));
+    Task<Result<Results>> call = (connection->context_.service.*method)(std::move(args).assume_value());
+    connection->context_.calls.Start(Serve<Results, Context>(std::move(call), std::move(answer)));
+    return promise;
+  }
+
+  // A peer that sends what no peer may send gets its number, and then the end of the connection.
+  template <class Results, class Context>
+  kj::Promise<void> Refuse(IncomingConnection& connection, Context& context, const Error& error) {
+    connection.context_.log.Warn(fmt::format("refused a call of node {} ({}) and closed the connection: {}",
+                                             connection.peer_->node.value(), connection.Where(), error.message()));
+    connection.messages_.EndAfterAnswer();
+    connection.context_.loop.Schedule(connection, connection.context_.loop.Now() + connection.context_.options.idle_handshake);
+    EncodeAnswer(context, Result<Results>(Error(error.code())));
+    return kj::READY_NOW;
+  }
+
+  std::shared_ptr<IncomingConnection::Handle> handle_;
+};
+
+// What anybody can call.
+class Door final : public schema::Door::Server {
+ public:
+  explicit Door(std::shared_ptr<IncomingConnection::Handle> handle) : handle_(std::move(handle)) {}
+
+  kj::Promise<void> handshake(HandshakeContext context) override {
+    IncomingConnection* connection = handle_->connection;
+    if (connection == nullptr || connection->has_ended()) return KJ_EXCEPTION(DISCONNECTED, "the connection has ended");
+    AllowCancellation(context);
+    Welcome welcome;
+    Result<Hello> hello = Decode(context.getParams().getHello());
+    Result<void> shaken = hello ? connection->Shake(hello.value()) : Result<void>(hello.error());
+    if (!shaken) {
+      welcome.errc = shaken.error().code();
+      connection->context_.log.Warn(fmt::format("refused a connection: {}", shaken.error().message()));
+    }
+    welcome.version = kProtocolVersion;
+    welcome.from = connection->context_.identity();
+    auto reply = context.getResults(capnp::MessageSize{64, 1}).initWelcome();
+    Encode(welcome, reply);
+    if (shaken) reply.setSession(kj::heap<Session>(handle_));
+    return kj::READY_NOW;
+  }
+
+ private:
+  std::shared_ptr<IncomingConnection::Handle> handle_;
+};
+
+IncomingConnection::IncomingConnection(IncomingContext& context, kj::Own<kj::AsyncIoStream> stream)
+    : context_(context),
+      handle_(std::make_shared<Handle>(Handle{this})),
+      stream_(kj::mv(stream)),
+      messages_(context.loop, *stream_, Side::kServer, HandshakeLimits(), *this),
+      network_(messages_, capnp::rpc::twoparty::Side::SERVER),
+      rpc_(capnp::makeRpcServer(network_, capnp::Capability::Client(kj::heap<Door>(handle_)))) {
+  KeepAlive(*stream_);
+  context_.loop.Schedule(*this, context_.loop.Now() + context_.options.idle_handshake);
+}
+
+IncomingConnection::~IncomingConnection() noexcept {
+  handle_->connection = nullptr;
+  has_ended_ = true;
+}
+
+// The version comes first: what another version means by the rest is not known.
+Result<void> IncomingConnection::CheckHello(const Hello& hello) {
+  const std::string where = fmt::format("the peer at {}", Where());
+  RINGRAFT_TRYV(CheckVersion(hello.version, where));
+  const Identity self = context_.identity();
+  if (hello.to != self.node)
+    return Error(Errc::kWrongNode, fmt::format("node {} at {} wants to reach node {}, but this is node {}; correct the address or "
+                                               "the id in its configuration", hello.from.node.value(), Where(), hello.to.value(),
+                                               self.node.value()));
+  RINGRAFT_TRYV(CheckCluster(self.cluster, hello.from.cluster, where));
+  if (!hello.from.node) return Error(Errc::kProtocol, fmt::format("{} has no node id", where));
+  return Success();
+}
+
+Result<void> IncomingConnection::Shake(const Hello& hello) {
+  if (peer_) return Error(Errc::kProtocol, fmt::format("the peer at {} shook hands twice on one connection", Where()));
+  RINGRAFT_TRYV(CheckHello(hello));
+  RINGRAFT_TRYV(context_.service.OnHandshake(hello.from));
+  peer_ = hello.from;
+  context_.loop.Cancel(*this);
+  messages_.SetLimits(StreamLimits{context_.options.max_message_bytes, UINT64_MAX, context_.options.max_calls_per_connection});
+  return Success();
+}
+
+void IncomingConnection::OnStreamEnded(const char* violation) {
+  if (violation != nullptr) context_.log.Warn(fmt::format("closed the connection of the peer at {}: {}", Where(), violation));
+  End();
+}
+
+// The handshake took too long, or the answer that was to be the last.
+void IncomingConnection::OnTimer() {
+  if (!peer_) context_.log.Warn(fmt::format("closed the connection of the peer at {}: no handshake within idle_handshake", Where()));
+  End();
+}
+
+void IncomingConnection::End() {
+  if (has_ended_) return;
+  has_ended_ = true;
+  context_.on_connection_ended();
+}
+
+std::string IncomingConnection::Where() {
+  sockaddr_storage address{};
+  unsigned length = sizeof address;
+  try {
+    stream_->getpeername(reinterpret_cast<sockaddr*>(&address), &length);
+  } catch (const kj::Exception&) {
+    return "an unknown address";
+  }
+  char text[INET6_ADDRSTRLEN] = "?";
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+    return fmt::format("{}:{}", text, ntohs(v4.sin_port));
+  }
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+  inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+  return fmt::format("[{}]:{}", text, ntohs(v6.sin6_port));
+}
+
+}  // namespace ringraft::rpc

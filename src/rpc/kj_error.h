@@ -1,0 +1,15 @@
+// The one place where a KJ exception becomes an error of ours. Nothing of its text is kept: it names source lines.
+#pragma once
+
+#include "rpc/capnp_compat.h"
+
+#include <kj/exception.h>
+
+#include "ringraft/errc.h"
+
+namespace ringraft::rpc {
+
+// What a call that has been sent ended with, if it ended with an exception instead of an answer.
+Error ToError(const kj::Exception& exception);
+
+}  // namespace ringraft::rpc

@@ -1,0 +1,248 @@
+#include "rpc/message_stream.h"
+
+#include <capnp/any.h>
+#include <capnp/message.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+
+namespace ringraft::rpc {
+namespace {
+
+using capnp::word;
+
+constexpr size_t kFirstBodyBytes = 1 << 20;  // allocated on the word of a header; more only as bytes arrive
+// Beside the words of a message itself a reader may traverse so many: the RPC system looks at some twice.
+constexpr uint64_t kTraversalAllowance = 1024;
+// Message, Call, Payload, content, parameters, struct, list, struct, list, Data: ten, with some to spare.
+constexpr int kNestingLimit = 24;
+
+constexpr kj::byte kZeros[sizeof(word)] = {};
+
+size_t TableBytes(size_t segments) { return (segments / 2 + 1) * sizeof(word); }
+
+// Newer versions of Cap'n Proto set it where no Finish will follow; 0.9.2 has no accessor. Return.noFinishNeeded @8 :Bool is bit 33.
+bool NoFinishNeeded(capnp::rpc::Return::Reader answer) {
+  auto data = capnp::AnyStruct::Reader(answer).getDataSection();
+  return data.size() > 4 && (data[4] & 2) != 0;
+}
+
+// Overwrites a text in a message that is ours, under construction, and about to be written; Cap'n Proto hands it out as const.
+void BlankOut(capnp::Text::Reader text) {
+  constexpr std::string_view kReason = "the call failed";
+  char* to = const_cast<char*>(text.begin());
+  for (size_t i = 0; i < text.size(); ++i) to[i] = i < kReason.size() ? kReason[i] : ' ';
+}
+
+}  // namespace
+
+MessageStream::MessageStream(reactor::Loop& loop, kj::AsyncIoStream& stream, Side side, const StreamLimits& limits,
+                             Owner& owner)
+    : loop_(loop), stream_(stream), side_(side), limits_(limits), owner_(owner), last_received_(loop.Now()) {}
+
+MessageStream::~MessageStream() noexcept {}
+
+void MessageStream::End(const char* violation) {
+  if (has_ended_) return;
+  has_ended_ = true;
+  owner_.OnStreamEnded(violation);
+}
+
+// --- reading ---
+
+kj::Promise<MessageStream::Received> MessageStream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd>, capnp::ReaderOptions,
+                                                                   kj::ArrayPtr<word>) {
+  return ReadHead();
+}
+
+// Goes on with `then` when all bytes are there. Otherwise the promise never comes true: the connection is over, its owner is
+// about to drop everything, and the RPC system has no occasion to say a last word.
+template <class Then>
+kj::Promise<MessageStream::Received> MessageStream::ReadExactly(void* to, size_t bytes, Then then) {
+  return stream_.tryRead(to, bytes, bytes)
+      .then(
+          [this, bytes, then](size_t got) -> kj::Promise<Received> {
+            last_received_ = loop_.Now();
+            if (got == bytes && !has_ended_ && !is_ending_) return (this->*then)();
+            if (got < bytes) End(nullptr);
+            return kj::NEVER_DONE;
+          },
+          [this](kj::Exception&&) -> kj::Promise<Received> {
+            End(nullptr);
+            return kj::NEVER_DONE;
+          });
+}
+
+kj::Promise<MessageStream::Received> MessageStream::Violation(const char* what) {
+  End(what);
+  return kj::NEVER_DONE;
+}
+
+kj::Promise<MessageStream::Received> MessageStream::ReadHead() {
+  return ReadExactly(incoming_.table, sizeof(word), &MessageStream::ReadTable);
+}
+
+kj::Promise<MessageStream::Received> MessageStream::ReadTable() {
+  if (incoming_.table[0] >= kMaxSegments) return Violation("its bytes are no message of the protocol (too many segments)");
+  incoming_.segments = incoming_.table[0] + 1;
+  const size_t rest = TableBytes(incoming_.segments) - sizeof(word);
+  if (rest == 0) return StartBody();
+  return ReadExactly(incoming_.table + 2, rest, &MessageStream::StartBody);
+}
+
+kj::Promise<MessageStream::Received> MessageStream::StartBody() {
+  uint64_t words = 0;
+  for (uint32_t i = 1; i <= incoming_.segments; ++i) words += incoming_.table[i];
+  if (words == 0) return Violation("its bytes are no message of the protocol (an empty message)");
+  if (words > limits_.max_message_bytes / sizeof(word))
+    return Violation("its bytes are no message of the protocol, or one that is longer than the limit for it (max_message_bytes)");
+  incoming_.bytes = words * sizeof(word);
+  incoming_.filled = 0;
+  incoming_.words = kj::heapArray<word>(std::min(incoming_.bytes, kFirstBodyBytes) / sizeof(word));
+  return ReadBody();
+}
+
+// Doubles the room whenever it is full: no byte is moved more than once on average.
+kj::Promise<MessageStream::Received> MessageStream::ReadBody() {
+  if (incoming_.filled == incoming_.bytes) return Deliver();
+  size_t room = incoming_.words.size() * sizeof(word);
+  if (incoming_.filled == room) {
+    room = std::min(incoming_.bytes, 2 * room);
+    auto larger = kj::heapArray<word>(room / sizeof(word));
+    std::memcpy(larger.begin(), incoming_.words.begin(), incoming_.filled);
+    incoming_.words = kj::mv(larger);
+  }
+  const size_t offset = incoming_.filled;
+  incoming_.filled = room;  // when the next step looks at it
+  return ReadExactly(incoming_.words.asBytes().begin() + offset, room - offset, &MessageStream::ReadBody);
+}
+
+MessageStream::Received MessageStream::Deliver() {
+  auto segments = kj::heapArray<kj::ArrayPtr<const word>>(incoming_.segments);
+  size_t at = 0;
+  for (uint32_t i = 0; i < incoming_.segments; ++i) {
+    const size_t end = at + incoming_.table[i + 1];
+    segments[i] = incoming_.words.slice(at, end);
+    at = end;
+  }
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = at + kTraversalAllowance;
+  options.nestingLimit = kNestingLimit;
+  Segments view = segments;
+  kj::Own<capnp::MessageReader> reader =
+      kj::heap<capnp::SegmentArrayMessageReader>(view, options).attach(kj::mv(segments), kj::mv(incoming_.words));
+  const char* violation = nullptr;
+  try {
+    violation = Inspect(reader->getRoot<capnp::rpc::Message>());
+  } catch (const kj::Exception&) {
+    violation = "its bytes are no message of the protocol (pointers that make no sense)";
+  }
+  if (violation != nullptr) {
+    End(violation);
+    return nullptr;
+  }
+  return capnp::MessageReaderAndFds{kj::mv(reader), nullptr};
+}
+
+// Only what peers of ours send comes through. Null if the message may pass.
+const char* MessageStream::Inspect(capnp::rpc::Message::Reader message) {
+  if (limits_.max_messages == 0) return "it sent more messages than a handshake has";
+  --limits_.max_messages;
+  using capnp::rpc::Message;
+  switch (message.which()) {
+    case Message::CALL:
+    case Message::BOOTSTRAP:
+      if (side_ == Side::kCaller) return "it sent a call on a connection that we opened";
+      if (++unfinished_calls_ > limits_.max_unfinished_calls) return "it has more unfinished calls than max_calls_per_connection";
+      return nullptr;
+    case Message::FINISH:
+      if (side_ == Side::kCaller || unfinished_calls_ == 0) return "it finished a call that it never sent";
+      --unfinished_calls_;
+      return nullptr;
+    case Message::RETURN:
+    case Message::RESOLVE:
+      return side_ == Side::kCaller ? nullptr : "it answered a call that it was never sent";
+    case Message::RELEASE:
+    case Message::ABORT:
+    case Message::UNIMPLEMENTED: return nullptr;
+    default: return "it sent a message of a kind that no peer sends";
+  }
+}
+
+// --- writing ---
+
+void MessageStream::Expect(std::vector<BatchRef> referenced) {
+  for (BatchRef& batch : referenced) expected_.push_back(std::move(batch));
+}
+
+// The network below the RPC system sends the next message only when this one has been written.
+kj::Promise<void> MessageStream::writeMessage(kj::ArrayPtr<const int>, Segments segments) {
+  if (has_ended_ || !LetOut(segments)) return kj::READY_NOW;
+  return Write(segments);
+}
+
+kj::Promise<void> MessageStream::writeMessages(kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const word>>> messages) {
+  if (messages.size() == 0) return kj::READY_NOW;
+  auto first = writeMessage(nullptr, messages[0]);
+  if (messages.size() == 1) return first;
+  auto rest = messages.slice(1, messages.size());
+  return first.then([this, rest]() { return writeMessages(rest); });
+}
+
+// An exception's text names source files and more. Aborts are not sent: the end of the connection says enough. Where an answer
+// is an exception, its reason has been made by our own code or is replaced here, in place.
+bool MessageStream::LetOut(Segments segments) {
+  capnp::SegmentArrayMessageReader reader(segments);
+  auto message = reader.getRoot<capnp::rpc::Message>();
+  if (message.isAbort()) return false;
+  if (side_ == Side::kCaller || !message.isReturn()) return true;
+  auto answer = message.getReturn();
+  if (NoFinishNeeded(answer) && unfinished_calls_ > 0) --unfinished_calls_;
+  has_answered_ = is_ending_;
+  if (answer.isException()) BlankOut(answer.getException().getReason());
+  return true;
+}
+
+kj::Promise<void> MessageStream::Write(Segments segments) {
+  out_table_.clear();
+  out_table_.push_back(static_cast<uint32_t>(segments.size() - 1));
+  for (auto segment : segments) out_table_.push_back(static_cast<uint32_t>(segment.size()));
+  out_table_.resize(TableBytes(segments.size()) / sizeof(uint32_t));
+  pieces_.clear();
+  pieces_.push_back(kj::arrayPtr(out_table_.data(), out_table_.size()).asBytes());
+  for (auto segment : segments) AddSegment(segment);
+  return stream_.write(kj::arrayPtr(pieces_.data(), pieces_.size()))
+      .then([this]() { OnWritten(); }, [this](kj::Exception&&) { End(nullptr); });
+}
+
+void MessageStream::AddSegment(kj::ArrayPtr<const word> segment) {
+  const auto* begin = reinterpret_cast<const char*>(segment.begin());
+  auto batch = std::find_if(expected_.begin(), expected_.end(),
+                            [begin](const BatchRef& expected) { return expected.bytes().data() == begin; });
+  if (batch == expected_.end()) {
+    pieces_.push_back(segment.asBytes());
+    return;
+  }
+  // A segment is whole words, a batch need not be: what follows it in memory is not ours to send.
+  const std::string_view bytes = batch->bytes();
+  pieces_.push_back(kj::arrayPtr(reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()));
+  const size_t padding = segment.size() * sizeof(word) - bytes.size();
+  if (padding > 0) pieces_.push_back(kj::arrayPtr(kZeros, padding));
+  in_write_.push_back(std::move(*batch));
+  expected_.erase(batch);
+}
+
+void MessageStream::OnWritten() {
+  in_write_.clear();
+  if (has_answered_) End(nullptr);
+}
+
+// The RPC system gives up: it has met something that it calls an error of the protocol.
+kj::Promise<void> MessageStream::end() {
+  End("its messages make no sense together");
+  return kj::READY_NOW;
+}
+
+}  // namespace ringraft::rpc

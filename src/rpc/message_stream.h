@@ -1,0 +1,123 @@
+// Cap'n Proto messages over a byte stream, for one connection, owned by it. It stands between the socket and the RPC system:
+//
+//   in   checks the framing before Cap'n Proto sees a byte, allocates as bytes arrive and not as headers promise, and counts
+//        unfinished calls;
+//   out  holds the batches that a message references until the stream has taken their last byte; lets no text of an exception out.
+//
+// The stream below reads ahead and gathers small writes (reactor/kj_stream.h), so neither is done here.
+//
+// It never destroys itself or its owner: it says once that the connection is over, and the owner drops both later in the turn.
+#pragma once
+
+#include "rpc/capnp_compat.h"
+
+#include <capnp/rpc.capnp.h>
+#include <capnp/serialize-async.h>
+#include <kj/async-io.h>
+
+#include <deque>
+#include <vector>
+
+#include "reactor/loop.h"
+#include "ringraft/batch.h"
+
+namespace ringraft::rpc {
+
+// Who sends calls on a connection, and who answers them.
+enum class Side { kCaller, kServer };
+
+struct StreamLimits {
+  size_t max_message_bytes = 0;
+  uint64_t max_messages = 0;          // that may still arrive
+  uint64_t max_unfinished_calls = 0;  // incoming
+};
+
+class MessageStream final : public capnp::MessageStream {
+ public:
+  class Owner {
+   public:
+    // Nothing more will arrive or leave. `violation` says what the peer did that no peer may do; null if it just went away.
+    virtual void OnStreamEnded(const char* violation) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  MessageStream(reactor::Loop& loop, kj::AsyncIoStream& stream, Side side, const StreamLimits& limits, Owner& owner);
+  ~MessageStream() noexcept;
+
+  void SetLimits(const StreamLimits& limits) { limits_ = limits; }
+  // The batches that the message about to be sent references; in the order of the messages.
+  void Expect(std::vector<BatchRef> referenced);
+  // Takes no more messages; ends the connection when the next answer has been written.
+  void EndAfterAnswer() { is_ending_ = true; }
+
+  bool has_ended() const { return has_ended_; }
+  TimePoint last_received() const { return last_received_; }
+  size_t expected_batches() const { return expected_.size(); }
+
+  // capnp::MessageStream
+  kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd> fd_space,
+                                                                    capnp::ReaderOptions options,
+                                                                    kj::ArrayPtr<capnp::word> scratch_space) override;
+  kj::Promise<void> writeMessage(kj::ArrayPtr<const int> fds,
+                                 kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) override;
+  kj::Promise<void> writeMessages(
+      kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) override;
+  kj::Maybe<int> getSendBufferSize() override { return nullptr; }
+  kj::Promise<void> end() override;
+
+ private:
+  static constexpr uint32_t kMaxSegments = 512;  // what Cap'n Proto's own readers allow
+
+  using Segments = kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>;
+  using Received = kj::Maybe<capnp::MessageReaderAndFds>;
+
+  // A message while it arrives.
+  struct Incoming {
+    uint32_t table[kMaxSegments + 1];  // segments - 1, words of each, padded to a word
+    uint32_t segments = 0;
+    size_t bytes = 0;   // of all segments
+    size_t filled = 0;  // have arrived
+    kj::Array<capnp::word> words;
+  };
+
+  // Reading.
+  kj::Promise<Received> ReadHead();
+  kj::Promise<Received> ReadTable();
+  kj::Promise<Received> StartBody();
+  kj::Promise<Received> ReadBody();
+  kj::Promise<Received> Violation(const char* what);
+  template <class Then>
+  kj::Promise<Received> ReadExactly(void* to, size_t bytes, Then then);
+  Received Deliver();
+  const char* Inspect(capnp::rpc::Message::Reader message);
+
+  // Writing.
+  bool LetOut(Segments segments);
+  kj::Promise<void> Write(Segments segments);
+  void AddSegment(kj::ArrayPtr<const capnp::word> segment);
+  void OnWritten();
+
+  void End(const char* violation);
+
+  reactor::Loop& loop_;
+  kj::AsyncIoStream& stream_;
+  const Side side_;
+  StreamLimits limits_;
+  Owner& owner_;
+  bool has_ended_ = false;
+  bool is_ending_ = false;
+
+  Incoming incoming_;
+  uint64_t unfinished_calls_ = 0;
+  TimePoint last_received_;
+
+  std::deque<BatchRef> expected_;   // referenced by messages that have not come to be written
+  std::vector<BatchRef> in_write_;  // referenced by the message that is being written
+  std::vector<uint32_t> out_table_;  // of that message
+  std::vector<kj::ArrayPtr<const kj::byte>> pieces_;
+  bool has_answered_ = false;  // that message is an answer, and the connection is ending
+};
+
+}  // namespace ringraft::rpc

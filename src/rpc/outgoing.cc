@@ -1,0 +1,111 @@
+#include "rpc/outgoing.h"
+
+#include <capnp/message.h>
+
+#include "base/assert.h"
+
+namespace ringraft::rpc {
+namespace {
+
+// A peer sends us one answer for each call; it cannot make us hold more than these.
+StreamLimits AnswerLimits(const RpcOptions& options) { return StreamLimits{options.max_message_bytes, UINT64_MAX, 0}; }
+
+}  // namespace
+
+OutgoingConnection::OutgoingConnection(reactor::Loop& loop, const RpcOptions& options, Lane lane,
+                                       kj::Own<kj::AsyncIoStream> stream, Owner& owner)
+    : loop_(loop),
+      options_(options),
+      lane_(lane),
+      owner_(owner),
+      stream_(kj::mv(stream)),
+      messages_(loop, *stream_, Side::kCaller, AnswerLimits(options), *this),
+      network_(messages_, capnp::rpc::twoparty::Side::CLIENT),
+      rpc_(capnp::makeRpcClient(network_)) {}
+
+OutgoingConnection::~OutgoingConnection() noexcept { RINGRAFT_ASSERT(calls_.empty()); }
+
+void OutgoingConnection::Send(Call<Welcome>& call, const Hello& hello) {
+  capnp::MallocMessageBuilder vat;
+  auto id = vat.initRoot<capnp::rpc::twoparty::VatId>();
+  id.setSide(capnp::rpc::twoparty::Side::SERVER);
+  auto door = rpc_.bootstrap(id).castAs<schema::Door>();
+  auto request = door.handshakeRequest(capnp::MessageSize{64, 0});
+  Encode(hello, request.initHello());
+  Add(call);
+  call.Start(request.send(), [this](auto& response) {
+    auto welcome = response.getWelcome();
+    if (welcome.getErrc() == 0 && welcome.hasSession()) session_ = welcome.getSession();
+    return Decode(welcome);
+  });
+}
+
+void OutgoingConnection::Send(Call<AppendEntriesResults>& call, const AppendEntriesArgs& args) {
+  auto request = KJ_ASSERT_NONNULL(session_).appendEntriesRequest(SizeHint(args));
+  std::vector<BatchRef> referenced;
+  Encode(args, request.initArgs(), referenced);
+  messages_.Expect(std::move(referenced));
+  Add(call);
+  call.Start(request.send(), [](auto& response) { return Decode(response.getResults()); });
+}
+
+void OutgoingConnection::Send(Call<RequestVoteResults>& call, const RequestVoteArgs& args) {
+  auto request = KJ_ASSERT_NONNULL(session_).requestVoteRequest(SizeHint(args));
+  Encode(args, request.initArgs());
+  Add(call);
+  call.Start(request.send(), [](auto& response) { return Decode(response.getResults()); });
+}
+
+void OutgoingConnection::Send(Call<ForwardResults>& call, const ForwardArgs& args) {
+  auto request = KJ_ASSERT_NONNULL(session_).forwardRequest(SizeHint(args));
+  Encode(args, request.initArgs());
+  Add(call);
+  call.Start(request.send(), [](auto& response) { return Decode(response.getResults()); });
+}
+
+// One timer for all calls. It is not moved when a call ends: it finds out what is due when it fires.
+void OutgoingConnection::Add(CallBase& call) {
+  calls_.PushBack(call);
+  if (is_scheduled() && timer_at_ <= call.deadline) return;
+  timer_at_ = call.deadline;
+  loop_.Schedule(*this, timer_at_);
+}
+
+void OutgoingConnection::OnTimer() {
+  const TimePoint now = loop_.Now();
+  TimePoint next = TimePoint::max();
+  bool is_overdue = false;
+  for (CallBase* call = calls_.front(); call != nullptr;) {
+    CallBase* following = calls_.Next(*call);
+    if (call->deadline <= now) {
+      is_overdue = true;
+      call->Fail(Error(Errc::kTimedOut, "the peer did not answer in time"));
+    } else {
+      next = std::min(next, call->deadline);
+    }
+    call = following;
+  }
+  // A forwarded command may take as long as its caller is willing to wait, while the connection is well; an append or a vote may not.
+  if (is_overdue && (lane_ != Lane::kForward || now - messages_.last_received() >= options_.call_timeout)) {
+    End("it did not answer in time");
+    return;
+  }
+  if (next == TimePoint::max()) return;
+  timer_at_ = next;
+  loop_.Schedule(*this, timer_at_);
+}
+
+void OutgoingConnection::Fail(const Error& error) {
+  while (CallBase* call = calls_.front()) call->Fail(error);
+}
+
+void OutgoingConnection::OnStreamEnded(const char* violation) { End(violation != nullptr ? violation : "it closed the connection"); }
+
+void OutgoingConnection::End(const char* why) {
+  if (has_ended_) return;
+  has_ended_ = true;
+  loop_.Cancel(*this);
+  owner_.OnConnectionEnded(why);
+}
+
+}  // namespace ringraft::rpc

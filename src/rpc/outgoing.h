@@ -1,0 +1,68 @@
+// One connection that we have opened to a peer: the handshake, then calls. Owned by its lane (client.h), which drops it later in
+// the turn in which it ended, or at once when the transport closes.
+#pragma once
+
+#include "rpc/capnp_compat.h"
+
+#include <capnp/rpc-twoparty.h>
+#include <peer.capnp.h>
+
+#include <optional>
+
+#include "base/list.h"
+#include "reactor/loop.h"
+#include "ringraft/rpc.h"
+#include "rpc/call.h"
+#include "rpc/codec.h"
+#include "rpc/message_stream.h"
+
+namespace ringraft::rpc {
+
+class OutgoingConnection final : private MessageStream::Owner, private reactor::TimerNode {
+ public:
+  class Owner {
+   public:
+    // Drop the connection later in the turn. `why` is for people.
+    virtual void OnConnectionEnded(const char* why) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  OutgoingConnection(reactor::Loop& loop, const RpcOptions& options, Lane lane, kj::Own<kj::AsyncIoStream> stream, Owner& owner);
+  // All calls have ended: see Fail.
+  ~OutgoingConnection() noexcept override;
+
+  bool has_ended() const { return has_ended_; }
+  bool is_used() const { return !calls_.empty(); }
+
+  // Each sends its request before it returns; the call ends in a later turn, or pass of this one.
+  void Send(Call<Welcome>& call, const Hello& hello);
+  void Send(Call<AppendEntriesResults>& call, const AppendEntriesArgs& args);
+  void Send(Call<RequestVoteResults>& call, const RequestVoteArgs& args);
+  void Send(Call<ForwardResults>& call, const ForwardArgs& args);
+
+  // Ends all calls with the error.
+  void Fail(const Error& error);
+  void End(const char* why);
+
+ private:
+  void Add(CallBase& call);
+  void OnStreamEnded(const char* violation) override;
+  void OnTimer() override;
+
+  reactor::Loop& loop_;
+  const RpcOptions& options_;
+  const Lane lane_;
+  Owner& owner_;
+  bool has_ended_ = false;
+  base::List<CallBase> calls_;
+  TimePoint timer_at_ = TimePoint::max();
+  kj::Own<kj::AsyncIoStream> stream_;
+  MessageStream messages_;
+  capnp::TwoPartyVatNetwork network_;
+  capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc_;
+  kj::Maybe<schema::Session::Client> session_;  // once the handshake has succeeded
+};
+
+}  // namespace ringraft::rpc

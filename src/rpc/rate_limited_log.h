@@ -1,0 +1,25 @@
+// For what a stranger can cause as often as he likes: at most one line a second, which counts those left out.
+#pragma once
+
+#include <string_view>
+
+#include "reactor/loop.h"
+#include "ringraft/logger.h"
+
+namespace ringraft::rpc {
+
+// One reactor thread.
+class RateLimitedLog {
+ public:
+  RateLimitedLog(reactor::Loop& loop, Logger& logger) : loop_(loop), logger_(logger) {}
+
+  void Warn(std::string_view message);
+
+ private:
+  reactor::Loop& loop_;
+  Logger& logger_;
+  TimePoint next_ = TimePoint::min();
+  uint64_t left_out_ = 0;
+};
+
+}  // namespace ringraft::rpc

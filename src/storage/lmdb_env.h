@@ -1,0 +1,120 @@
+// A thin wrapper on LMDB: environment, transaction, cursor, and errors as results that name the file and the remedy.
+//
+// It never uses MDB_WRITEMAP (a full disk would be a SIGBUS), MDB_NOSYNC or MDB_MAPASYNC (a power cut could damage the file),
+// nor MDB_DUPSORT (its cursors have known bugs in 0.9.24). A transaction returned by Commit is durable: LMDB flushes the data,
+// then writes the meta page with O_DSYNC. Read transactions are short: an open one keeps every page freed since from being
+// used again.
+#pragma once
+
+#include <lmdb.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "ringraft/errc.h"
+
+namespace ringraft::storage {
+
+inline MDB_val ToVal(std::string_view bytes) { return MDB_val{bytes.size(), const_cast<char*>(bytes.data())}; }
+inline std::string_view ToView(const MDB_val& val) { return std::string_view(static_cast<const char*>(val.mv_data), val.mv_size); }
+
+// Owned by one storage object. Closing it needs all transactions to have ended.
+class LmdbEnv {
+ public:
+  // Opens the file `path` itself (no subdirectory), creating it if it is missing; the caller checks before what must not be
+  // created. `max_bytes` bounds the file.
+  static Result<std::unique_ptr<LmdbEnv>> Open(const std::string& path, size_t max_bytes);
+  ~LmdbEnv();
+  LmdbEnv(const LmdbEnv&) = delete;
+
+  MDB_env* get() const { return env_; }
+  const std::string& path() const { return path_; }
+  size_t max_bytes() const { return max_bytes_; }
+  int fd() const;
+  // The bytes that the pages in use span, as of the last commit; the file may be longer.
+  size_t used_bytes() const;
+
+  // What an LMDB return code means to the operator. `doing` is a short phrase: "committing".
+  Error ToError(int code, std::string_view doing) const;
+
+ private:
+  LmdbEnv(MDB_env* env, std::string path, size_t max_bytes) : env_(env), path_(std::move(path)), max_bytes_(max_bytes) {}
+
+  MDB_env* env_;
+  std::string path_;
+  size_t max_bytes_;
+};
+
+// Aborts in its destructor unless it was committed. A write transaction stays on its thread; a read transaction may begin on
+// any thread, several at a time (MDB_NOTLS).
+class LmdbTxn {
+ public:
+  static Result<LmdbTxn> BeginWrite(const LmdbEnv& env) { return Begin(env, 0); }
+  static Result<LmdbTxn> BeginRead(const LmdbEnv& env) { return Begin(env, MDB_RDONLY); }
+  LmdbTxn(LmdbTxn&& other) noexcept : env_(other.env_), txn_(std::exchange(other.txn_, nullptr)) {}
+  LmdbTxn& operator=(LmdbTxn&& other) noexcept {
+    std::swap(env_, other.env_);
+    std::swap(txn_, other.txn_);
+    return *this;
+  }
+  ~LmdbTxn() {
+    if (txn_ != nullptr) mdb_txn_abort(txn_);
+  }
+
+  MDB_txn* get() const { return txn_; }
+  const LmdbEnv& env() const { return *env_; }
+
+  // kCorrupt if the table is missing and `create` is not given.
+  enum class IfMissing { kFail, kCreate };
+  Result<MDB_dbi> OpenTable(const char* name, IfMissing if_missing);
+
+  // False if there is no such key. The value points into the map, until the transaction ends.
+  Result<bool> Get(MDB_dbi table, std::string_view key, std::string_view& value) const;
+  Result<void> Put(MDB_dbi table, std::string_view key, std::string_view value);
+  // For keys that mostly come in order: cheaper, and fills pages fully. Any other key is put as well.
+  Result<void> Append(MDB_dbi table, std::string_view key, std::string_view value);
+  Result<void> Commit();  // durable when it succeeds
+
+ private:
+  static Result<LmdbTxn> Begin(const LmdbEnv& env, unsigned flags);
+  LmdbTxn(const LmdbEnv& env, MDB_txn* txn) : env_(&env), txn_(txn) {}
+
+  const LmdbEnv* env_;
+  MDB_txn* txn_;
+};
+
+// A position in a table. Dies before its transaction.
+class LmdbCursor {
+ public:
+  static Result<LmdbCursor> Open(const LmdbTxn& txn, MDB_dbi table);
+  LmdbCursor(LmdbCursor&& other) noexcept : txn_(other.txn_), cursor_(std::exchange(other.cursor_, nullptr)) {}
+  LmdbCursor& operator=(LmdbCursor&&) = delete;
+  ~LmdbCursor() {
+    if (cursor_ != nullptr) mdb_cursor_close(cursor_);
+  }
+
+  // Each is false if there is no such position; otherwise key() and value() are those of the new one.
+  Result<bool> Seek(std::string_view key);        // at `key` or the first behind it
+  Result<bool> SeekBefore(std::string_view key);  // the last before `key`
+  Result<bool> SeekLastUpTo(std::string_view key);  // at `key` or the last before it
+  Result<bool> Next() { return Move(MDB_NEXT); }
+  // Removes the current one; Next then gives the one behind it.
+  Result<void> Delete();
+
+  std::string_view key() const { return ToView(key_); }
+  std::string_view value() const { return ToView(value_); }
+
+ private:
+  LmdbCursor(const LmdbTxn& txn, MDB_cursor* cursor) : txn_(&txn), cursor_(cursor) {}
+  Result<bool> Move(MDB_cursor_op operation);
+
+  const LmdbTxn* txn_;
+  MDB_cursor* cursor_;
+  MDB_val key_{};
+  MDB_val value_{};
+};
+
+}  // namespace ringraft::storage

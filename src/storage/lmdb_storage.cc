@@ -1,0 +1,228 @@
+// Opening and writing; reading and recovering are in lmdb_storage_read.cc.
+#include "storage/lmdb_storage.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "coro/try.h"
+#include "storage/stored_format.h"
+
+namespace ringraft {
+
+Result<std::shared_ptr<Storage>> OpenLmdbStorage(const std::string& directory, LmdbOptions options) {
+  RINGRAFT_TRY(storage, storage::LmdbStorage::Open(directory, options));
+  return std::shared_ptr<Storage>(std::move(storage));
+}
+
+namespace storage {
+namespace {
+
+constexpr std::string_view kVersionKey = "version";
+constexpr size_t kLeastMaxBytes = size_t{1} << 20;
+
+}  // namespace
+
+Result<LmdbStorage::Tables> LmdbStorage::Tables::Open(LmdbTxn& txn, LmdbTxn::IfMissing if_missing) {
+  Tables tables;
+  RINGRAFT_TRY(log, txn.OpenTable("log", if_missing));
+  RINGRAFT_TRY(terms, txn.OpenTable("terms", if_missing));
+  RINGRAFT_TRY(configurations, txn.OpenTable("configurations", if_missing));
+  RINGRAFT_TRY(values, txn.OpenTable("values", if_missing));
+  RINGRAFT_TRY(format, txn.OpenTable("format", if_missing));
+  tables.log = log;
+  tables.terms = terms;
+  tables.configurations = configurations;
+  tables.values = values;
+  tables.format = format;
+  return tables;
+}
+
+Result<std::shared_ptr<LmdbStorage>> LmdbStorage::Open(const std::string& directory, const LmdbOptions& options, const StepHook& hook) {
+  if (options.max_bytes < kLeastMaxBytes)
+    return Error(Errc::kInvalidArgument, fmt::format("max_bytes is {}; it must be at least {}", options.max_bytes, kLeastMaxBytes));
+  RINGRAFT_TRY(data_directory, DataDirectory::Lock(directory));
+  RINGRAFT_TRYV(data_directory.Prepare([&](const std::string& file) { return CreateDatabase(file, options.max_bytes); }, hook));
+  RINGRAFT_TRY(env, LmdbEnv::Open(data_directory.database_path(), options.max_bytes));
+  std::shared_ptr<LmdbStorage> storage(new LmdbStorage(std::move(data_directory), std::move(env), options.group));
+  // A write transaction, since a table that is opened in one stays open for all.
+  RINGRAFT_TRY(txn, LmdbTxn::BeginWrite(*storage->env_));
+  RINGRAFT_TRY(tables, Tables::Open(txn, LmdbTxn::IfMissing::kFail));
+  storage->tables_ = tables;
+  RINGRAFT_TRYV(storage->CheckFormat(txn));
+  RINGRAFT_TRYV(txn.Commit());  // it has changed nothing: no write, no flush
+  struct stat status;
+  if (fstat(storage->env_->fd(), &status) != 0) return SystemError("look at", storage->env_->path(), errno);
+  storage->file_bytes_ = static_cast<size_t>(status.st_size);
+  return storage;
+}
+
+Result<void> LmdbStorage::CreateDatabase(const std::string& file, size_t max_bytes) {
+  RINGRAFT_TRY(env, LmdbEnv::Open(file, max_bytes));
+  RINGRAFT_TRY(txn, LmdbTxn::BeginWrite(*env));
+  RINGRAFT_TRY(tables, Tables::Open(txn, LmdbTxn::IfMissing::kCreate));
+  RINGRAFT_TRYV(txn.Put(tables.format, kVersionKey, Seal(kVersionKey, EncodeUint64(kFormatVersion))));
+  return txn.Commit();
+}
+
+Result<void> LmdbStorage::CheckFormat(const LmdbTxn& txn) const {
+  std::string_view sealed;
+  RINGRAFT_TRY(found, txn.Get(tables_.format, kVersionKey, sealed));
+  if (!found)
+    return Error(Errc::kCorrupt, fmt::format("{} has no format version: it is no ringraft database; name another data directory",
+                                             env_->path()));
+  RINGRAFT_TRY(bytes, Unseal(kVersionKey, sealed, fmt::format("the format version of {}", env_->path())));
+  RINGRAFT_TRY(version, DecodeUint64(bytes, "the format version"));
+  if (version <= kFormatVersion) return Success();
+  return Error(Errc::kWrongVersion, fmt::format("{} has the format {}; this build reads up to {}: use a newer build", env_->path(),
+                                                version, kFormatVersion));
+}
+
+Result<void> LmdbStorage::CheckUsable() const {
+  if (!has_failed_.load(std::memory_order_acquire)) [[likely]]
+    return Success();
+  return failure_;
+}
+
+// After a failed write or flush the page cache may show what the disk does not have; a second try could succeed without the
+// data. So there is none.
+Error LmdbStorage::Fail(const Error& error) {
+  failure_ = Error(Errc::kIo, fmt::format("the storage has failed and takes nothing more ({}); restart the node", error.message()));
+  has_failed_.store(true, std::memory_order_release);
+  return error;
+}
+
+Result<void> LmdbStorage::Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                                 std::span<const BatchRef> batches) {
+  RINGRAFT_TRYV(CheckUsable());
+  RINGRAFT_TRYV(LoadOnce());
+  if (truncate_after && *truncate_after >= last_.index) truncate_after.reset();  // nothing lies behind it
+  LogPosition base = truncate_after ? LogPosition{*truncate_after, TermAt(*truncate_after)} : last_;
+  RINGRAFT_TRYV(CheckFollows(base, batches, group_));
+  if (!hard_state && !truncate_after && batches.empty()) return Success();
+
+  size_t bytes = 0;
+  for (const BatchRef& batch : batches) bytes += batch.size() + 2 * 4096;  // pages are not shared by large values
+  if (auto grown = GrowFile(bytes); !grown) return Fail(grown.error());
+  auto txn = LmdbTxn::BeginWrite(*env_);
+  if (!txn) return Fail(txn.error());
+  written_term_ = base.term;
+  if (auto written = Write(txn.value(), hard_state, truncate_after, batches); !written) return Fail(written.error());
+  if (auto committed = txn.value().Commit(); !committed) return Fail(committed.error());
+  Remember(truncate_after, batches);
+  return Success();
+}
+
+Result<void> LmdbStorage::Write(LmdbTxn& txn, const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                                std::span<const BatchRef> batches) {
+  if (hard_state) RINGRAFT_TRYV(PutValue(txn, kHardStateKey, EncodeHardState(*hard_state)));
+  if (truncate_after) RINGRAFT_TRYV(Truncate(txn, *truncate_after));
+  for (const BatchRef& batch : batches) RINGRAFT_TRYV(PutBatch(txn, batch));
+  return Success();
+}
+
+Result<void> LmdbStorage::PutValue(LmdbTxn& txn, std::string_view key, std::string_view value) {
+  ValueKey value_key(group_, key);
+  return txn.Put(tables_.values, value_key.view(), Seal(value_key.view(), value));
+}
+
+Result<void> LmdbStorage::Truncate(LmdbTxn& txn, Index after) {
+  RINGRAFT_TRYV(DeleteBehind(txn, tables_.log, after));
+  RINGRAFT_TRYV(DeleteBehind(txn, tables_.terms, after));
+  RINGRAFT_TRYV(DeleteBehind(txn, tables_.configurations, after));
+  BatchRef head;  // what stays of a batch that the cut goes through
+  {
+    RINGRAFT_TRY(cursor, LmdbCursor::Open(txn, tables_.log));
+    RINGRAFT_TRY(found, cursor.SeekLastUpTo(IndexKey(group_, after).view()));
+    Index first;
+    if (!found || !ParseIndexKey(cursor.key(), group_, first)) return Success();
+    RINGRAFT_TRY(batch, DecodeAt(first, cursor.value()));
+    if (batch.last() <= after) return Success();
+    head = batch.Slice(first, after);
+  }
+  return txn.Put(tables_.log, IndexKey(group_, head.first()).view(), head.bytes());
+}
+
+Result<void> LmdbStorage::DeleteBehind(LmdbTxn& txn, MDB_dbi table, Index after) {
+  RINGRAFT_TRY(cursor, LmdbCursor::Open(txn, table));
+  RINGRAFT_TRY(found, cursor.Seek(IndexKey(group_, after + 1).view()));
+  Index index;
+  while (found && ParseIndexKey(cursor.key(), group_, index)) {
+    RINGRAFT_TRYV(cursor.Delete());
+    RINGRAFT_TRY(more, cursor.Next());
+    found = more;
+  }
+  return Success();
+}
+
+Result<void> LmdbStorage::PutBatch(LmdbTxn& txn, const BatchRef& batch) {
+  IndexKey key(group_, batch.first());
+  RINGRAFT_TRYV(txn.Append(tables_.log, key.view(), batch.bytes()));
+  if (batch.term() != written_term_) {
+    written_term_ = batch.term();
+    RINGRAFT_TRYV(txn.Put(tables_.terms, key.view(), Seal(key.view(), EncodeUint64(batch.term().value()))));
+  }
+  if ((batch.header().flags & BatchHeader::kHasConfiguration) == 0) return Success();
+  for (LogEntry entry : batch) {
+    if (entry.type != LogEntryType::kConfiguration) continue;
+    IndexKey entry_key(group_, entry.index);
+    RINGRAFT_TRYV(txn.Put(tables_.configurations, entry_key.view(), Seal(entry_key.view(), entry.command)));
+  }
+  return Success();
+}
+
+// Keeps the file longer than the pages that the next commit may use, so that a file which is shorter than LMDB's last page has
+// certainly been truncated (LMDB itself does not write pages at the end that it gave up again in the same transaction).
+// Beside the data a commit writes a few pages of each tree and the list of free pages, 8 bytes for each at most.
+Result<void> LmdbStorage::GrowFile(size_t more) {
+  constexpr size_t kMiB = size_t{1} << 20;
+  size_t used = env_->used_bytes();
+  size_t needed = used + more + used / 512 + kMiB;
+  if (needed <= file_bytes_) [[likely]]
+    return Success();
+  size_t grown = std::min(needed + std::clamp(used / 8, kMiB, 64 * kMiB), std::max(env_->max_bytes(), used));
+  grown = grown / 4096 * 4096;
+  if (grown <= file_bytes_) return Success();
+  if (ftruncate(env_->fd(), static_cast<off_t>(grown)) != 0) return SystemError("grow", env_->path(), errno);
+  file_bytes_ = grown;
+  return Success();
+}
+
+void LmdbStorage::Remember(std::optional<Index> truncate_after, std::span<const BatchRef> batches) {
+  if (truncate_after) {
+    last_ = LogPosition{*truncate_after, TermAt(*truncate_after)};
+    while (!terms_.empty() && terms_.back().first_index > *truncate_after) terms_.pop_back();
+  }
+  for (const BatchRef& batch : batches) {
+    if (batch.term() != last_.term) terms_.push_back(TermRun{batch.first(), batch.term()});
+    last_ = LogPosition{batch.last(), batch.term()};
+  }
+}
+
+Term LmdbStorage::TermAt(Index index) const {
+  Term term;
+  for (const TermRun& run : terms_) {
+    if (run.first_index > index) break;
+    term = run.term;
+  }
+  return index ? term : Term(0);
+}
+
+Result<void> LmdbStorage::Values::Set(std::string_view key, std::string_view value) {
+  RINGRAFT_TRYV(CheckStoreKey(key));
+  RINGRAFT_TRYV(storage_.CheckUsable());
+  if (auto grown = storage_.GrowFile(value.size()); !grown) return storage_.Fail(grown.error());
+  auto txn = LmdbTxn::BeginWrite(*storage_.env_);
+  if (!txn) return storage_.Fail(txn.error());
+  if (auto put = storage_.PutValue(txn.value(), key, value); !put) return storage_.Fail(put.error());
+  if (auto committed = txn.value().Commit(); !committed) return storage_.Fail(committed.error());
+  return Success();
+}
+
+Result<void> LmdbStorage::Values::SetUint64(std::string_view key, uint64_t value) { return Set(key, EncodeUint64(value)); }
+
+}  // namespace storage
+}  // namespace ringraft

@@ -1,0 +1,102 @@
+// The default storage: one LMDB environment, one transaction a commit, values that are whole batches.
+//
+// Tables (schemas/stored.md): `log`, `terms`, `configurations`, `values`, `format`. Every value has a checksum, which is
+// checked when it is read. After a failed commit the object refuses all further use: nobody can know what the disk has kept,
+// and LMDB would go on as if nothing had happened.
+#pragma once
+
+#include <lmdb.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "storage/batch_log.h"
+#include "storage/data_directory.h"
+#include "storage/lmdb_env.h"
+
+namespace ringraft::storage {
+
+class LmdbStorage final : public BatchStorage {
+ public:
+  // OpenLmdbStorage, with a hook between the steps of a first start for tests.
+  static Result<std::shared_ptr<LmdbStorage>> Open(const std::string& directory, const LmdbOptions& options, const StepHook& hook = {});
+
+  Result<RecoveredLog> Recover() override;
+  Result<void> Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                      std::span<const BatchRef> batches) override;
+  Result<std::vector<BatchRef>> Read(Index from, size_t max_bytes) const override;
+  ringraft::Log& Log() override { return log_; }
+  ringraft::Store& Store() override { return store_; }
+
+  GroupId group() const override { return group_; }
+  Result<LogPosition> LastPosition() const override;
+
+ private:
+  struct Tables {
+    MDB_dbi log = 0, terms = 0, configurations = 0, values = 0, format = 0;
+    static Result<Tables> Open(LmdbTxn& txn, LmdbTxn::IfMissing if_missing);
+  };
+
+  // The Store facet: a view of `values`.
+  class Values final : public ringraft::Store {
+   public:
+    explicit Values(LmdbStorage& storage) : storage_(storage) {}
+    Result<void> Set(std::string_view key, std::string_view value) override;
+    Result<std::string> Get(std::string_view key) const override;
+    Result<void> SetUint64(std::string_view key, uint64_t value) override;
+    Result<uint64_t> GetUint64(std::string_view key) const override;
+
+   private:
+    LmdbStorage& storage_;
+  };
+
+  LmdbStorage(DataDirectory directory, std::unique_ptr<LmdbEnv> env, GroupId group)
+      : directory_(std::move(directory)), env_(std::move(env)), group_(group) {}
+
+  static Result<void> CreateDatabase(const std::string& file, size_t max_bytes);
+  Result<void> CheckFormat(const LmdbTxn& txn) const;
+
+  // Reading; `txn` is any transaction.
+  Result<LogPosition> LastOf(const LmdbTxn& txn) const;
+  Result<BatchRef> DecodeAt(Index index, std::string_view bytes) const;
+  Result<std::vector<TermRun>> ReadTerms(const LmdbTxn& txn) const;
+  Result<std::vector<StoredConfiguration>> ReadConfigurations(const LmdbTxn& txn) const;
+  Result<std::string> ReadValue(const LmdbTxn& txn, std::string_view key) const;
+  Result<void> CheckConsistency(const LmdbTxn& txn, const RecoveredLog& recovered) const;
+
+  // Writing; storage thread only.
+  Result<void> LoadOnce();  // what the writer remembers
+  Term TermAt(Index index) const;
+  Result<void> Write(LmdbTxn& txn, const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                     std::span<const BatchRef> batches);
+  Result<void> PutValue(LmdbTxn& txn, std::string_view key, std::string_view value);
+  Result<void> Truncate(LmdbTxn& txn, Index after);
+  Result<void> DeleteBehind(LmdbTxn& txn, MDB_dbi table, Index after);
+  Result<void> PutBatch(LmdbTxn& txn, const BatchRef& batch);
+  Result<void> GrowFile(size_t more);
+  void Remember(std::optional<Index> truncate_after, std::span<const BatchRef> batches);
+
+  Result<void> CheckUsable() const;
+  Error Fail(const Error& error);  // no further use
+
+  DataDirectory directory_;  // the lock is given up last
+  std::unique_ptr<LmdbEnv> env_;
+  GroupId group_;
+  Tables tables_;
+  BatchLog log_{*this};
+  Values store_{*this};
+
+  // Storage thread only: the end of the log and its terms, as committed.
+  bool is_loaded_ = false;
+  LogPosition last_;
+  std::vector<TermRun> terms_;
+  size_t file_bytes_ = 0;
+  Term written_term_;  // of the last batch put in the transaction that is being written
+
+  std::atomic<bool> has_failed_{false};
+  Error failure_;  // written once, before has_failed_
+};
+
+}  // namespace ringraft::storage

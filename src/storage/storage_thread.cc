@@ -1,0 +1,183 @@
+#include "storage/storage_thread.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace ringraft::storage {
+namespace {
+
+// A commit holds its pages in memory until it is written, so a long queue is written in several.
+constexpr size_t kMaxCommitBytes = size_t{64} << 20;
+
+size_t BytesOf(const WriteRequest& request) {
+  size_t bytes = 0;
+  for (const BatchRef& batch : request.batches) bytes += batch.size();
+  return bytes;
+}
+
+}  // namespace
+
+// Carries results to the reactor. One node serves all results: the newest number stands for those before it.
+//
+//   storage thread: 1. result under the mutex   2. is_posted_: false -> true?  then post
+//   reactor:        1. is_posted_ = false       2. take the result
+//
+// A result that comes between the reactor's two steps is taken now and posted again for nothing; none is lost.
+class StorageThread::Report final : public reactor::MailboxNode {
+ public:
+  Report(reactor::Mailbox& mailbox, OnPersisted on_persisted) : mailbox_(mailbox), on_persisted_(std::move(on_persisted)) {}
+
+  // `self` is what keeps the node alive while it is in the mailbox.
+  void Persisted(uint64_t number, const std::shared_ptr<Report>& self) {
+    {
+      std::lock_guard lock(mutex_);
+      persisted_ = number;
+    }
+    Post(self);
+  }
+  void Failed(uint64_t number, Error error, const std::shared_ptr<Report>& self) {
+    {
+      std::lock_guard lock(mutex_);
+      failed_ = number;
+      error_ = std::move(error);
+    }
+    Post(self);
+  }
+
+  // The owner is gone, perhaps from within the callback.
+  void Abandon() { is_abandoned_ = true; }
+
+  void OnDelivered() override {
+    std::shared_ptr<Report> self = std::move(posted_);
+    is_posted_.store(false);
+    uint64_t persisted, failed;
+    Error error;
+    {
+      std::lock_guard lock(mutex_);
+      persisted = std::exchange(persisted_, 0);
+      failed = std::exchange(failed_, 0);
+      error = error_;
+    }
+    if (persisted != 0 && !is_abandoned_) on_persisted_(persisted, Success());
+    if (failed != 0 && !is_abandoned_) on_persisted_(failed, error);
+  }
+
+ private:
+  void Post(const std::shared_ptr<Report>& self) {
+    if (is_posted_.exchange(true)) return;
+    posted_ = self;
+    mailbox_.Post(*this);
+  }
+
+  reactor::Mailbox& mailbox_;
+  OnPersisted on_persisted_;   // reactor thread only
+  std::atomic<bool> is_abandoned_{false};
+  std::atomic<bool> is_posted_{false};
+  std::shared_ptr<Report> posted_;  // us, while we are in the mailbox
+  std::mutex mutex_;
+  uint64_t persisted_ = 0;
+  uint64_t failed_ = 0;
+  Error error_;
+};
+
+StorageThread::StorageThread(Storage& storage, reactor::Mailbox& mailbox, OnPersisted on_persisted)
+    : storage_(storage), report_(std::make_shared<Report>(mailbox, std::move(on_persisted))), thread_([this] { Run(); }) {}
+
+StorageThread::~StorageThread() {
+  is_stopping_.store(true);
+  has_news_.store(1);
+  has_news_.notify_one();
+  thread_.join();
+  report_->Abandon();
+}
+
+void StorageThread::Submit(WriteRequest request) {
+  {
+    std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(request));
+  }
+  // The notification is a system call only if the thread sleeps.
+  if (has_news_.exchange(1) == 0) has_news_.notify_one();
+}
+
+StorageThread::Counters StorageThread::counters() const {
+  Counters counters;
+  counters.commits = commits_.load(std::memory_order_relaxed);
+  counters.writes = writes_.load(std::memory_order_relaxed);
+  counters.bytes = bytes_.load(std::memory_order_relaxed);
+  return counters;
+}
+
+void StorageThread::Run() {
+  pthread_setname_np(pthread_self(), "ringraft-disk");
+  while (true) {
+    has_news_.store(0);
+    bool is_stopping = is_stopping_.load();  // before taking: what was submitted before the destructor is written
+    if (TakeAll()) {
+      CommitAll();
+    } else if (is_stopping) {
+      return;
+    } else {
+      has_news_.wait(0);
+    }
+  }
+}
+
+bool StorageThread::TakeAll() {
+  std::lock_guard lock(mutex_);
+  std::swap(taken_, waiting_);
+  return !taken_.empty();
+}
+
+void StorageThread::CommitAll() {
+  for (size_t i = 0; i < taken_.size() && !has_failed_;) i = CommitGroup(i);
+  taken_.clear();
+}
+
+Result<void> StorageThread::SetValues(const WriteRequest& request) {
+  for (const auto& [key, value] : request.values) {
+    if (auto set = storage_.Store().Set(key, value); !set) return set;
+  }
+  return Success();
+}
+
+size_t StorageThread::CommitGroup(size_t begin) {
+  if (!taken_[begin].values.empty()) {
+    auto set = SetValues(taken_[begin]);
+    if (!set) {
+      has_failed_ = true;
+      report_->Failed(std::max<uint64_t>(taken_[begin].number, 1), set.error(), report_);
+      return taken_.size();
+    }
+    taken_[begin].values.clear();
+    if (taken_[begin].number == 0) return begin + 1;
+  }
+  std::optional<HardState> hard_state;
+  size_t bytes = 0, end = begin;
+  batches_.clear();
+  for (; end < taken_.size(); ++end) {
+    WriteRequest& request = taken_[end];
+    size_t more = BytesOf(request);
+    // A truncation comes first in its commit; behind other writes it begins the next one.
+    if (end > begin && (request.truncate_after || !request.values.empty() || bytes + more > kMaxCommitBytes)) break;
+    if (request.hard_state) hard_state = request.hard_state;
+    for (BatchRef& batch : request.batches) batches_.push_back(std::move(batch));
+    bytes += more;
+  }
+  auto committed = storage_.Commit(hard_state, taken_[begin].truncate_after, batches_);
+  batches_.clear();
+  if (!committed) {
+    has_failed_ = true;
+    report_->Failed(taken_[begin].number, committed.error(), report_);
+    return end;
+  }
+  commits_.fetch_add(1, std::memory_order_relaxed);
+  writes_.fetch_add(end - begin, std::memory_order_relaxed);
+  bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  report_->Persisted(taken_[end - 1].number, report_);
+  return end;
+}
+
+}  // namespace ringraft::storage

@@ -1,0 +1,67 @@
+// The stored formats other than the batch: keys, sealed values, the hard state. schemas/stored.md describes them for
+// readers without C++. Pure functions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "ringraft/errc.h"
+#include "ringraft/storage.h"
+#include "ringraft/types.h"
+
+namespace ringraft::storage {
+
+// Goes up when an older build could no longer read what a newer one writes.
+constexpr uint32_t kFormatVersion = 1;
+
+// The key of the hard state in the `values` table: empty, so that no key of the Store facet can be it.
+constexpr std::string_view kHardStateKey = "";
+// Where AdaptStorage keeps the hard state in a user's Store.
+constexpr std::string_view kAdaptedHardStateKey = "ringraft/hard_state";
+// Where AdaptStorage keeps the group of the batches, which a user's Log has no place for.
+constexpr std::string_view kAdaptedGroupKey = "ringraft/adapted_group";
+
+constexpr size_t kMaxStoreKeyBytes = 255;
+
+// Group and index, both big-endian: LMDB sorts keys as bytes.
+class IndexKey {
+ public:
+  static constexpr size_t kSize = 16;
+  IndexKey(GroupId group, Index index);
+  std::string_view view() const { return std::string_view(bytes_, kSize); }
+
+ private:
+  char bytes_[kSize];
+};
+
+// False if the key is no IndexKey of this group.
+bool ParseIndexKey(std::string_view key, GroupId group, Index& index);
+
+// Group, big-endian, then the key of the Store.
+class ValueKey {
+ public:
+  ValueKey(GroupId group, std::string_view key);
+  std::string_view view() const { return std::string_view(bytes_, size_); }
+
+ private:
+  char bytes_[8 + kMaxStoreKeyBytes];
+  size_t size_;
+};
+
+// A value with a checksum of its key and itself before it: LMDB has none, and a value under a wrong key is as wrong as a
+// flipped bit. Batches carry a checksum of their own and are not sealed.
+std::string Seal(std::string_view key, std::string_view value);
+// The value, a view into `sealed`. Errors: kCorrupt, naming `what`.
+Result<std::string_view> Unseal(std::string_view key, std::string_view sealed, std::string_view what);
+
+std::string EncodeUint64(uint64_t value);  // little-endian
+Result<uint64_t> DecodeUint64(std::string_view bytes, std::string_view what);
+std::string EncodeHardState(const HardState& hard_state);
+Result<HardState> DecodeHardState(std::string_view bytes);
+
+// kInvalidArgument for a key that no Store takes.
+Result<void> CheckStoreKey(std::string_view key);
+
+}  // namespace ringraft::storage

@@ -1,0 +1,83 @@
+#include "core/configuration.h"
+
+#include <doctest/doctest.h>
+
+#include "server.h"
+
+namespace ringraft::core {
+namespace {
+
+Errc CodeOf(const Result<Configuration>& result) { return result ? Errc::kOk : result.error().code(); }
+
+TEST_SUITE("configuration") {
+  TEST_CASE("decoding gives back what was encoded") {
+    for (const Configuration& configuration :
+         {MakeConfiguration({1}), MakeConfiguration({1, 2, 3}), MakeConfiguration({2, 3, 9}, {1, 2, 3})}) {
+      auto decoded = Configuration::Decode(configuration.Encode());
+      REQUIRE(decoded.has_value());
+      CHECK(decoded.value() == configuration);
+    }
+  }
+
+  TEST_CASE("every truncation, and every byte more, is refused") {
+    std::string command = MakeConfiguration({1, 2, 3}, {1, 4}).Encode();
+    for (size_t size = 0; size < command.size(); ++size) {
+      CHECK(CodeOf(Configuration::Decode(command.substr(0, size))) == Errc::kCorrupt);
+    }
+    CHECK(CodeOf(Configuration::Decode(command + '\0')) == Errc::kCorrupt);
+  }
+
+  TEST_CASE("malformed members are refused by name") {
+    Configuration configuration = MakeConfiguration({2, 1});
+    CHECK(CodeOf(Configuration::Decode(configuration.Encode())) == Errc::kCorrupt);
+    configuration = MakeConfiguration({1, 1});
+    CHECK(CodeOf(Configuration::Decode(configuration.Encode())) == Errc::kCorrupt);
+    configuration = MakeConfiguration({0, 1});
+    CHECK(CodeOf(Configuration::Decode(configuration.Encode())) == Errc::kCorrupt);
+    configuration = MakeConfiguration({1}, {3, 2});
+    CHECK(CodeOf(Configuration::Decode(configuration.Encode())) == Errc::kCorrupt);
+    configuration = Configuration();
+    CHECK(CodeOf(Configuration::Decode(configuration.Encode())) == Errc::kCorrupt);
+    configuration = MakeConfiguration({}, {1});
+    CHECK(CodeOf(Configuration::Decode(configuration.Encode())) == Errc::kCorrupt);
+    configuration = MakeConfiguration({1});
+    configuration.voters[0].addr = Addr("");
+    CHECK(CodeOf(Configuration::Decode(configuration.Encode())) == Errc::kCorrupt);
+    std::string other_version = MakeConfiguration({1}).Encode();
+    other_version[0] = 2;
+    CHECK(CodeOf(Configuration::Decode(other_version)) == Errc::kCorrupt);
+  }
+
+  TEST_CASE("4.3: a change goes through both sets of members") {
+    Configuration old = MakeConfiguration({1, 2, 3});
+    auto joint = old.Joint(std::vector{MakePeer(5), MakePeer(4)}, std::vector{NodeId(1)});
+    REQUIRE(joint.has_value());
+    CHECK(joint.value() == MakeConfiguration({2, 3, 4, 5}, {1, 2, 3}));
+    CHECK(joint.value().is_joint());
+    CHECK(joint.value().Members().size() == 5);
+    CHECK(joint.value().Contains(NodeId(1)));
+    CHECK_FALSE(joint.value().Contains(NodeId(6)));
+  }
+
+  TEST_CASE("C14: changes that make no sense are refused by name") {
+    Configuration old = MakeConfiguration({1, 2});
+    using Added = std::vector<Peer>;
+    using Removed = std::vector<NodeId>;
+    CHECK(CodeOf(old.Joint(Added{}, Removed{NodeId(1), NodeId(2)})) == Errc::kEmptyConfig);
+    CHECK(CodeOf(old.Joint(Added{}, Removed{NodeId(7)})) == Errc::kNotMember);
+    CHECK(CodeOf(old.Joint(Added{MakePeer(2)}, Removed{})) == Errc::kAlreadyMember);
+    CHECK(CodeOf(old.Joint(Added{MakePeer(2)}, Removed{NodeId(2)})) == Errc::kAlreadyMember);
+    CHECK(CodeOf(old.Joint(Added{MakePeer(3), MakePeer(3)}, Removed{})) == Errc::kInvalidArgument);
+    CHECK(CodeOf(old.Joint(Added{}, Removed{NodeId(2), NodeId(2)})) == Errc::kInvalidArgument);
+    CHECK(CodeOf(old.Joint(Added{MakePeer(0)}, Removed{})) == Errc::kInvalidArgument);
+    CHECK(CodeOf(old.Joint(Added{}, Removed{NodeId(0)})) == Errc::kInvalidArgument);
+    CHECK(CodeOf(old.Joint(Added{}, Removed{})) == Errc::kInvalidArgument);
+    CHECK(CodeOf(old.Joint(Added{Peer(NodeId(3), Addr("nowhere"))}, Removed{})) == Errc::kInvalidArgument);
+    CHECK(CodeOf(MakeConfiguration({1}, {2}).Joint(Added{MakePeer(3)}, Removed{})) == Errc::kConfigInProgress);
+    auto refused = old.Joint(Added{}, Removed{NodeId(7)});
+    CHECK(refused.error().message().find("peer 7") != std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::core

@@ -1,0 +1,56 @@
+// The paper's Figure 7: what the logs of followers may look like when a leader comes to power, and section 5.3's repair.
+#include <doctest/doctest.h>
+
+#include "server.h"
+
+namespace ringraft::core {
+namespace {
+
+TEST_SUITE("figure 7: 5.3 log replication") {
+  TEST_CASE("every follower's log becomes the leader's, a whole term for each refusal") {
+    struct Case {
+      const char* name;
+      std::vector<uint64_t> terms;
+      size_t most_refusals;
+    };
+    const std::vector<uint64_t> leaders = {1, 1, 1, 4, 4, 5, 5, 6, 6, 6};
+    const std::vector<Case> cases = {
+        {"a: an entry is missing", {1, 1, 1, 4, 4, 5, 5, 6, 6}, 1},
+        {"b: many are missing", {1, 1, 1, 4}, 1},
+        {"c: one is too many", {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6}, 0},
+        {"d: a whole term is too many", {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7}, 0},
+        {"e: some are missing and some too many", {1, 1, 1, 4, 4, 4, 4}, 2},
+        {"f: two terms that nobody else has", {1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3}, 2},
+        {"an empty log", {}, 1},
+    };
+    for (const Case& c : cases) {
+      CAPTURE(c.name);
+      Server leader({.terms = leaders, .term = 7});
+      leader.Win();
+      Server follower = Server::Empty(2);
+      if (!c.terms.empty()) follower = Server({.self = 2, .terms = c.terms});
+      size_t refused = BringUpToDate(leader, follower);
+      CHECK(follower.Terms() == leader.Terms());
+      CHECK(follower.Terms().back() == 8);
+      CHECK(follower.disk.history().last_index() == Index(11));
+      CHECK(refused <= c.most_refusals);
+      CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(11));
+    }
+  }
+
+  TEST_CASE("long logs that part early are repaired in as many refusals as there are terms") {
+    std::vector<uint64_t> leaders = {1};
+    std::vector<uint64_t> followers = {1};
+    for (uint64_t term = 2; term <= 21; ++term) {
+      (term % 2 == 0 ? leaders : followers).insert((term % 2 == 0 ? leaders : followers).end(), 50, term);
+    }
+    Server leader({.terms = leaders, .term = 40});
+    leader.Win();
+    Server follower({.self = 2, .terms = followers});
+    CHECK(BringUpToDate(leader, follower) <= 20);
+    CHECK(follower.Terms() == leader.Terms());
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::core

@@ -1,0 +1,85 @@
+#include "core/quorum.h"
+
+#include <doctest/doctest.h>
+
+#include <bit>
+
+#include "server.h"
+
+namespace ringraft::core {
+namespace {
+
+Configuration Voters(uint64_t count, uint64_t old_from = 0, uint64_t old_to = 0) {
+  Configuration configuration;
+  for (uint64_t id = 1; id <= count; ++id) configuration.voters.push_back(MakePeer(id));
+  for (uint64_t id = old_from; id != 0 && id <= old_to; ++id) configuration.old_voters.push_back(MakePeer(id));
+  return configuration;
+}
+
+bool InMask(uint64_t mask, NodeId id) { return (mask >> (id.value() - 1) & 1) != 0; }
+// Of the voters from..to, is a strict majority in the mask?
+bool MajorityOf(uint64_t mask, uint64_t from, uint64_t to) {
+  uint64_t count = 0;
+  for (uint64_t id = from; id <= to; ++id) count += InMask(mask, NodeId(id));
+  return 2 * count > to - from + 1;
+}
+
+TEST_SUITE("quorum") {
+  TEST_CASE("B15: a quorum of 1 to 9 voters is a strict majority, for every set of answers") {
+    const uint64_t needed[] = {0, 1, 2, 2, 3, 3, 4, 4, 5, 5};
+    for (uint64_t n = 1; n <= 9; ++n) {
+      Configuration configuration = Voters(n);
+      for (uint64_t mask = 0; mask < (uint64_t{1} << n); ++mask) {
+        bool expected = static_cast<uint64_t>(std::popcount(mask)) >= needed[n];
+        REQUIRE(HasQuorum(configuration, [&](NodeId id) { return InMask(mask, id); }) == expected);
+        bool can = n - static_cast<uint64_t>(std::popcount(mask)) >= needed[n];
+        REQUIRE(CanReachQuorum(configuration, [&](NodeId id) { return InMask(mask, id); }) == can);
+      }
+    }
+  }
+
+  TEST_CASE("B15: the quorum index of 1 to 9 voters is the largest that a majority has") {
+    for (uint64_t n = 1; n <= 9; ++n) {
+      Configuration configuration = Voters(n);
+      // The voters have n distinct matches in a scrambled order.
+      auto match = [&](NodeId id) { return Index(10 * (1 + id.value() * 7 % 11)); };
+      Index agreed = QuorumIndex(configuration, match);
+      auto has = [&](Index index) { return HasQuorum(configuration, [&](NodeId id) { return match(id) >= index; }); };
+      CHECK(has(agreed));
+      CHECK_FALSE(has(agreed + 1));
+    }
+  }
+
+  TEST_CASE("B15, 4.3: a joint configuration needs a majority of each half") {
+    for (uint64_t n = 1; n <= 4; ++n) {
+      for (uint64_t old_from = 1; old_from <= n + 1; ++old_from) {
+        for (uint64_t old_to = old_from; old_to <= 6; ++old_to) {
+          Configuration configuration = Voters(n, old_from, old_to);
+          for (uint64_t mask = 0; mask < 64; ++mask) {
+            bool both = MajorityOf(mask, 1, n) && MajorityOf(mask, old_from, old_to);
+            REQUIRE(HasQuorum(configuration, [&](NodeId id) { return InMask(mask, id); }) == both);
+            bool can = MajorityOf(~mask, 1, n) && MajorityOf(~mask, old_from, old_to);
+            REQUIRE(CanReachQuorum(configuration, [&](NodeId id) { return InMask(mask, id); }) == can);
+            Index agreed = QuorumIndex(configuration, [&](NodeId id) { return Index(InMask(mask, id) ? 9 : 4); });
+            REQUIRE(agreed == Index(both ? 9 : 4));
+          }
+        }
+      }
+    }
+  }
+
+  TEST_CASE("more voters than fit without an allocation are counted too") {
+    Configuration configuration = Voters(41);
+    CHECK(QuorumIndex(configuration, [](NodeId id) { return Index(id.value()); }) == Index(21));
+  }
+
+  TEST_CASE("no configuration, no quorum") {
+    Configuration none;
+    CHECK_FALSE(HasQuorum(none, [](NodeId) { return true; }));
+    CHECK_FALSE(CanReachQuorum(none, [](NodeId) { return false; }));
+    CHECK(QuorumIndex(none, [](NodeId) { return Index(5); }) == Index(0));
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::core

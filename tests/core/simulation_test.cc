@@ -1,0 +1,265 @@
+// Random schedules: whatever the network, the disks and the power do, Figure 3 of the paper holds, and once they behave the cluster
+// comes to rest with everything committed.
+#include <doctest/doctest.h>
+
+#include "cluster.h"
+
+namespace ringraft::core {
+namespace {
+
+void CrashOrStart(Cluster& cluster, uint64_t id) {
+  if (cluster.IsUp(id)) {
+    cluster.Crash(id);
+  } else {
+    cluster.Start(id);
+  }
+}
+
+void ChangeMembers(Cluster& cluster) {
+  uint64_t leader = cluster.Leader();
+  if (leader == 0) return;
+  std::vector<Peer> added;
+  std::vector<NodeId> removed;
+  for (uint64_t id = 1; id <= cluster.servers(); ++id) {
+    if (cluster.Draw(3) != 0) continue;
+    if (cluster.core(leader).configuration().Contains(NodeId(id))) {
+      removed.push_back(NodeId(id));
+    } else {
+      added.push_back(MakePeer(id));
+    }
+  }
+  auto ticket = cluster.ChangeConfig(leader, added, removed);
+  if (!ticket) CHECK(ticket.error().code() != Errc::kNotLeader);
+}
+
+// One random disturbance, or a little work.
+void Disturb(Cluster& cluster, bool change_members) {
+  uint64_t id = 1 + cluster.Draw(cluster.servers());
+  uint64_t other = 1 + cluster.Draw(cluster.servers());
+  switch (cluster.Draw(12)) {
+    case 0:
+      return CrashOrStart(cluster, id);
+    case 1:
+      return cluster.Cut(id, other);
+    case 2:
+      return cluster.CutBoth(id, other);
+    case 3:
+    case 4:
+      return cluster.HealNetwork();
+    case 5:
+      if (!cluster.IsUp(id)) cluster.Start(id);
+      return;
+    case 6:
+      if (change_members) ChangeMembers(cluster);
+      return;
+    default:
+      for (uint64_t any = 1; any <= cluster.servers(); ++any) cluster.Propose(any);  // also to who only thinks it leads
+  }
+}
+
+void RunSchedule(const ClusterOptions& options, bool change_members) {
+  CAPTURE(options.seed);
+  Cluster cluster(options);
+  for (int round = 0; round < 60; ++round) {
+    cluster.RunFor(static_cast<int64_t>(cluster.Draw(150)) * kMs);
+    Disturb(cluster, change_members);
+  }
+  cluster.CheckLogMatching();
+  // Everything works again: a leader is elected, and all members end with the same log.
+  cluster.MakeReliable();
+  cluster.HealNetwork();
+  for (uint64_t id = 1; id <= cluster.servers(); ++id) {
+    if (!cluster.IsUp(id)) cluster.Start(id);
+  }
+  Index before = cluster.committed();
+  REQUIRE(cluster.RunUntil([&] { return cluster.Leader() != 0 && cluster.Propose(cluster.Leader()); }, std::chrono::seconds(20)));
+  REQUIRE(cluster.RunUntil([&] { return cluster.committed() > before && cluster.IsSettled(); }, std::chrono::seconds(20)));
+  cluster.CheckLogMatching();
+}
+
+TEST_SUITE("simulation") {
+  TEST_CASE("three servers: Figure 3 holds under loss, delay, repetition, reordering, slow disks and crashes") {
+    for (uint64_t seed = 1; seed <= 120; ++seed) {
+      ClusterOptions options;
+      options.seed = seed;
+      options.drop = seed % 3 == 0 ? 0.1 : 0.01;
+      options.repeat = seed % 2 == 0 ? 0.5 : 0.02;
+      options.durable_machine = seed % 5 == 0;
+      if (seed % 4 == 0) options.most_write_time = 60 * kMs;
+      if (seed % 7 == 0) options.most_delay = 100 * kMs;
+      RunSchedule(options, false);
+    }
+  }
+
+  TEST_CASE("five servers: the same") {
+    for (uint64_t seed = 1001; seed <= 1060; ++seed) {
+      ClusterOptions options;
+      options.seed = seed;
+      options.servers = options.initial = 5;
+      options.drop = 0.03;
+      options.repeat = 0.1;
+      options.durable_machine = seed % 5 == 0;
+      if (seed % 4 == 0) options.most_write_time = 60 * kMs;
+      if (seed % 3 == 0) options.most_delay = 60 * kMs;
+      RunSchedule(options, false);
+    }
+  }
+
+  TEST_CASE("members come and go: the same") {
+    for (uint64_t seed = 2001; seed <= 2120; ++seed) {
+      ClusterOptions options;
+      options.seed = seed;
+      options.servers = 6;
+      options.initial = 1 + seed % 4;
+      options.drop = 0.03;
+      options.repeat = 0.1;
+      if (seed % 4 == 0) options.most_write_time = 40 * kMs;
+      RunSchedule(options, true);
+    }
+  }
+
+  TEST_CASE("the same seed gives the same run") {
+    auto run = [](uint64_t seed) {
+      ClusterOptions options;
+      options.seed = seed;
+      options.drop = options.repeat = 0.1;
+      Cluster cluster(options);
+      for (int round = 0; round < 30; ++round) {
+        cluster.RunFor(static_cast<int64_t>(cluster.Draw(150)) * kMs);
+        Disturb(cluster, false);
+      }
+      return std::tuple(cluster.now(), cluster.committed(), cluster.newest_term(), cluster.Draw(1 << 30));
+    };
+    for (uint64_t seed = 1; seed <= 5; ++seed) CHECK(run(seed) == run(seed));
+  }
+}
+
+// Runs until there is a leader that has committed something.
+uint64_t ElectLeader(Cluster& cluster) {
+  REQUIRE(cluster.RunUntil([&] { return cluster.IsSettled(); }, std::chrono::seconds(10)));
+  return cluster.Leader();
+}
+
+TEST_SUITE("topologies") {
+  TEST_CASE("A12: with 1, 2, 3 fully connected, 4 only to 2 and 5 only to 3, the leader stays (9.6 and 6.2 together)") {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      CAPTURE(seed);
+      ClusterOptions options;
+      options.seed = seed;
+      options.servers = options.initial = 5;
+      Cluster cluster(options);
+      ElectLeader(cluster);
+      const std::set<std::pair<uint64_t, uint64_t>> links = {{1, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}};
+      for (uint64_t a = 1; a <= 5; ++a) {
+        for (uint64_t b = a + 1; b <= 5; ++b) {
+          if (!links.contains({a, b})) cluster.CutBoth(a, b);
+        }
+      }
+      cluster.RunFor(std::chrono::seconds(5));  // a leader may have to move into the middle first
+      uint64_t leader = cluster.Leader();
+      REQUIRE(leader != 0);
+      Term term = cluster.newest_term();
+      cluster.RunFor(std::chrono::seconds(60));
+      CHECK(cluster.Leader() == leader);
+      CHECK(cluster.newest_term() == term);
+      Index before = cluster.committed();
+      REQUIRE(cluster.Propose(leader));
+      cluster.RunFor(std::chrono::seconds(1));
+      CHECK(cluster.committed() > before);
+    }
+  }
+
+  TEST_CASE("A11: a server that was cut off and comes back deposes nobody") {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      CAPTURE(seed);
+      ClusterOptions options;
+      options.seed = seed;
+      Cluster cluster(options);
+      uint64_t leader = ElectLeader(cluster);
+      uint64_t lonely = leader % 3 + 1;
+      for (uint64_t id = 1; id <= 3; ++id) {
+        if (id != lonely) cluster.CutBoth(id, lonely);
+      }
+      cluster.RunFor(std::chrono::seconds(30));
+      Term term = cluster.newest_term();
+      cluster.HealNetwork();
+      cluster.RunFor(std::chrono::seconds(5));
+      CHECK(cluster.Leader() == leader);
+      CHECK(cluster.newest_term() == term);
+      CHECK(cluster.leaderships() == 1);
+    }
+  }
+
+  TEST_CASE("A13: whenever one server can reach a majority, commits go on") {
+    const std::vector<std::set<std::pair<uint64_t, uint64_t>>> topologies = {
+        {{1, 3}, {2, 3}, {3, 4}, {3, 5}},  // quorum loss: only 3 reaches a majority
+        {{2, 3}, {2, 4}, {2, 5}},          // constrained election: 1 is gone, 2 is the only hub
+        {{1, 2}, {2, 3}, {3, 4}, {4, 5}},  // a chain: 2, 3 and 4 reach a majority
+    };
+    for (uint64_t seed = 1; seed <= 12; ++seed) {
+      for (const auto& links : topologies) {
+        CAPTURE(seed);
+        ClusterOptions options;
+        options.seed = seed;
+        options.servers = options.initial = 5;
+        Cluster cluster(options);
+        ElectLeader(cluster);
+        for (uint64_t a = 1; a <= 5; ++a) {
+          for (uint64_t b = a + 1; b <= 5; ++b) {
+            if (!links.contains({a, b})) cluster.CutBoth(a, b);
+          }
+        }
+        cluster.RunFor(std::chrono::seconds(4));
+        Index before = cluster.committed();
+        CHECK(cluster.RunUntil(
+            [&] {
+              for (uint64_t id = 1; id <= 5; ++id) cluster.Propose(id);
+              return cluster.committed() > before;
+            },
+            std::chrono::seconds(10)));
+      }
+    }
+  }
+
+  TEST_CASE("A4: a lagging server that keeps standing does not keep the others from electing a leader") {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      CAPTURE(seed);
+      ClusterOptions options;
+      options.seed = seed;
+      Cluster cluster(options);
+      uint64_t leader = ElectLeader(cluster);
+      uint64_t lagging = leader % 3 + 1;
+      for (uint64_t id = 1; id <= 3; ++id) {
+        if (id != lagging) cluster.CutBoth(id, lagging);
+      }
+      for (int i = 0; i < 10; ++i) cluster.Propose(leader);
+      cluster.RunFor(std::chrono::seconds(1));
+      cluster.HealNetwork();
+      cluster.CutBoth(leader, lagging);
+      cluster.Crash(leader);
+      // Only the third one can win.
+      REQUIRE(cluster.RunUntil([&] { return cluster.Leader() != 0; }, 3 * 500 * kMs));
+      CHECK(cluster.Leader() == 6 - leader - lagging);
+    }
+  }
+
+  TEST_CASE("A20: elections after a leader's death are over within a few rounds") {
+    std::vector<Duration> times;
+    for (uint64_t seed = 1; seed <= 100; ++seed) {
+      ClusterOptions options;
+      options.seed = seed;
+      options.servers = options.initial = 5;
+      Cluster cluster(options);
+      uint64_t leader = ElectLeader(cluster);
+      cluster.Crash(leader);
+      TimePoint start = cluster.now();
+      REQUIRE(cluster.RunUntil([&] { return cluster.Leader() != 0; }, std::chrono::seconds(10)));
+      times.push_back(cluster.now() - start);
+    }
+    std::sort(times.begin(), times.end());
+    CHECK(times[98] <= 3 * 500 * kMs);
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::core

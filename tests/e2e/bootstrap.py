@@ -1,0 +1,75 @@
+"""A cluster that grows: one --bootstrap node, two joiners added by RAFT ADD, the first leader removed by RAFT REMOVE."""
+import cluster
+
+
+def members(node):
+    with node.client() as client:
+        client.command('HELLO', 3)
+        status = client.command('RAFT', 'STATUS')
+    return None if status[b'is_joint'] else sorted(m[b'id'] for m in status[b'members'] if m[b'voter'])
+
+
+def wait_members(nodes, ids):
+    for node in nodes:
+        cluster.wait_for(lambda: members(node) == ids, f'node {node.id} to have the members {ids}')
+
+
+def change(node, *command):
+    """RAFT ADD or REMOVE at a leader; again if the outcome was not known."""
+    def done():
+        try:
+            with node.client(20.0) as client:
+                return client.command('RAFT', *command) == b'OK'
+        except cluster.RedisError as error:
+            # An earlier try whose outcome was not known may have succeeded.
+            assert error.code == 'UNKNOWN' or 'progress' in str(error) or 'member' in str(error), error
+            return 'member' in str(error)
+    cluster.wait_for(done, f'RAFT {command}')
+
+
+def test(arguments):
+    with cluster.Cluster(arguments.binary, growing=True) as c:
+        first, second, third = c.nodes
+        first.start()
+        first.wait_ready()
+        c.wait_leader([first])
+        with first.client() as client:
+            assert client.command('MSET', 'a', 1, 'b', 2) == b'OK'
+            for command, text in [(('ADD', 0, second.addr), "the id '0'"), (('ADD', 2, 'nowhere'), 'nowhere'),
+                                  (('ADD', 1, first.addr), 'member'), (('REMOVE', 7), 'member'), (('REMOVE', 'x'), "the id 'x'")]:
+                try:
+                    client.command('RAFT', *command)
+                    raise AssertionError(f'RAFT {command} was accepted')
+                except cluster.RedisError as error:
+                    assert text in str(error), error
+
+        for node, ids in ((second, [1, 2]), (third, [1, 2, 3])):
+            node.start()
+            node.wait_ready()
+            change(first, 'ADD', node.id, node.addr)
+            wait_members(c.running(), ids)
+        for node in c.nodes:
+            with node.client() as client:
+                assert client.command('MGET', 'a', 'b') == [b'1', b'2']
+                assert client.command('SET', f'from{node.id}', 'x') == b'OK'
+
+        # The members survive a restart, --bootstrap or not.
+        for node in c.nodes:
+            assert node.terminate() == 0
+        c.start()
+        wait_members(c.nodes, [1, 2, 3])
+
+        # The leader removes itself; the two others go on.
+        removed = c.wait_leader()
+        others = [n for n in c.nodes if n is not removed]
+        change(removed, 'REMOVE', removed.id)
+        wait_members(others, [n.id for n in others])
+        removed.kill()
+        c.wait_leader(others)
+        for node in others:
+            with node.client() as client:
+                assert client.command('GET', f'from{removed.id}') == b'x'
+                assert client.command('SET', 'after', 'removal') == b'OK'
+
+
+cluster.run(test, limit=120)

@@ -1,0 +1,9 @@
+@0xd8c1f6a2b7e40591;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("ringraft::reactor::test");
+
+interface Echo {
+  echo @0 (text :Data) -> (text :Data);
+  hang @1 () -> ();
+}

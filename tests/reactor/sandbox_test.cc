@@ -1,0 +1,86 @@
+// Kernels and containers that refuse io_uring, played by a seccomp filter in a child process.
+#include <doctest/doctest.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <string>
+
+#include "reactor/ring.h"
+#include "support.h"
+
+namespace ringraft::reactor {
+namespace {
+
+bool RefuseIoUring(int error) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (static_cast<unsigned>(error) & SECCOMP_RET_DATA)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+// What `RingHost::Create` says in a child that has been prepared like this.
+template <class Prepare>
+std::string MessageInChild(Prepare prepare) {
+  int pipe[2];
+  REQUIRE(::pipe(pipe) == 0);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::string text = "not prepared";
+    if (prepare()) {
+      auto host = RingHost::Create(1024, SilentLogger());
+      text = host ? "entries " + std::to_string(host.value()->ring().entries())
+                  : std::to_string(static_cast<int>(host.error().code())) + " " + host.error().message();
+    }
+    [[maybe_unused]] const ssize_t written = ::write(pipe[1], text.data(), text.size());
+    ::_exit(0);
+  }
+  ::close(pipe[1]);
+  std::string text;
+  char buffer[1000];
+  for (ssize_t got; (got = ::read(pipe[0], buffer, sizeof(buffer))) > 0;) text.append(buffer, static_cast<size_t>(got));
+  ::close(pipe[0]);
+  ::waitpid(child, nullptr, 0);
+  return text;
+}
+
+std::string Expected(Errc code, const std::string& text) {
+  return std::to_string(static_cast<int>(code)) + " " + text;
+}
+
+}  // namespace
+
+TEST_CASE("a seccomp profile that refuses io_uring is named, with the remedy") {
+  const std::string text = MessageInChild([] { return RefuseIoUring(EPERM); });
+  CHECK(text == Expected(Errc::kUnsupported,
+                         "io_uring_setup: Operation not permitted: a seccomp profile refuses io_uring, as those of "
+                         "containers do; allow io_uring_setup, io_uring_enter and io_uring_register in it (for a trial: "
+                         "docker run --security-opt seccomp=unconfined)"));
+}
+
+TEST_CASE("a kernel without io_uring is named, with the remedy") {
+  const std::string text = MessageInChild([] { return RefuseIoUring(ENOSYS); });
+  CHECK(text.starts_with(Expected(Errc::kUnsupported, "io_uring_setup: Function not implemented")));
+  CHECK(text.find("Linux 5.19 or newer") != std::string::npos);
+}
+
+TEST_CASE("too little locked memory is named, with the remedy") {
+  const std::string text = MessageInChild([] { return RefuseIoUring(ENOMEM); });
+  CHECK(text.starts_with(Expected(Errc::kIo, "io_uring_setup: Cannot allocate memory")));
+  CHECK(text.find("RLIMIT_MEMLOCK is too small even for 64 entries") != std::string::npos);
+}
+
+}  // namespace ringraft::reactor

@@ -1,0 +1,374 @@
+// Whatever bytes arrive, the node goes on, and its peers with it.
+#include "rpc/capnp_compat.h"
+
+#include <arpa/inet.h>
+#include <capnp/rpc.capnp.h>
+#include <capnp/serialize.h>
+#include <doctest/doctest.h>
+#include <peer.capnp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <random>
+
+#include "harness.h"
+#include "rpc/codec.h"
+
+namespace ringraft::rpc_test {
+namespace {
+
+TEST_SUITE_BEGIN("rpc malformed peers");
+
+// A peer without manners: a plain socket.
+class RawPeer {
+ public:
+  RawPeer(World& world, const Node& node) : world_(world), fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(node.port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  }
+  RawPeer(RawPeer&& other) noexcept : world_(other.world_), fd_(std::exchange(other.fd_, -1)) {}
+  ~RawPeer() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  void Send(std::string_view bytes) {
+    world_.RunUntil([&]() {
+      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent > 0) bytes.remove_prefix(static_cast<size_t>(sent));
+      return bytes.empty() || (sent < 0 && errno != EAGAIN);
+    });
+  }
+  void Send(capnp::MessageBuilder& message) {
+    auto words = capnp::messageToFlatArray(message);
+    auto bytes = words.asBytes();
+    Send(std::string_view(reinterpret_cast<const char*>(bytes.begin()), bytes.size()));
+  }
+  // Turns until the node has closed the connection.
+  void AwaitEnd() {
+    world_.RunUntil([&]() { return !Receive(); });
+  }
+  // False at the end of the connection.
+  bool Receive() {
+    char buffer[4096];
+    while (true) {
+      const ssize_t got = ::recv(fd_, buffer, sizeof buffer, MSG_DONTWAIT);
+      if (got > 0) received_.append(buffer, static_cast<size_t>(got));
+      if (got > 0) continue;
+      return got < 0 && errno == EAGAIN;
+    }
+  }
+  // The next message from the node.
+  kj::Array<capnp::word> AwaitMessage() {
+    size_t words = 0;
+    world_.RunUntil([&]() {
+      Receive();
+      auto prefix = kj::heapArray<capnp::word>(received_.size() / 8);
+      memcpy(prefix.begin(), received_.data(), prefix.size() * 8);
+      words = prefix.size() == 0 ? 1 : capnp::expectedSizeInWordsFromPrefix(prefix);
+      return words * 8 <= received_.size();
+    });
+    auto message = kj::heapArray<capnp::word>(words);
+    memcpy(message.begin(), received_.data(), words * 8);
+    received_.erase(0, words * 8);
+    return message;
+  }
+
+ private:
+  World& world_;
+  int fd_;
+  std::string received_;
+};
+
+void SendBootstrap(RawPeer& peer, uint32_t question) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<capnp::rpc::Message>().initBootstrap().setQuestionId(question);
+  peer.Send(message);
+}
+
+// A call on what the answer to another question will be.
+capnp::rpc::Call::Builder InitCall(capnp::MallocMessageBuilder& message, uint32_t question, uint32_t on, uint64_t interface_id,
+                                   uint16_t method) {
+  auto call = message.initRoot<capnp::rpc::Message>().initCall();
+  call.setQuestionId(question);
+  call.initTarget().initPromisedAnswer().setQuestionId(on);
+  call.setInterfaceId(interface_id);
+  call.setMethodId(method);
+  return call;
+}
+
+void SendHello(RawPeer& peer, uint32_t question, const rpc::Hello& hello) {
+  capnp::MallocMessageBuilder message;
+  auto call = InitCall(message, question, question - 1, capnp::typeId<schema::Door>(), 0);
+  auto params = call.initParams().getContent().initAs<schema::Door::HandshakeParams>();
+  rpc::Encode(hello, params.initHello());
+  peer.Send(message);
+}
+
+rpc::Hello GoodHello(const Node& from, const Node& to) {
+  rpc::Hello hello;
+  hello.version = kProtocolVersion;
+  hello.from = from.identity;
+  hello.to = to.id();
+  return hello;
+}
+
+void CheckAlive(World& world, Node& a, Node& b) {
+  CHECK(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 1000)}))));
+}
+
+TEST_CASE("random bytes close the connection, and of many such one line a second is logged") {
+  World world;
+  Node a(world, 1), b(world, 2);
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 50; ++i) {
+    RawPeer peer(world, b);
+    std::string bytes(1 + random() % 5000, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random());
+    bytes[3] |= static_cast<char>(0x80);  // surely more segments than anybody has
+    if (bytes.size() < 8) bytes.resize(8);
+    peer.Send(bytes);
+    peer.AwaitEnd();
+  }
+  CHECK(b.logger.lines.size() >= 1);
+  CHECK(b.logger.lines.size() <= 30);
+  CheckAlive(world, a, b);
+}
+
+TEST_CASE("random bytes in a frame of the right length close the connection") {
+  World world;
+  Node a(world, 1), b(world, 2);
+  std::mt19937_64 random(2);
+  for (int i = 0; i < 50; ++i) {
+    RawPeer peer(world, b);
+    std::string bytes(8 + 8 * (1 + random() % 400), '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random());
+    const uint32_t head[2] = {0, static_cast<uint32_t>(bytes.size() / 8 - 1)};
+    memcpy(bytes.data(), head, sizeof head);
+    peer.Send(bytes);
+    peer.AwaitEnd();
+  }
+  CheckAlive(world, a, b);
+}
+
+TEST_CASE("no header makes a stranger's connection last, or memory grow, on its word alone") {
+  World world;
+  Node a(world, 1), b(world, 2);
+  for (uint32_t segments : {0u, 1u, 511u, 512u, 0xfffffffeu, 0xffffffffu}) {
+    for (uint32_t words : {0u, 600u, 8u << 20, 0xffffffffu}) {
+      CAPTURE(segments);
+      CAPTURE(words);
+      RawPeer peer(world, b);
+      std::vector<uint32_t> head{segments};
+      for (uint32_t i = 0; i <= segments % 512; ++i) head.push_back(words);
+      if (head.size() % 2 == 1) head.push_back(0);
+      peer.Send(std::string_view(reinterpret_cast<const char*>(head.data()), head.size() * 4));
+      peer.AwaitEnd();
+    }
+  }
+  CheckAlive(world, a, b);
+}
+
+TEST_CASE("nothing but the handshake can be called before it, and the refusal quotes nothing internal") {
+  World world;
+  Node a(world, 1), b(world, 2);
+  for (uint64_t interface_id : {capnp::typeId<schema::Session>(), capnp::typeId<schema::Door>(), uint64_t{12345}}) {
+    for (uint16_t method : {uint16_t{0}, uint16_t{1}, uint16_t{2}, uint16_t{999}}) {
+      if (interface_id == capnp::typeId<schema::Door>() && method == 0) continue;
+      RawPeer peer(world, b);
+      SendBootstrap(peer, 0);
+      capnp::MallocMessageBuilder message;
+      InitCall(message, 1, 0, interface_id, method).initParams();
+      peer.Send(message);
+      peer.AwaitMessage();  // the door itself
+      auto words = peer.AwaitMessage();
+      capnp::FlatArrayMessageReader reader(words);
+      auto answer = reader.getRoot<capnp::rpc::Message>().getReturn();
+      REQUIRE(answer.isException());
+      std::string reason(answer.getException().getReason().cStr());
+      CHECK(reason.find_last_not_of(' ') < 16);
+      CHECK(reason.find("the call failed") == 0);
+    }
+  }
+  CHECK(b.service.appends.empty());
+  CheckAlive(world, a, b);
+}
+
+TEST_CASE("another version of the protocol is refused, and the answer names ours") {
+  World world;
+  Node a(world, 1), b(world, 2);
+  RawPeer peer(world, b);
+  SendBootstrap(peer, 0);
+  rpc::Hello hello = GoodHello(a, b);
+  hello.version = 99;
+  SendHello(peer, 1, hello);
+  peer.AwaitMessage();
+  auto words = peer.AwaitMessage();
+  capnp::FlatArrayMessageReader reader(words);
+  auto answer = reader.getRoot<capnp::rpc::Message>().getReturn();
+  REQUIRE(answer.isResults());
+  auto welcome = rpc::Decode(answer.getResults().getContent().getAs<schema::Door::HandshakeResults>().getWelcome());
+  REQUIRE(welcome);
+  CHECK(welcome.value().errc == Errc::kWrongVersion);
+  CHECK(welcome.value().version == kProtocolVersion);
+  CHECK(b.logger.Count("speaks version 99 of the protocol, this node version 1") == 1);
+  CHECK(b.service.handshakes.empty());
+}
+
+TEST_CASE("more messages than a handshake has close the connection of one who has not shaken hands") {
+  World world;
+  Node a(world, 1), b(world, 2);
+  RawPeer peer(world, b);
+  for (uint32_t i = 0; i < 100; ++i) SendBootstrap(peer, i);
+  peer.AwaitEnd();
+  CheckAlive(world, a, b);
+}
+
+TEST_CASE("messages that make no sense together close the connection without a word") {
+  World world;
+  Node a(world, 1), b(world, 2);
+  {
+    RawPeer peer(world, b);
+    SendBootstrap(peer, 0);
+    SendBootstrap(peer, 0);  // the same question twice
+    peer.AwaitEnd();
+  }
+  {
+    RawPeer peer(world, b);
+    capnp::MallocMessageBuilder message;
+    message.initRoot<capnp::rpc::Message>().initFinish().setQuestionId(7);
+    peer.Send(message);
+    peer.AwaitEnd();
+  }
+  {
+    RawPeer peer(world, b);
+    capnp::MallocMessageBuilder message;
+    message.initRoot<capnp::rpc::Message>().initReturn().setAnswerId(7);
+    peer.Send(message);
+    peer.AwaitEnd();
+  }
+  CheckAlive(world, a, b);
+}
+
+TEST_CASE("a corrupt batch is refused as such, the connection closed, and the next one works") {
+  World world;
+  RpcOptions options;
+  options.retry_delay = std::chrono::milliseconds(0);
+  Node a(world, 1, ClusterId{1, 2}, options), b(world, 2);
+  for (size_t bytes : {size_t{10}, size_t{100'000}}) {
+    for (size_t bit : {size_t{0}, size_t{70}, size_t{500}, bytes * 8}) {
+      BatchRef batch = MakeTestBatch(1, 5, bytes);
+      const_cast<char*>(batch.bytes().data())[bit / 8] ^= static_cast<char>(1 << (bit % 8));
+      const size_t handshakes = b.service.handshakes.size();
+      auto result = Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {batch})));
+      REQUIRE_FALSE(result);
+      CHECK(result.error() == Errc::kCorrupt);
+      world.RunUntil([&]() { return bool(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)})))); });
+      CHECK(b.service.handshakes.size() > handshakes);
+    }
+  }
+  for (const AppendEntriesArgs& args : b.service.appends) CHECK(args.entries[0].size() < 100);
+}
+
+TEST_CASE("half a message and the end of the connection harm nobody") {
+  World world;
+  Node a(world, 1), b(world, 2);
+  capnp::MallocMessageBuilder message;
+  message.initRoot<capnp::rpc::Message>().initBootstrap().setQuestionId(1);
+  auto words = capnp::messageToFlatArray(message);
+  std::string bytes(reinterpret_cast<const char*>(words.asBytes().begin()), words.asBytes().size());
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    RawPeer peer(world, b);
+    peer.Send(bytes.substr(0, i));
+    if (i % 3 == 0) world.reactor().RunOnce(Duration(0));
+  }
+  CheckAlive(world, a, b);
+}
+
+TEST_CASE("a hundred silent connections are closed when their time is over, and keep nobody out") {
+  World world;
+  RpcOptions options;
+  options.idle_handshake = std::chrono::milliseconds(100);
+  Node a(world, 1), b(world, 2, ClusterId{1, 2}, options);
+  std::vector<RawPeer> peers;
+  for (int i = 0; i < 100; ++i) peers.emplace_back(world, b);
+  CheckAlive(world, a, b);
+  for (RawPeer& peer : peers) peer.AwaitEnd();
+  CheckAlive(world, a, b);
+  CHECK(b.logger.Count("no handshake within idle_handshake") >= 1);
+}
+
+TEST_CASE("more connections than the limit are closed at once") {
+  World world;
+  RpcOptions options;
+  options.max_connections = 4;
+  Node a(world, 1), b(world, 2, ClusterId{1, 2}, options);
+  CheckAlive(world, a, b);
+  std::vector<RawPeer> peers;
+  for (int i = 0; i < 4; ++i) peers.emplace_back(world, b);
+  peers.back().AwaitEnd();
+  CHECK(b.logger.Count("max_connections") == 1);
+  CheckAlive(world, a, b);
+}
+
+TEST_CASE("2000 unfinished calls are more than a connection may have, and harm no other") {
+  World world;
+  Node a(world, 1), b(world, 2), c(world, 3);
+  b.service.Hold();
+  std::vector<std::unique_ptr<Running<AppendEntriesResults>>> calls;
+  for (int i = 0; i < 2000; ++i)
+    calls.push_back(std::make_unique<Running<AppendEntriesResults>>(
+        world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)}))));
+  world.RunUntil([&]() { return calls.back()->is_done(); });
+  for (auto& call : calls) {
+    REQUIRE(call->is_done());
+    CHECK(call->result->error() == Errc::kUnknown);
+  }
+  CHECK(b.service.appends.size() <= 1024);
+  CHECK(b.logger.Count("more unfinished calls than max_calls_per_connection") == 1);
+  b.service.LetGo();
+  CheckAlive(world, c, b);
+}
+
+TEST_CASE("a message over the limit closes the connection, and one below it passes") {
+  World world;
+  RpcOptions options;
+  options.max_message_bytes = 1 << 20;
+  Node a(world, 1), b(world, 2, ClusterId{1, 2}, options);
+  CHECK(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 1'000'000)}))));
+  auto result = Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 1'100'000)})));
+  CHECK(result.error() == Errc::kUnknown);
+  CHECK(b.logger.Count("max_message_bytes") == 1);
+}
+
+TEST_CASE("a server that answers with garbage is unreachable") {
+  World world;
+  Node a(world, 1), b(world, 2);
+  const uint16_t port = FreePort();
+  auto listener = world.reactor().host().network().Listen(Loopback(port));
+  REQUIRE(listener);
+  Running<AppendEntriesResults> call(world, a.rpc->CallAppendEntries(Loopback(port), AppendTo(a, b)));
+  auto accepting = listener.value()->Accept();
+  struct Accepted {
+    static Task<void> Run(Task<Result<reactor::KjStream>> accepting, kj::Own<kj::AsyncIoStream>& stream) {
+      Result<reactor::KjStream> accepted = co_await accepting;
+      stream = accepted.value().Take();
+    }
+  };
+  kj::Own<kj::AsyncIoStream> stream;
+  world.scope().Start(Accepted::Run(std::move(accepting), stream));
+  world.RunUntil([&]() { return stream.get() != nullptr; });
+  static const char garbage[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
+  auto writing = stream->write(garbage, sizeof garbage).eagerlyEvaluate(nullptr);
+  world.RunUntil([&]() { return call.is_done(); });
+  CHECK(call.result->error() == Errc::kUnreachable);
+  CHECK(a.logger.lines.size() == 1);
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace ringraft::rpc_test

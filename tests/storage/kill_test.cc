@@ -1,0 +1,84 @@
+// A process that commits is killed at any moment: what was acknowledged is there, and of what was not, all or nothing.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <random>
+
+#include "support.h"
+
+namespace ringraft::storage {
+namespace {
+
+// Commit number k, always the same: it appends, sometimes behind a truncation that cuts through a batch, and its hard state
+// names k.
+void CommitNumber(Storage& storage, uint64_t k, uint64_t& last, uint64_t& term) {
+  std::mt19937_64 random(k);
+  std::optional<Index> truncate_after;
+  if (k % 5 == 0 && last > 3) {
+    last -= random() % 4;
+    truncate_after = Index(last);
+    ++term;
+  }
+  if (last > 60) {
+    truncate_after = Index(last = 10);
+    ++term;
+  }
+  std::vector<BatchRef> batches;
+  for (uint64_t i = 0; i < 1 + random() % 2; ++i) {
+    std::vector<std::string> commands;
+    for (uint64_t j = 0; j < 1 + random() % 3; ++j)
+      commands.push_back((random() % 8 == 0 ? "config " : "command ") + std::to_string(k) + std::string(random() % 6000, 'x'));
+    batches.push_back(Batch(last + 1, term, commands));
+    last = batches.back().last().value();
+  }
+  auto committed = storage.Commit(HardState{Term(k), NodeId(1)}, truncate_after, batches);
+  if (!committed) _exit(1);
+}
+
+TEST_CASE("after kill -9 the state is that of a commit, and no acknowledged one is missing") {
+  TemporaryDirectory directory;
+  auto model = MakeMemoryStorage();
+  uint64_t k = 0, last = 0, term = 1, lost_races = 0;  // of the model
+  std::mt19937 random(1);
+  for (int round = 0; round < 25; ++round) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+      close(ends[0]);
+      auto storage = OpenLmdbStorage(directory.path());
+      if (!storage) _exit(2);
+      for (uint64_t number = k + 1;; ++number) {
+        CommitNumber(*storage.value(), number, last, term);
+        if (write(ends[1], &number, sizeof number) != sizeof number) _exit(3);
+      }
+    }
+    close(ends[1]);
+    uint64_t acknowledged = k, wanted = k + 1 + random() % 12;
+    while (acknowledged < wanted) REQUIRE(read(ends[0], &acknowledged, sizeof acknowledged) == sizeof acknowledged);
+    for (unsigned spin = random() % 2'000'000; spin > 0; --spin) asm volatile("");  // somewhere in the next commit
+    kill(child, SIGKILL);
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE(status == SIGKILL);
+    uint64_t more = 0;
+    while (read(ends[0], &more, sizeof more) == sizeof more) acknowledged = more;
+    close(ends[0]);
+
+    auto storage = OpenLmdbStorage(directory.path());
+    REQUIRE_MESSAGE(storage, storage.error().message());
+    auto recovered = storage.value()->Recover();
+    REQUIRE_MESSAGE(recovered, recovered.error().message());
+    uint64_t reached = recovered.value().hard_state.term.value();
+    REQUIRE(reached >= acknowledged);
+    REQUIRE(reached <= acknowledged + 1);
+    lost_races += reached - acknowledged;
+    while (k < reached) CommitNumber(*model, ++k, last, term);
+    REQUIRE(Text(*storage.value()) == Text(*model));
+  }
+  MESSAGE("killed 25 times over " << k << " commits; " << lost_races << " times between the flush and the acknowledgement");
+}
+
+}  // namespace
+}  // namespace ringraft::storage
