@@ -131,6 +131,8 @@ Result<void> Cluster::Spawn(NodeId id, const LocalOptions& options, const Shared
   for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
   const std::string log = LogOf(id);
+  std::error_code ignored;
+  const std::string linked = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
   const pid_t parent = getpid();
 
   const pid_t pid = fork();
@@ -142,6 +144,7 @@ Result<void> Cluster::Spawn(NodeId id, const LocalOptions& options, const Shared
     const int fd = open(log.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0644);
     if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0) _exit(1);
     Signals::Unblock();
+    execv(linked.c_str(), argv.data());  // by its name, so that tools show it
     execv("/proc/self/exe", argv.data());
     _exit(1);
   }

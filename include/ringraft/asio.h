@@ -1,13 +1,13 @@
 // `co_await AsAsio(raft.Handle(...))` inside an `asio::awaitable`: Boost.Asio, or standalone Asio if
 // RINGRAFT_STANDALONE_ASIO is defined. Not included by any other header: only its users need Asio.
 //
-// `asio::awaitable` takes no foreign awaiters. So a small coroutine, the driver, owns the call and awaits it; what it then
-// does is post the handler that resumes the caller on the caller's own executor. Three threads may meet here:
+// `asio::awaitable` takes no foreign awaiters. So a small coroutine, the driver, owns the call and awaits it; what it
+// then does is post the handler that resumes the caller on the caller's own executor. Three threads may meet here:
 //  1. the one that awaits starts the driver,
 //  2. the reactor's resumes the driver when the call has ended,
 //  3. the one that destroys the io_context (or thread pool) destroys every caller that still waits there.
-// 2 and 3 exclude each other by one lock, held for the few instructions of the hand-over and never while a user's code runs.
-// Destroying a caller destroys the driver and with it the call: the outcome is unknown.
+// 2 and 3 exclude each other by one lock, held for the few instructions of the hand-over and never while a user's code
+// runs. Destroying a caller destroys the driver and with it the call: the outcome is unknown.
 #pragma once
 
 // Before Asio, some versions of which miss <utility>.
@@ -67,8 +67,8 @@ namespace asio = ::asio;
 namespace asio = ::boost::asio;
 #endif
 
-// Runs resumptions at once, on the reactor, under the lock. One a process, never destroyed: a reactor may be on its way in
-// here with the resumption of a caller that has just been destroyed.
+// Runs resumptions at once, on the reactor, under the lock. One a process, never destroyed: a reactor may be on its way
+// in here with the resumption of a caller that has just been destroyed.
 class Gate final : public Executor {
  public:
   static Gate& Get() {
@@ -83,7 +83,8 @@ class Gate final : public Executor {
   std::mutex mutex;
 };
 
-// One awaited call. It lives in the frame of `AsAsio`, which its own handler owns: moving the handler out breaks the circle.
+// One awaited call. It lives in the frame of `AsAsio`, which its own handler owns: moving the handler out breaks the
+// circle.
 class Operation {
  public:
   Operation() = default;
@@ -270,17 +271,18 @@ concept AnyCall = std::move_constructible<C> && requires(C& call, Executor& exec
 
 }  // namespace asio_adapter
 
-// Awaits the call; the caller resumes on its own executor, which the call's `HandleOptions::On` does not change. What the
-// call's commands point to must live until the caller is suspended, as with `Handle`. Destroying the io_context while
-// callers wait is allowed: their outcome is unknown. Keeps the io_context running while it waits.
+// Awaits the call; the caller resumes on its own executor, which the call's `HandleOptions::On` does not change. What
+// the call's commands point to must live until the caller is suspended, as with `Handle`. Destroying the io_context
+// while callers wait is allowed: their outcome is unknown. Keeps the io_context running while it waits.
 template <class AsioExecutor = asio_adapter::asio::any_io_executor, asio_adapter::AnyCall C>
 asio_adapter::asio::awaitable<asio_adapter::ResultOf<C>, AsioExecutor> AsAsio(C call) {
   AsioExecutor executor = co_await asio_adapter::asio::this_coro::executor;
   call.ResumeOn(asio_adapter::Gate::Get());
   asio_adapter::OperationOf<C, AsioExecutor> operation(std::move(call), executor);
   asio_adapter::Starter<C, AsioExecutor> starter(operation);
-  asio_adapter::asio::use_awaitable_t<AsioExecutor> token;
-  auto ended = asio_adapter::asio::async_initiate<asio_adapter::asio::use_awaitable_t<AsioExecutor>, void()>(starter, token);
+  using Token = asio_adapter::asio::use_awaitable_t<AsioExecutor>;
+  Token token;
+  auto ended = asio_adapter::asio::async_initiate<Token, void()>(starter, token);
   co_await std::move(ended);
   co_return operation.TakeResult();
 }

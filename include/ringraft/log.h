@@ -15,7 +15,11 @@ namespace ringraft {
 struct OwnedLogEntry {
   OwnedLogEntry() = default;
   explicit OwnedLogEntry(const LogEntry& entry)
-      : index(entry.index), term(entry.term), type(entry.type), command(entry.command), append_time(entry.append_time) {}
+      : index(entry.index),
+        term(entry.term),
+        type(entry.type),
+        command(entry.command),
+        append_time(entry.append_time) {}
   LogEntry view() const { return LogEntry(index, term, type, command, append_time); }
 
   Index index;
@@ -31,20 +35,20 @@ struct LogPosition {
   bool operator==(const LogPosition&) const = default;
 };
 
-// Entries have consecutive indexes from 1, and terms from 1 that never fall. Writing calls come from one thread at a time and
-// return only when the change is durable; reading calls may come from another thread at the same time. A write that is
-// refused with kInvalidArgument (a gap, an index or term of 0, a falling term) leaves the log as it was. After any other
-// error of a write, nothing more may be written until the log has been opened again: kIo, kFull, kCorrupt.
+// Entries have consecutive indexes from 1, and terms from 1 that never fall. Writing calls come from one thread at a
+// time and return only when the change is durable; reading calls may come from another thread at the same time. A write
+// that is refused with kInvalidArgument (a gap, an index or term of 0, a falling term) leaves the log as it was. After
+// any other error of a write, nothing more may be written until the log has been opened again: kIo, kFull, kCorrupt.
 class Log {
  public:
   virtual ~Log() = default;
 
-  virtual Result<Term> Get(Index index) const = 0;                    // the entry's term; 0 if there is none
-  virtual Result<bool> Match(Index index, Term term) const = 0;       // is there an entry of this index and term?
-  virtual Result<LogPosition> Last() const = 0;                       // (0, 0) if empty
+  virtual Result<Term> Get(Index index) const = 0;               // the entry's term; 0 if there is none
+  virtual Result<bool> Match(Index index, Term term) const = 0;  // is there an entry of this index and term?
+  virtual Result<LogPosition> Last() const = 0;                  // (0, 0) if empty
   virtual Result<std::vector<OwnedLogEntry>> RangeGet(Index after, Index to) const = 0;  // (after, to]; none if none
-  // Replaces what follows `index` with the entries, whose indexes begin at index + 1; with none, it only removes. `index` must
-  // not be behind the last. One change: all or nothing.
+  // Replaces what follows `index` with the entries, whose indexes begin at index + 1; with none, it only removes.
+  // `index` must not be behind the last. One change: all or nothing.
   virtual Result<void> AppendAfter(Index index, std::span<const LogEntry> entries) = 0;
   virtual Result<void> Append(std::span<const LogEntry> entries) = 0;
   // Appends one entry behind the last, whatever index it carries; returns the index it got.

@@ -56,13 +56,14 @@ class Storage {
 
   // Makes all of it durable, or nothing: the hard state if given, then everything behind `truncate_after` removed if
   // given, then the batches appended (consecutive, directly behind the last entry). Returns only when a power cut can
-  // no longer undo it. After an error the storage takes nothing more (kIo), and the node stops; only kInvalidArgument (batches
-  // that do not follow, a falling term, another group) changes nothing. Errors: kIo, kFull, kCorrupt, kInvalidArgument.
+  // no longer undo it. After an error the storage takes nothing more (kIo), and the node stops; only kInvalidArgument
+  // (batches that do not follow, a falling term, another group) changes nothing. Errors: kIo, kFull, kCorrupt,
+  // kInvalidArgument.
   virtual Result<void> Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                               std::span<const BatchRef> batches) = 0;
 
-  // Batches from the one that holds `from` on (0 means 1): one, and then as many as fit into `max_bytes` together with it.
-  // Their checksums are checked. None if `from` is behind the end. Errors: kCorrupt names the index, kIo.
+  // Batches from the one that holds `from` on (0 means 1): one, and then as many as fit into `max_bytes` together with
+  // it. Their checksums are checked. None if `from` is behind the end. Errors: kCorrupt names the index, kIo.
   virtual Result<std::vector<BatchRef>> Read(Index from, size_t max_bytes) const = 0;
 
   virtual ringraft::Log& Log() = 0;
@@ -75,9 +76,9 @@ struct LmdbOptions {
   GroupId group = GroupId(1);
 };
 
-// Opens or creates the database in `directory` (created if its parent exists). Refuses by name: a directory that another
-// process holds (kLocked), an unreadable, truncated or missing database in a directory that had one (kCorrupt), a newer
-// format (kWrongVersion). A creation that was cut short is started over.
+// Opens or creates the database in `directory` (created if its parent exists). Refuses by name: a directory that
+// another process holds (kLocked), an unreadable, truncated or missing database in a directory that had one (kCorrupt),
+// a newer format (kWrongVersion). A creation that was cut short is started over.
 Result<std::shared_ptr<Storage>> OpenLmdbStorage(const std::string& directory, LmdbOptions options = {});
 
 // Nothing survives: for tests and benchmarks.

@@ -8,8 +8,8 @@
 namespace ringraft::core {
 namespace {
 
-// The stored form, little-endian: u8 version; then for `voters` and for `old_voters`: u16 count, and for each peer u64 id,
-// u16 bytes of the address, the address.
+// The stored form, little-endian: u8 version; then for `voters` and for `old_voters`: u16 count, and for each peer u64
+// id, u16 bytes of the address, the address.
 constexpr uint8_t kFormatVersion = 1;
 constexpr size_t kMaxPeers = 1024;
 constexpr size_t kMaxAddrBytes = 1024;
@@ -63,9 +63,11 @@ Result<std::vector<Peer>> TakePeers(Reader& reader) {
     std::string_view addr = reader.Text(addr_bytes);
     if (reader.failed) return Corrupt("it ends inside a peer");
     if (id == NodeId(0)) return Corrupt("a peer has id 0");
-    if (!peers.empty() && peers.back().id >= id) return Corrupt("the ids do not ascend at " + std::to_string(id.value()));
+    if (!peers.empty() && peers.back().id >= id)
+      return Corrupt("the ids do not ascend at " + std::to_string(id.value()));
     if (addr_bytes == 0 || addr_bytes > kMaxAddrBytes) {
-      return Corrupt("the address of peer " + std::to_string(id.value()) + " has " + std::to_string(addr_bytes) + " bytes, not 1 to 1024");
+      return Corrupt("the address of peer " + std::to_string(id.value()) + " has " + std::to_string(addr_bytes) +
+                     " bytes, not 1 to 1024");
     }
     peers.emplace_back(id, Addr(addr));
   }
@@ -112,7 +114,8 @@ Result<Configuration> Configuration::Decode(std::string_view command) {
   Reader reader{command};
   uint64_t version = reader.Number(1);
   if (reader.failed) return Corrupt("it is empty");
-  if (version != kFormatVersion) return Corrupt("format version " + std::to_string(version) + ", this build reads version 1");
+  if (version != kFormatVersion)
+    return Corrupt("format version " + std::to_string(version) + ", this build reads version 1");
   auto voters = TakePeers(reader);
   if (!voters) return voters.error();
   auto old_voters = TakePeers(reader);
@@ -155,9 +158,11 @@ Result<Configuration> Configuration::Joint(std::span<const Peer> added, std::spa
     if (!addr) return Error(Errc::kInvalidArgument, Name(peer.id) + ": " + addr.error().message());
     joint.voters.push_back(peer);
   }
-  if (joint.voters.empty()) return Error(Errc::kEmptyConfig, "the change would leave no member: keep or add at least one");
+  if (joint.voters.empty())
+    return Error(Errc::kEmptyConfig, "the change would leave no member: keep or add at least one");
   if (joint.voters.size() > kMaxPeers) {
-    return Error(Errc::kInvalidArgument, std::to_string(joint.voters.size()) + " members are more than the limit of 1024");
+    return Error(Errc::kInvalidArgument,
+                 std::to_string(joint.voters.size()) + " members are more than the limit of 1024");
   }
   std::sort(joint.voters.begin(), joint.voters.end(), [](const Peer& a, const Peer& b) { return a.id < b.id; });
   return joint;

@@ -17,9 +17,9 @@ struct Configuration {
 
   bool is_joint() const { return !old_voters.empty(); }
   bool empty() const { return voters.empty(); }
-  bool Contains(NodeId id) const;          // in either half
-  const Peer* Find(NodeId id) const;       // the newer half first
-  std::vector<Peer> Members() const;       // of both halves, ascending, each id once
+  bool Contains(NodeId id) const;     // in either half
+  const Peer* Find(NodeId id) const;  // the newer half first
+  std::vector<Peer> Members() const;  // of both halves, ascending, each id once
   bool operator==(const Configuration&) const = default;
 
   // The command of a kConfiguration entry: a format version, then both halves. Decode checks everything (ids
@@ -27,8 +27,8 @@ struct Configuration {
   std::string Encode() const;
   static Result<Configuration> Decode(std::string_view command);
 
-  // C(old,new) for a change, or why it is refused: kAlreadyMember, kNotMember, kEmptyConfig, kInvalidArgument (duplicate or
-  // zero ids, malformed address), each with a message that names the peer.
+  // C(old,new) for a change, or why it is refused: kAlreadyMember, kNotMember, kEmptyConfig, kInvalidArgument
+  // (duplicate or zero ids, malformed address), each with a message that names the peer.
   Result<Configuration> Joint(std::span<const Peer> added, std::span<const NodeId> removed) const;
 };
 

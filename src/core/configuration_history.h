@@ -1,5 +1,5 @@
-// The configurations of the log in memory, in log order. The newest one counts, committed or not (§4.1); when its entry is
-// truncated, the one before it counts again. Owned by the core.
+// The configurations of the log in memory, in log order. The newest one counts, committed or not (§4.1); when its entry
+// is truncated, the one before it counts again. Owned by the core.
 #pragma once
 
 #include <vector>

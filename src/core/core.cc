@@ -14,7 +14,7 @@ Core::~Core() = default;
 
 Core::State::State(const CoreOptions& options, const RecoveredLog& recovered, Index applied, TimePoint now)
     : options(options),
-      random(options.seed, options.self),
+      time_outs(options.seed, options.self),
       now(now),
       term(recovered.hard_state.term),
       vote(recovered.hard_state.vote),
@@ -42,7 +42,9 @@ Core::State::State(const CoreOptions& options, const RecoveredLog& recovered, In
 }
 
 Result<void> Core::CheckRecovered(const RecoveredLog& recovered) {
-  auto corrupt = [](const std::string& what) { return Error(Errc::kCorrupt, "the recovered log makes no sense: " + what); };
+  auto corrupt = [](const std::string& what) {
+    return Error(Errc::kCorrupt, "the recovered log makes no sense: " + what);
+  };
   const std::string last = std::to_string(recovered.last_index.value());
   if (recovered.last_index.value() > kMaxNumber || recovered.hard_state.term.value() > kMaxNumber) {
     return corrupt("last index " + last + " and term " + std::to_string(recovered.hard_state.term.value()) +
@@ -58,7 +60,8 @@ Result<void> Core::CheckRecovered(const RecoveredLog& recovered) {
     if ((is_first && run.first_index != Index(1)) || (!is_first && run.first_index <= before) ||
         run.first_index > recovered.last_index || run.term <= term_before) {
       return corrupt("the run of term " + std::to_string(run.term.value()) + " from index " +
-                     std::to_string(run.first_index.value()) + " does not follow the one before it, or lies behind the end");
+                     std::to_string(run.first_index.value()) +
+                     " does not follow the one before it, or lies behind the end");
     }
     before = run.first_index;
     term_before = run.term;
@@ -71,7 +74,8 @@ Result<void> Core::CheckRecovered(const RecoveredLog& recovered) {
   Index configuration_before;
   for (const StoredConfiguration& stored : recovered.configurations) {
     if (stored.index <= configuration_before || stored.index > recovered.last_index) {
-      return corrupt("a configuration entry at index " + std::to_string(stored.index.value()) + ", out of order or behind " + last);
+      return corrupt("a configuration entry at index " + std::to_string(stored.index.value()) +
+                     ", out of order or behind " + last);
     }
     configuration_before = stored.index;
     auto configuration = Configuration::Decode(stored.command);

@@ -1,5 +1,6 @@
-// The protocol, and nothing else: no I/O, no clock, no coroutine, no thread. Time, randomness (a seed) and "this write is
-// durable" are inputs. Every call runs to its end. What has to be done is asked for (`NextX`), what happened is told (`OnX`).
+// The protocol, and nothing else: no I/O, no clock, no coroutine, no thread. Time, randomness (a seed) and "this write
+// is durable" are inputs. Every call runs to its end. What has to be done is asked for (`NextX`), what happened is told
+// (`OnX`).
 //
 // Rules for the one who drives it (src/node):
 //  1. After any `On...` or `Propose...`: take `NextWrite` while there is one and hand it to the storage, in order.
@@ -7,8 +8,8 @@
 //  3. `NextTick` says when `OnTick` is due at the latest.
 //  4. Committed entries are taken with `NextApply` and confirmed with `OnApplied`, in order.
 //
-// References: "paper" is Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version);
-// a bare § is Ongaro's dissertation.
+// References: "paper" is Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended
+// version); a bare § is Ongaro's dissertation.
 #pragma once
 
 #include <cstdint>
@@ -41,12 +42,14 @@ struct CoreOptions {
   Duration heartbeat_interval{};
   size_t peer_window_bytes = 8 << 20;  // sent to a peer and not answered
   size_t peer_window_calls = 16;
-  size_t max_append_bytes = 4 << 20;   // batches in one append, if they are more than one
-  size_t cached_tail_bytes = 64 << 20; // batches kept in memory once they are durable and applied
+  size_t max_append_bytes = 4 << 20;    // batches in one append, if they are more than one
+  size_t cached_tail_bytes = 64 << 20;  // batches kept in memory once they are durable and applied
   uint64_t seed = 1;
-  // Wall clock minus `now`, for the append time of the entries that the core makes itself (no-op, C(new)). Display only.
+  // Wall clock minus `now`, for the append time of the entries that the core makes itself (no-op, C(new)). Display
+  // only.
   int64_t wall_clock_offset_ns = 0;
-  // Tell an idle peer a new commit index at once, with an append without entries; otherwise the next append or heartbeat does.
+  // Tell an idle peer a new commit index at once, with an append without entries; otherwise the next append or
+  // heartbeat does.
   bool tell_commit_when_idle = true;
 };
 
@@ -88,7 +91,7 @@ struct AppendTicket {
   WriteNumber gate = 0;  // of a heartbeat: at most the hard state's, never that of data
   Term term;             // the node's when it answered
   bool accepted = false;
-  Index verified;        // up to here the log in memory is the leader's
+  Index verified;  // up to here the log in memory is the leader's
   ConflictHint conflict;
 };
 
@@ -136,8 +139,8 @@ class Core {
   // Does it make sense? kCorrupt with the cause. The constructor takes this for granted.
   static Result<void> CheckRecovered(const RecoveredLog& recovered);
 
-  // `recovered` as Storage::Recover gave it. `applied`: what a durable state machine has applied already; at most the last
-  // index of the log.
+  // `recovered` as Storage::Recover gave it. `applied`: what a durable state machine has applied already; at most the
+  // last index of the log.
   Core(const CoreOptions& options, const RecoveredLog& recovered, Index applied, TimePoint now);
   ~Core();
 
@@ -160,8 +163,8 @@ class Core {
 
   // --- time ---
   TimePoint NextTick() const;
-  // Starts a pre-vote when the election time-out has passed (§9.6), gives an unfinished one up for a new one, makes a leader
-  // that has not heard from a majority for an election time-out step down (CheckQuorum, §6.2).
+  // Starts a pre-vote when the election time-out has passed (§9.6), gives an unfinished one up for a new one, makes a
+  // leader that has not heard from a majority for an election time-out step down (CheckQuorum, §6.2).
   void OnTick(TimePoint now);
 
   // --- elections (§3.4) ---
@@ -174,22 +177,23 @@ class Core {
   // --- follower ---
   // `args.entries` are checked batches (BatchRef::Decode); their indexes and terms are checked here: kProtocol.
   Result<AppendTicket> OnAppendEntries(TimePoint now, const AppendEntriesArgs& args);
-  // The reply, when the gate is durable (asserted); it names no match that is not on this node's disk. If the term has moved on in
-  // between, it is a refusal with the new term.
+  // The reply, when the gate is durable (asserted); it names no match that is not on this node's disk. If the term has
+  // moved on in between, it is a refusal with the new term.
   AppendEntriesResults FinishAppend(const AppendTicket& ticket) const;
 
   // --- leader ---
   // Appends what the builder holds as one batch, sealed with the next index and the term. Leaders only.
   BatchRef Propose(BatchBuilder& builder, int64_t append_time_ns);
-  // Appends C(old,new). C(new) follows by itself when that is committed. Errors: kNotLeader, kConfigInProgress, and those of
-  // Configuration::Joint. Also kConfigInProgress until an entry of this term is committed (§4.1, Ongaro 2015).
-  Result<ConfigTicket> ProposeConfig(std::span<const Peer> added, std::span<const NodeId> removed, int64_t append_time_ns);
+  // Appends C(old,new). C(new) follows by itself when that is committed. Errors: kNotLeader, kConfigInProgress, and
+  // those of Configuration::Joint. Also kConfigInProgress until an entry of this term is committed (§4.1, Ongaro 2015).
+  Result<ConfigTicket> ProposeConfig(std::span<const Peer> added, std::span<const NodeId> removed,
+                                     int64_t append_time_ns);
   ConfigProgress CheckConfig(const ConfigTicket& ticket) const;
 
   // What the peer's pipeline should do now. An AppendRequest reserves room in the window, until its reply or failure.
   NextAppendResult NextAppend(NodeId peer, TimePoint now);
-  // The batches that a ReadRequest for this peer asked for; the next NextAppend uses them. None if the read failed: must be
-  // called in any case, there is no second read for a peer before.
+  // The batches that a ReadRequest for this peer asked for; the next NextAppend uses them. None if the read failed:
+  // must be called in any case, there is no second read for a peer before.
   void OnRead(NodeId peer, std::vector<BatchRef> batches);
   void OnAppendReply(TimePoint now, const PeerTicket& ticket, const AppendEntriesResults& results);
   // No answer: whatever was in flight to this peer has to be sent again, from where it is known to match.
@@ -209,14 +213,15 @@ class Core {
   WriteNumber persisted() const;
 
   // --- apply ---
-  // Committed batches behind the last that was taken, up to about `max_bytes`. With `durable_only` none that is not on this
-  // node's disk. What is not in memory comes back as a ReadRequest: the driver reads, and applies what `OnApplyRead` returns.
+  // Committed batches behind the last that was taken, up to about `max_bytes`. With `durable_only` none that is not on
+  // this node's disk. What is not in memory comes back as a ReadRequest: the driver reads, and applies what
+  // `OnApplyRead` returns.
   NextApplyResult NextApply(size_t max_bytes, bool durable_only);
-  // What a ReadRequest of NextApply brought, cut to what may be applied now: a read begins with the batch that holds `from`
-  // and may end behind the commit index. Counts as taken.
+  // What a ReadRequest of NextApply brought, cut to what may be applied now: a read begins with the batch that holds
+  // `from` and may end behind the commit index. Counts as taken.
   std::vector<BatchRef> OnApplyRead(std::vector<BatchRef> batches, bool durable_only);
-  // Everything up to here has been applied; the next NextApply goes on behind it (so confirm one group before taking the
-  // next, or a later group is given out again). May lie inside a batch: the rest of it comes again, as a batch.
+  // Everything up to here has been applied; the next NextApply goes on behind it (so confirm one group before taking
+  // the next, or a later group is given out again). May lie inside a batch: the rest of it comes again, as a batch.
   void OnApplied(Index index);
 
   // Aborts the process if an invariant of the state is broken. For tests, after every step.

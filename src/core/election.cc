@@ -7,8 +7,8 @@
 
 namespace ringraft::core {
 
-// Members stand. So does one that the newest configuration removes, as long as it does not know that to be committed: §4.2.2,
-// its log may be the only one among the living that can still win and bring C(new) to its commit.
+// Members stand. So does one that the newest configuration removes, as long as it does not know that to be committed:
+// §4.2.2, its log may be the only one among the living that can still win and bring C(new) to its commit.
 bool Core::State::MayStand() const {
   if (configuration().Contains(options.self)) return true;
   return configurations.newest_index() > commit_index && configurations.previous().Contains(options.self);
@@ -16,7 +16,7 @@ bool Core::State::MayStand() const {
 
 // §3.4: each time-out is drawn anew, so that split votes are rare and soon over.
 void Core::State::ResetElectionTimer() {
-  Duration timeout = random.Between(options.election_timeout_min, options.election_timeout_max);
+  Duration timeout = time_outs.Between(options.election_timeout_min, options.election_timeout_max);
   election_deadline = now + timeout;
 }
 
@@ -80,8 +80,8 @@ void Core::State::StartRound(bool pre_vote, WriteNumber own_vote) {
   role = std::move(standing);
 }
 
-// Only members of the configuration are asked by the quorum, so answers of others weigh nothing (A17); an own vote that is not
-// on disk yet neither (A1).
+// Only members of the configuration are asked by the quorum, so answers of others weigh nothing (A17); an own vote that
+// is not on disk yet neither (A1).
 void Core::State::CountVotes() {
   Candidacy* standing = candidacy();
   RINGRAFT_ASSERT(standing != nullptr);

@@ -36,10 +36,11 @@ Result<void> CheckBatches(const AppendEntriesArgs& args) {
                       " does not follow index " + Text(last));
     }
     if (header.term == Term(0) || header.term < last_term || header.term > args.term) {
-      return Protocol("the batch at index " + Text(header.base_index) + " has term " + Text(header.term) + ", not between " +
-                      Text(last_term) + " and " + Text(args.term));
+      return Protocol("the batch at index " + Text(header.base_index) + " has term " + Text(header.term) +
+                      ", not between " + Text(last_term) + " and " + Text(args.term));
     }
-    if (header.group != args.group) return Protocol("the batch at index " + Text(header.base_index) + " is of another group");
+    if (header.group != args.group)
+      return Protocol("the batch at index " + Text(header.base_index) + " is of another group");
     if (header.term == args.term && header.leader != args.leader_id) {
       return Protocol("the batch at index " + Text(header.base_index) + " was made by node " + Text(header.leader) +
                       " in the term of leader " + Text(args.leader_id));
@@ -57,11 +58,13 @@ Result<void> CheckBatches(const AppendEntriesArgs& args) {
 // What no correct leader sends is refused before anything changes (I9).
 Result<void> Core::State::CheckAppend(const AppendEntriesArgs& args) const {
   if (args.group != options.group) return Protocol("it is for group " + std::to_string(args.group.value()));
-  if (args.to != options.self) return Protocol("it is for node " + Text(args.to) + ", this is node " + Text(options.self));
+  if (args.to != options.self)
+    return Protocol("it is for node " + Text(args.to) + ", this is node " + Text(options.self));
   if (args.leader_id == NodeId(0) || args.leader_id == options.self) {
     return Protocol("node " + Text(args.leader_id) + " cannot be its sender");
   }
-  if (args.term == Term(0) || args.term.value() > kMaxNumber) return Protocol("term " + Text(args.term) + " is impossible");
+  if (args.term == Term(0) || args.term.value() > kMaxNumber)
+    return Protocol("term " + Text(args.term) + " is impossible");
   if (args.prev_index.value() > kMaxNumber || args.leader_commit.value() > kMaxNumber) {
     return Protocol("index " + Text(std::max(args.prev_index, args.leader_commit)) + " is impossible");
   }
@@ -130,8 +133,8 @@ AppendEntriesResults Core::FinishAppend(const AppendTicket& ticket) const {
   return results;
 }
 
-// Rules 3 and 4 for one batch that follows a matching entry. What we have already is skipped: an old or repeated append must
-// never shorten the log (B16). Only a real conflict, another term at the same index, truncates.
+// Rules 3 and 4 for one batch that follows a matching entry. What we have already is skipped: an old or repeated append
+// must never shorten the log (B16). Only a real conflict, another term at the same index, truncates.
 Result<void> Core::State::AppendFromLeader(const BatchRef& batch) {
   if (batch.first() > last_index()) {
     AppendToLog(batch);
@@ -140,8 +143,8 @@ Result<void> Core::State::AppendFromLeader(const BatchRef& batch) {
   // Log matching (§3.5): the same term at the same index means the same entries up to there.
   if (history.Match(batch.last(), batch.term())) return Success();
 
-  // The logs part inside the batch: behind the last of our entries there with the batch's term, or at its beginning. (Only logs
-  // that split batches make the former possible.)
+  // The logs part inside the batch: behind the last of our entries there with the batch's term, or at its beginning.
+  // (Only logs that split batches make the former possible.)
   const LogPosition position = history.LastNotAfter(batch.last(), batch.term());
   const bool shares_entries = position.index >= batch.first() && position.term == batch.term();
   const Index shared = shares_entries ? position.index : batch.first() - 1;

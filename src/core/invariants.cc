@@ -1,5 +1,5 @@
-// What holds between any two events. Checked by the tests after each step; the cheap and vital ones are asserted where they
-// could break as well.
+// What holds between any two events. Checked by the tests after each step; the cheap and vital ones are asserted where
+// they could break as well.
 #include "base/assert.h"
 #include "core/state.h"
 

@@ -50,7 +50,8 @@ bool Core::State::QuorumHasFallenSilent() {
 }
 
 int64_t Core::State::AppendTimeNow() const {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count() + options.wall_clock_offset_ns;
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count() +
+         options.wall_clock_offset_ns;
 }
 
 // §3.5. The leader counts itself only when the batch is durable (B9): that is `OnPersisted`.
@@ -62,6 +63,8 @@ BatchRef Core::State::AppendOwn(BatchBuilder& builder, int64_t append_time_ns) {
   return batch;
 }
 
-BatchRef Core::Propose(BatchBuilder& builder, int64_t append_time_ns) { return state_->AppendOwn(builder, append_time_ns); }
+BatchRef Core::Propose(BatchBuilder& builder, int64_t append_time_ns) {
+  return state_->AppendOwn(builder, append_time_ns);
+}
 
 }  // namespace ringraft::core

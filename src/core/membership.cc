@@ -25,18 +25,20 @@ Error Core::State::WhyNoChange() const {
     return Error::NotLeader(known != nullptr ? std::optional<Peer>(*known) : std::nullopt);
   }
   if (configuration().is_joint() || configurations.newest_index() > commit_index) {
-    return Error(Errc::kConfigInProgress, "the configuration at index " + std::to_string(configurations.newest_index().value()) +
+    return Error(Errc::kConfigInProgress, "the configuration at index " +
+                                              std::to_string(configurations.newest_index().value()) +
                                               " is not complete and committed yet: try again when it is");
   }
   // Ongaro 2015 (C1): before an entry of its own term is committed, a leader does not know which configuration is.
   if (commit_index < leading->first_index) {
-    return Error(Errc::kConfigInProgress, "the leader has not committed an entry of term " + std::to_string(term.value()) +
-                                              " yet: try again when it has");
+    return Error(Errc::kConfigInProgress, "the leader has not committed an entry of term " +
+                                              std::to_string(term.value()) + " yet: try again when it has");
   }
   return Error();
 }
 
-Result<ConfigTicket> Core::ProposeConfig(std::span<const Peer> added, std::span<const NodeId> removed, int64_t append_time_ns) {
+Result<ConfigTicket> Core::ProposeConfig(std::span<const Peer> added, std::span<const NodeId> removed,
+                                         int64_t append_time_ns) {
   State& s = *state_;
   Error obstacle = s.WhyNoChange();
   if (obstacle.code() != Errc::kOk) return obstacle;

@@ -24,7 +24,8 @@ void Persistence::TruncateAfter(Index index) {
     pending_.batches.pop_back();
     if (last.first() <= index) pending_.batches.push_back(last.Slice(last.first(), index));
   }
-  // Several cuts before the write is taken are one, at the smallest index. Nothing has to be cut if only waiting batches were.
+  // Several cuts before the write is taken are one, at the smallest index. Nothing has to be cut if only waiting
+  // batches were.
   Index disk_last = pending_.truncate_after.value_or(taken_last_);
   if (index < disk_last) pending_.truncate_after = index;
 

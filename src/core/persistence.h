@@ -3,9 +3,10 @@
 //      Append, TruncateAfter, SetHardState          Next                        OnPersisted
 //   ----------------------------------> pending ----------> outstanding (FIFO) -------------> durable
 //
-// A write covers the log up to the last index at the time when it was taken. If the log is truncated after that, all writes
-// taken before count at most up to the cut: what they bring to the disk behind it is not the log any more, even if an
-// equal-looking (index, term) stands there again later. (B10: comparing positions cannot tell these apart; numbers can.)
+// A write covers the log up to the last index at the time when it was taken. If the log is truncated after that, all
+// writes taken before count at most up to the cut: what they bring to the disk behind it is not the log any more, even
+// if an equal-looking (index, term) stands there again later. (B10: comparing positions cannot tell these apart;
+// numbers can.)
 #pragma once
 
 #include <deque>
@@ -44,12 +45,12 @@ class Persistence {
 
   Index WrittenLast() const;  // the last index after all that was taken and all that waits
 
-  Write pending_;                       // its number is given when it is taken
+  Write pending_;                        // its number is given when it is taken
   std::deque<Outstanding> outstanding_;  // ascending numbers, `last` does not descend
-  WriteNumber taken_ = 0;               // the number of the last write that was taken
+  WriteNumber taken_ = 0;                // the number of the last write that was taken
   WriteNumber persisted_ = 0;
-  WriteNumber hard_state_number_ = 0;   // of the write with the newest hard state; taken_ + 1 while it waits
-  Index taken_last_;                    // the last index on the disk when all taken writes are durable
+  WriteNumber hard_state_number_ = 0;  // of the write with the newest hard state; taken_ + 1 while it waits
+  Index taken_last_;                   // the last index on the disk when all taken writes are durable
   Index durable_index_;
 };
 

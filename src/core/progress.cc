@@ -13,7 +13,8 @@ uint64_t Progress::Send(size_t bytes) {
 }
 
 bool Progress::Receive(uint64_t sequence) {
-  auto found = std::find_if(in_flight.begin(), in_flight.end(), [&](const InFlight& sent) { return sent.sequence == sequence; });
+  auto found =
+      std::find_if(in_flight.begin(), in_flight.end(), [&](const InFlight& sent) { return sent.sequence == sequence; });
   if (found == in_flight.end()) return false;
   in_flight_bytes -= found->bytes;
   in_flight.erase(found);

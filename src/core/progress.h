@@ -33,14 +33,16 @@ struct Progress {
   // Nothing in flight counts any more; the next append finds out where the logs agree, from `from` on.
   void ProbeFrom(Index from);
 
-  bool HasRead(Index index) const { return !read.empty() && index >= read.front().first() && index <= read.back().last(); }
+  bool HasRead(Index index) const {
+    return !read.empty() && index >= read.front().first() && index <= read.back().last();
+  }
 
   Peer peer;
   State state = State::kProbe;
-  Index match;                 // durable there, and the same as ours
-  Index next;                  // of the next entry to send; > match
-  Index commit_told;           // the commit index that the peer knows if it has got all we sent
-  TimePoint contact;           // when it answered last, or when it became our peer
+  Index match;        // durable there, and the same as ours
+  Index next;         // of the next entry to send; > match
+  Index commit_told;  // the commit index that the peer knows if it has got all we sent
+  TimePoint contact;  // when it answered last, or when it became our peer
   std::deque<InFlight> in_flight;
   size_t in_flight_bytes = 0;  // sum of in_flight
   uint64_t last_sequence = 0;

@@ -16,7 +16,8 @@ bool EveryHalf(const Configuration& configuration, const Predicate& holds) {
 }
 
 size_t Count(const std::vector<Peer>& voters, const std::function<bool(NodeId)>& has) {
-  return static_cast<size_t>(std::count_if(voters.begin(), voters.end(), [&](const Peer& voter) { return has(voter.id); }));
+  return static_cast<size_t>(
+      std::count_if(voters.begin(), voters.end(), [&](const Peer& voter) { return has(voter.id); }));
 }
 
 Index MajorityIndex(const std::vector<Peer>& voters, const std::function<Index(NodeId)>& match) {
@@ -31,7 +32,8 @@ Index MajorityIndex(const std::vector<Peer>& voters, const std::function<Index(N
 }  // namespace
 
 bool HasQuorum(const Configuration& configuration, const std::function<bool(NodeId)>& has) {
-  return EveryHalf(configuration, [&](const std::vector<Peer>& voters) { return Count(voters, has) >= Majority(voters); });
+  return EveryHalf(configuration,
+                   [&](const std::vector<Peer>& voters) { return Count(voters, has) >= Majority(voters); });
 }
 
 bool CanReachQuorum(const Configuration& configuration, const std::function<bool(NodeId)>& is_lost) {

@@ -1,5 +1,5 @@
-// A small generator (splitmix64): the same numbers from the same seed on every compiler and standard library. The core's only
-// randomness, for election time-outs.
+// A small generator (splitmix64): the same numbers from the same seed on every compiler and standard library. The
+// core's only randomness, for election time-outs.
 #pragma once
 
 #include <cstdint>

@@ -26,7 +26,8 @@ NextAppendResult Core::NextAppend(NodeId peer, TimePoint now) {
 
   if (progress->next > s.last_index()) {
     // Nothing to send, but a probe finds out whether the logs match, and an idle peer is told what is committed.
-    const bool has_news = s.options.tell_commit_when_idle && s.commit_index > progress->commit_told && progress->in_flight.empty();
+    const bool has_news =
+        s.options.tell_commit_when_idle && s.commit_index > progress->commit_told && progress->in_flight.empty();
     if (is_probing || has_news) return s.SendEmpty(*progress, now);
     return std::monostate{};
   }
@@ -43,8 +44,8 @@ NextAppendResult Core::NextAppend(NodeId peer, TimePoint now) {
   return request;
 }
 
-// Consecutive batches from the one that holds `next`, as many as append and window have room for. A first one is sent whatever
-// its size, if nothing else is on its way.
+// Consecutive batches from the one that holds `next`, as many as append and window have room for. A first one is sent
+// whatever its size, if nothing else is on its way.
 std::vector<BatchRef> Core::State::CollectBatches(Progress& progress) const {
   const bool is_cached = tail.Holds(progress.next);
   if (is_cached) progress.read.clear();
@@ -65,7 +66,8 @@ std::vector<BatchRef> Core::State::CollectBatches(Progress& progress) const {
     if (bytes + batch.size() > room) break;
     if (!batches.empty() && (is_probing || bytes + batch.size() > options.max_append_bytes)) break;
     if (batch.first() < progress.next) {
-      // A probe landed inside the batch: it goes as a whole. If the peer's log splits it differently and has a part, the rest.
+      // A probe landed inside the batch: it goes as a whole. If the peer's log splits it differently and has a part,
+      // the rest.
       progress.next = std::max(batch.first(), progress.match + 1);
       if (batch.first() < progress.next) batch = batch.Slice(progress.next, batch.last());
     }
@@ -135,7 +137,8 @@ bool Core::State::HandleReplyTerm(const PeerTicket& ticket, Term reply_term) {
     BecomeFollower(reply_term, NodeId(0));
     return false;
   }
-  // B6: what an answer of an earlier term says may have been overwritten since. No answer comes from before its question.
+  // B6: what an answer of an earlier term says may have been overwritten since. No answer comes from before its
+  // question.
   return leadership() != nullptr && ticket.term == term && reply_term == term;
 }
 
@@ -168,8 +171,8 @@ void Core::State::OnAppendSucceeded(Progress& progress, const PeerTicket& ticket
   MaybeCommit();
 }
 
-// §3.5: the logs part before `prev_index`. Both sides skip whole terms: the peer has named its last entry that could match,
-// and we go to our last one that could match that.
+// §3.5: the logs part before `prev_index`. Both sides skip whole terms: the peer has named its last entry that could
+// match, and we go to our last one that could match that.
 void Core::State::OnAppendRefused(Progress& progress, const PeerTicket& ticket, const ConflictHint& hint) {
   if (ticket.last_index <= progress.match) return;  // overtaken by a success
   Index from = progress.match + 1;

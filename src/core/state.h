@@ -1,4 +1,5 @@
-// The state of one server (paper, Figure 2) and the steps that its events share. Private to the core. Which file has what:
+// The state of one server (paper, Figure 2) and the steps that its events share. Private to the core. Which file has
+// what:
 //
 //   core.cc          construction, looking, time      follower_log.cc  appends as a follower
 //   election.cc      standing for election            leader.cc        proposals, becoming and ceasing to be leader
@@ -46,8 +47,8 @@ struct Candidacy {
 };
 
 struct Leadership {
-  Index first_index;          // of our no-op, the first entry of our term
-  TimePoint quorum_check_at;  // not before this does a majority become silent (§6.2)
+  Index first_index;                 // of our no-op, the first entry of our term
+  TimePoint quorum_check_at;         // not before this does a majority become silent (§6.2)
   std::map<NodeId, Progress> peers;  // all members but ourselves
 };
 
@@ -122,8 +123,8 @@ struct Core::State {
   void CheckHistoryOfChecks();
 
   const CoreOptions options;
-  Random random;
-  TimePoint now;  // the latest that we were told
+  Random time_outs;  // of elections
+  TimePoint now;     // the latest that we were told
 
   // Persistent on all servers (Figure 2), as decided; what of it is durable, `persistence` knows.
   Term term;

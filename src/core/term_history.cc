@@ -17,7 +17,8 @@ std::vector<TermRun>::const_iterator RunOf(const std::vector<TermRun>& runs, Ind
 
 }  // namespace
 
-TermHistory::TermHistory(std::vector<TermRun> runs, Index last_index) : runs_(std::move(runs)), last_index_(last_index) {
+TermHistory::TermHistory(std::vector<TermRun> runs, Index last_index)
+    : runs_(std::move(runs)), last_index_(last_index) {
   for (size_t i = 0; i < runs_.size(); ++i) {
     RINGRAFT_ASSERT(runs_[i].term != Term(0));
     RINGRAFT_ASSERT(runs_[i].first_index <= last_index_);

@@ -28,8 +28,8 @@ bool IsPlausible(const CoreOptions& options, const RequestVoteArgs& args) {
 
 }  // namespace
 
-// §4.2.1: whether the candidate is a member by our configuration is not asked; ours may be the older one, and without our
-// vote a new member might never win.
+// §4.2.1: whether the candidate is a member by our configuration is not asked; ours may be the older one, and without
+// our vote a new member might never win.
 VoteReply Core::OnRequestVote(TimePoint now, const RequestVoteArgs& args) {
   State& s = *state_;
   s.See(now);

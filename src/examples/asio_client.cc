@@ -1,5 +1,5 @@
-// A service on Boost.Asio that keeps its state with ringraft: an `asio::awaitable` awaits `raft.Handle` and goes on on its
-// own io_context, while the node runs on a reactor with a thread of its own.
+// A service on Boost.Asio that keeps its state with ringraft: an `asio::awaitable` awaits `raft.Handle` and goes on on
+// its own io_context, while the node runs on a reactor with a thread of its own.
 #include <unistd.h>
 
 #include <cstdio>
@@ -44,7 +44,7 @@ asio::awaitable<void> Tell(Raft& raft, int& told) {
 
 int main(int argc, char** argv) {
   const std::string addr = std::string("127.0.0.1:") + (argc > 1 ? argv[1] : "7210");
-  const std::filesystem::path home = std::filesystem::temp_directory_path() / ("asio-client-" + std::to_string(getpid()));
+  const std::filesystem::path home = std::filesystem::temp_directory_path() / ("asio-" + std::to_string(getpid()));
   std::filesystem::create_directory(home);
 
   auto reactor = Reactor::Create().value();

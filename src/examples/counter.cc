@@ -18,7 +18,6 @@ class Counter : public StateMachine {
     }
     return entries.size();
   }
-
  private:
   long long value_ = 0;
 };
@@ -27,7 +26,8 @@ Task<void> CountToTen(Raft& raft, int& value, std::binary_semaphore& done) {
   for (int i = 0; i < 10; ++i) {
     Result<Bytes> counted = co_await raft.Handle("1", HandleOptions().Forward());
     if (counted) value = std::stoi(counted.value().ToString());
-    std::printf("%s\n", counted ? ("the counter is " + std::to_string(value)).c_str() : counted.error().message().c_str());
+    const std::string text = counted ? "the counter is " + std::to_string(value) : counted.error().message();
+    std::puts(text.c_str());
   }
   done.release();
 }

@@ -21,7 +21,10 @@ constexpr Duration kLinger = std::chrono::seconds(1);
 }  // namespace
 
 Connection::Connection(ConnectionContext& context, reactor::Socket socket)
-    : context_(context), socket_(std::move(socket)), session_(context.facts, socket_.PeerText()), read_buffer_(kMinReadBytes) {
+    : context_(context),
+      socket_(std::move(socket)),
+      session_(context.facts, socket_.PeerText()),
+      read_buffer_(kMinReadBytes) {
   // A client whose machine is gone must not hold its place for ever.
   const int on = 1;
   setsockopt(socket_.fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -119,7 +122,8 @@ Connection::Step Connection::TakeRequest() {
   } else if (!HasArity(spec->arity, args.size())) {
     reply.Error(WrongArityText(spec->name));
   } else if (is_data) {
-    reply.Error(fmt::format("ERR the command has {} bytes, the limit is {}: split the value", bytes, context_.max_command_bytes));
+    reply.Error(fmt::format("ERR the command has {} bytes, the limit is {}: split the value", bytes,
+                            context_.max_command_bytes));
   } else {
     session_.NoteCommand(spec->name);
     session_.Execute(*spec, args, out_);
@@ -133,8 +137,8 @@ bool Connection::HasRoomForCall(size_t bytes, size_t reply_bytes) const {
          call_reply_bytes_ + reply_bytes <= kMaxCallReplyBytes;
 }
 
-// An upper bound of what the command may bring back, by what this node knows: a replica that lags behind may know of smaller
-// values only, which costs memory for once but breaks nothing.
+// An upper bound of what the command may bring back, by what this node knows: a replica that lags behind may know of
+// smaller values only, which costs memory for once but breaks nothing.
 size_t Connection::EstimateReply(const CommandSpec& spec, size_t words) const {
   constexpr size_t kShort = 64;
   const size_t value = context_.store.largest_value() + kShort;
@@ -150,6 +154,13 @@ size_t Connection::EstimateReply(const CommandSpec& spec, size_t words) const {
 }
 
 Task<void> Connection::RunCall() {
+  const TimePoint deadline = Clock::now() + context_.deadline;  // waiting for room counts
+  CallBudget::Lease lease(context_.budget);
+  const size_t in_flight = call_bytes_.size() + call_reply_bytes_;
+  if (!lease.TryTake(in_flight)) {
+    auto take = lease.Take(in_flight);
+    co_await take;
+  }
   commands_.clear();
   size_t start = 0;
   for (const size_t end : call_ends_) {
@@ -157,7 +168,7 @@ Task<void> Connection::RunCall() {
     start = end;
   }
   HandleOptions options;
-  options.Timeout(context_.deadline).Forward();
+  options.Deadline(deadline).Forward();
   auto call = context_.raft.Handle(std::span<const Command>(commands_), std::move(options));
   const auto results = co_await call;
   if (results) {
@@ -217,8 +228,8 @@ Task<void> Connection::Flush() {
   out_.clear();
 }
 
-// A close with unread input would reset the stream, and the client might never see our last words. So: finish our side, and
-// read for a while into nothing.
+// A close with unread input would reset the stream, and the client might never see our last words. So: finish our side,
+// and read for a while into nothing.
 Task<void> Connection::Linger() {
   socket_.ShutdownWrite();
   CloseTimer timer(socket_);

@@ -1,12 +1,14 @@
 // One client: reads requests, answers the local ones itself, sends the others through the log, writes replies in order.
 //
-// Back-pressure. A connection does one thing at a time: read, or have one call of `Raft::Handle` in flight, or write. So a
-// slow reader is not read from any further, and TCP tells it to stop sending. What a connection may hold is bounded:
+// Back-pressure. A connection does one thing at a time: read, or have one call of `Raft::Handle` in flight, or write.
+// So a slow reader is not read from any further, and TCP tells it to stop sending. What a connection may hold is
+// bounded:
 //   * input: one piece of at most kMaxReadBytes, and one request that is not complete (ParserLimits);
 //   * one call: kMaxCallBytes of commands, plus one command; its replies are estimated beforehand (kMaxCallReplyBytes);
 //   * output: kFlushBytes, plus the replies of one call.
-// Pipelining: all requests that have been read and stand next to each other go through the log as one call, so a deep pipeline
-// costs one append and not one for each command.
+// All calls in flight together are bounded by a budget (budget.h).
+// Pipelining: all requests that have been read and stand next to each other go through the log as one call, so a deep
+// pipeline costs one append and not one for each command.
 #pragma once
 
 #include <chrono>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "base/list.h"
+#include "kv/budget.h"
 #include "kv/request_parser.h"
 #include "kv/session.h"
 #include "kv/store.h"
@@ -31,6 +34,7 @@ struct ConnectionContext {
   Raft& raft;
   const KeyValueStore& store;
   ServerFacts& facts;
+  CallBudget& budget;
   std::chrono::milliseconds deadline;
   size_t max_command_bytes;
   bool is_stopping = false;

@@ -6,8 +6,8 @@
 namespace ringraft::kv {
 namespace {
 
-// Matches `c` against the class that begins behind the '[' at `position`, and moves `position` behind the class. A class
-// without its ']' ends with the pattern.
+// Matches `c` against the class that begins behind the '[' at `position`, and moves `position` behind the class. A
+// class without its ']' ends with the pattern.
 bool MatchClass(std::string_view pattern, size_t& position, unsigned char c) {
   const bool is_negated = position < pattern.size() && pattern[position] == '^';
   if (is_negated) ++position;

@@ -1,5 +1,5 @@
-// ringraft-kv: a replicated key-value server that speaks the Redis protocol. Puts the parts together, starts them in order,
-// and stops them in the opposite one on SIGTERM and SIGINT.
+// ringraft-kv: a replicated key-value server that speaks the Redis protocol. Puts the parts together, starts them in
+// order, and stops them in the opposite one on SIGTERM and SIGINT.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <pthread.h>
@@ -22,6 +22,8 @@ namespace ringraft::kv {
 namespace {
 
 constexpr Duration kDrain = std::chrono::seconds(2);  // for replies in flight when the process shall end
+constexpr Duration kPortWait = std::chrono::seconds(1);
+constexpr Duration kPortRetry = std::chrono::milliseconds(20);
 
 // The life of the process, from listening to the end. Reactor thread only.
 class Service {
@@ -31,12 +33,20 @@ class Service {
         raft_(raft),
         options_(options),
         loop_(reactor.host().loop()),
+        poller_(static_cast<reactor::RingHost&>(reactor.host()).poller()),
         changed_(loop_),
-        server_(loop_, static_cast<reactor::RingHost&>(reactor.host()).poller(), raft, store, options),
+        server_(loop_, poller_, raft, store, options),
         scope_(loop_) {}
 
   Task<void> Run() {
-    auto started = Start();
+    LogStart();
+    auto clients = AwaitPort(options_.listen);
+    auto started = co_await clients;
+    if (started) {
+      auto peers = AwaitPort(options_.raft.addr);
+      started = co_await peers;
+    }
+    if (started) started = Start();
     if (!started) {
       error_ = started.error();
       reactor_.Stop();
@@ -69,17 +79,35 @@ class Service {
   const Error& error() const { return error_; }
 
  private:
-  Result<void> Start() {
+  void LogStart() {
     std::vector<std::string> members;
     for (const Peer& peer : options_.raft.initial_members) {
       members.push_back(fmt::format("{}={}", peer.id.value(), peer.addr.text()));
     }
-    const char* const alone = options_.raft.bootstrap_as_leader ? "this node, at the first start" : "whom a leader adds";
+    const char* const alone =
+        options_.raft.bootstrap_as_leader ? "this node, at the first start" : "whom a leader adds";
     Log(LogLevel::kInfo,
-        fmt::format("ringraft-kv {}: node {}, peers at {}, clients at {}, data in {}, cluster {}, members: {}", RINGRAFT_VERSION,
-                    options_.raft.id.value(), options_.raft.addr.text(), options_.listen.text(), options_.raft.data_dir,
+        fmt::format("ringraft-kv {}: node {}, peers at {}, clients at {}, data in {}, cluster {}, members: {}",
+                    RINGRAFT_VERSION, options_.raft.id.value(), options_.raft.addr.text(), options_.listen.text(),
+                    options_.raft.data_dir,
                     options_.raft.cluster_name.empty() ? "(unnamed)" : options_.raft.cluster_name,
                     members.empty() ? alone : fmt::format("{}", fmt::join(members, " "))));
+  }
+
+  // A killed process may be gone while the kernel still takes down its ring, which holds its sockets: so the port of a
+  // node that is restarted at once can be in use for a moment more.
+  Task<Result<void>> AwaitPort(Addr addr) {
+    const TimePoint end = loop_.Now() + kPortWait;
+    while (true) {
+      auto probe = reactor::Listener::Listen(poller_, addr);
+      if (probe) co_return Result<void>(Success());
+      if (loop_.Now() >= end) co_return Result<void>(probe.error());
+      auto sleep = loop_.SleepUntil(loop_.Now() + kPortRetry);
+      co_await sleep;
+    }
+  }
+
+  Result<void> Start() {
     if (auto ok = server_.Listen(options_.listen); !ok) return ok;
     if (auto ok = raft_.Run(reactor_); !ok) return ok;
     scope_.Start(WatchRaft());
@@ -102,6 +130,7 @@ class Service {
   Raft& raft_;
   const KvOptions& options_;
   reactor::Loop& loop_;
+  reactor::Poller& poller_;
   coro::Signal changed_;
   Server server_;
   bool is_stop_requested_ = false;
@@ -110,7 +139,8 @@ class Service {
   coro::Scope scope_;
 };
 
-// Takes SIGTERM and SIGINT off the process, on a thread of its own. Made before any other thread, so that all inherit the mask.
+// Takes SIGTERM and SIGINT off the process, on a thread of its own. Made before any other thread, so that all inherit
+// the mask.
 class SignalThread {
  public:
   SignalThread() {

@@ -77,12 +77,14 @@ Result<void> ReadMembers(const Arguments& arguments, Options& options) {
     return Success();
   }
   if (arguments.bootstrap) {
-    return Wrong("--bootstrap and --peer exclude each other: a cluster starts with one node alone or with a fixed list");
+    return Wrong(
+        "--bootstrap and --peer exclude each other: a cluster starts with one node alone or with a fixed list");
   }
   const auto self = std::find_if(options.initial_members.begin(), options.initial_members.end(),
                                  [&](const Peer& peer) { return peer.id == options.id; });
   if (self == options.initial_members.end()) {
-    return Wrong(fmt::format("--id {0} is in no --peer: name this node too, as --peer {0}=HOST:PORT", options.id.value()));
+    return Wrong(
+        fmt::format("--id {0} is in no --peer: name this node too, as --peer {0}=HOST:PORT", options.id.value()));
   }
   if (!arguments.addr.empty() && arguments.addr != self->addr.text()) {
     return Wrong(fmt::format("--addr {} is not what --peer says of node {}, {}: leave --addr out", arguments.addr,
@@ -102,7 +104,8 @@ Result<void> ReadTimes(const Arguments& arguments, KvOptions& options) {
   }
   options.raft.election_timeout_min = std::chrono::milliseconds(std::clamp<int64_t>(*min, 0, 1'000'000'000));
   options.raft.election_timeout_max = std::chrono::milliseconds(std::clamp<int64_t>(*max, 0, 1'000'000'000));
-  options.raft.heartbeat_interval = std::chrono::milliseconds(std::clamp<int64_t>(arguments.heartbeat_ms, 0, 1'000'000'000));
+  options.raft.heartbeat_interval =
+      std::chrono::milliseconds(std::clamp<int64_t>(arguments.heartbeat_ms, 0, 1'000'000'000));
   if (arguments.deadline_ms < 1 || arguments.deadline_ms > kMaxDeadlineMs) {
     return Wrong(fmt::format("--deadline-ms {} is not from 1 to {}", arguments.deadline_ms, kMaxDeadlineMs));
   }
@@ -134,7 +137,8 @@ Result<void> Convert(const Arguments& arguments, KvOptions& options) {
   if (!listen) return Wrong(fmt::format("--listen: {}", listen.error().message()));
   options.listen = listen.value();
   if (options.listen == options.raft.addr) {
-    return Wrong(fmt::format("--listen is the peer address {}: clients need a port of their own", options.listen.text()));
+    return Wrong(
+        fmt::format("--listen is the peer address {}: clients need a port of their own", options.listen.text()));
   }
   if (auto ok = ReadTimes(arguments, options); !ok) return ok;
   if (auto ok = ReadLogLevel(arguments, options); !ok) return ok;

@@ -39,15 +39,17 @@ void InfoStats(const ServerFacts& facts, std::string& out) {
 
 void InfoRaft(const ServerFacts& facts, std::string& out) {
   const RaftStatus status = facts.status();
-  const auto members = std::count_if(status.peers.begin(), status.peers.end(), [](const PeerStatus& p) { return p.is_voter; });
+  const auto members =
+      std::count_if(status.peers.begin(), status.peers.end(), [](const PeerStatus& p) { return p.is_voter; });
   fmt::format_to(std::back_inserter(out),
                  "# Raft\r\nnode_id:{}\r\nrole:{}\r\nterm:{}\r\nleader:{}\r\nleader_addr:{}\r\nlast_index:{}\r\n"
                  "durable_index:{}\r\ncommit_index:{}\r\napplied_index:{}\r\nmembers:{}\r\nis_joint:{}\r\n"
                  "waiting_calls:{}\r\nwaiting_bytes:{}\r\n",
-                 status.id.value(), ToString(status.role), status.term.value(), status.leader ? status.leader->id.value() : 0,
-                 status.leader ? status.leader->addr.text() : "", status.last_index.value(), status.durable_index.value(),
-                 status.commit_index.value(), status.applied_index.value(), members, status.is_joint ? 1 : 0,
-                 status.waiting_calls, status.waiting_bytes);
+                 status.id.value(), ToString(status.role), status.term.value(),
+                 status.leader ? status.leader->id.value() : 0, status.leader ? status.leader->addr.text() : "",
+                 status.last_index.value(), status.durable_index.value(), status.commit_index.value(),
+                 status.applied_index.value(), members, status.is_joint ? 1 : 0, status.waiting_calls,
+                 status.waiting_bytes);
   for (const PeerStatus& peer : status.peers) {
     if (peer.is_self) continue;
     fmt::format_to(std::back_inserter(out), "peer{}:addr={},voter={}", peer.peer.id.value(), peer.peer.addr.text(),
@@ -71,8 +73,11 @@ struct InfoSection {
   const char* name;
   void (*write)(const ServerFacts&, std::string&);
 };
-constexpr InfoSection kSections[] = {
-    {"server", InfoServer}, {"clients", InfoClients}, {"stats", InfoStats}, {"raft", InfoRaft}, {"keyspace", InfoKeyspace}};
+constexpr InfoSection kSections[] = {{"server", InfoServer},
+                                     {"clients", InfoClients},
+                                     {"stats", InfoStats},
+                                     {"raft", InfoRaft},
+                                     {"keyspace", InfoKeyspace}};
 
 void WriteCommandInfo(const CommandSpec& spec, ReplyWriter& reply) {
   reply.Array(10);
@@ -107,13 +112,15 @@ std::string InfoText(const ServerFacts& facts, std::span<const std::string_view>
   return text;
 }
 
-// As Redis answers for a master with its replicas and for a replica with its master; addresses are those of the peer port.
+// As Redis answers for a master with its replicas and for a replica with its master; addresses are those of the peer
+// port.
 void WriteRole(const RaftStatus& status, ReplyWriter& reply) {
   if (status.role == Role::kLeader) {
     reply.Array(3);
     reply.Bulk("master");
     reply.Integer(static_cast<int64_t>(status.commit_index.value()));
-    const auto others = std::count_if(status.peers.begin(), status.peers.end(), [](const auto& peer) { return !peer.is_self; });
+    const auto others =
+        std::count_if(status.peers.begin(), status.peers.end(), [](const auto& peer) { return !peer.is_self; });
     reply.Array(static_cast<size_t>(others));
     for (const PeerStatus& peer : status.peers) {
       if (peer.is_self) continue;

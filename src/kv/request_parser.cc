@@ -182,8 +182,8 @@ bool RequestParser::CheckAnnouncedLength() {
   if (error != std::errc() || *end != '\r') return true;  // the reader will say what is wrong
   const size_t present = partial_.bytes() + kWordOverhead * (partial_.word_count() + 1);
   if (present > limits_.max_request_bytes || length > limits_.max_request_bytes - present) {
-    return Fail(fmt::format("invalid bulk length: a request of {} bytes or more is over the limit of {}", present + length,
-                            limits_.max_request_bytes));
+    return Fail(fmt::format("invalid bulk length: a request of {} bytes or more is over the limit of {}",
+                            present + length, limits_.max_request_bytes));
   }
   bulk_missing_ = line_end + 1 + length + 2 - unread.size();
   return true;
@@ -214,7 +214,8 @@ RequestParser::Outcome RequestParser::NextInline(std::string_view& input, Reques
   inline_.erase(0, inline_checked_ + 1);
   inline_checked_ = 0;
   // A browser that was lured into sending commands in the body of a request to this port.
-  if (!request.empty() && (EqualsIgnoringCase(request.args()[0], "post") || EqualsIgnoringCase(request.args()[0], "host:"))) {
+  if (!request.empty() &&
+      (EqualsIgnoringCase(request.args()[0], "post") || EqualsIgnoringCase(request.args()[0], "host:"))) {
     return Fail("this is no HTTP port"), Outcome::kError;
   }
   return Outcome::kRequest;
@@ -270,8 +271,8 @@ char TakeEscape(std::string_view& rest) {
   }
 }
 
-// `rest` stands behind an opening quote; takes everything up to the closing one off it. False: there is none, or the word
-// goes on behind it.
+// `rest` stands behind an opening quote; takes everything up to the closing one off it. False: there is none, or the
+// word goes on behind it.
 bool TakeQuoted(std::string_view& rest, char quote, std::string& word) {
   while (!rest.empty() && rest.front() != quote) {
     const bool is_escape = rest.front() == '\\' && rest.size() > 1 && (quote == '"' || rest[1] == '\'');

@@ -1,9 +1,10 @@
-// Requests of the Redis protocol, cut out of a stream of bytes: arrays of bulk strings through hiredis's reader, and inline
-// commands ("PING\r\n"), which that reader does not know. Owned by one connection; one thread.
+// Requests of the Redis protocol, cut out of a stream of bytes: arrays of bulk strings through hiredis's reader, and
+// inline commands ("PING\r\n"), which that reader does not know. Owned by one connection; one thread.
 //
-// What hiredis does not bound is bounded here: it waits for a bulk string of any announced length, and it moves what is left
-// of its buffer each time that it has consumed 1 KiB, which is quadratic in what it is fed. So it is fed small pieces, or
-// exactly the missing bytes of a long string, and announced lengths are read before their bytes are waited for.
+// What hiredis does not bound is bounded here: it waits for a bulk string of any announced length, and it moves what is
+// left of its buffer each time that it has consumed 1 KiB, which is quadratic in what it is fed. So it is fed small
+// pieces, or exactly the missing bytes of a long string, and announced lengths are read before their bytes are waited
+// for.
 #pragma once
 
 #include <cstddef>

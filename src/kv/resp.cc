@@ -33,8 +33,8 @@ void ReplyWriter::Error(std::string_view text) {
   out_.push_back('-');
   const size_t start = out_.size();
   out_.append(text);
-  std::replace_if(out_.begin() + static_cast<ptrdiff_t>(start), out_.end(), [](char c) { return c == '\r' || c == '\n'; },
-                  ' ');
+  std::replace_if(
+      out_.begin() + static_cast<ptrdiff_t>(start), out_.end(), [](char c) { return c == '\r' || c == '\n'; }, ' ');
   out_.append("\r\n");
 }
 
@@ -79,7 +79,8 @@ std::optional<int64_t> ParseInteger(std::string_view text) {
 }
 
 bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return LowerChar(x) == LowerChar(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return LowerChar(x) == LowerChar(y); });
 }
 
 std::string ToLower(std::string_view text) {

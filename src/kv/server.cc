@@ -8,14 +8,19 @@ namespace ringraft::kv {
 namespace {
 
 constexpr size_t kMaxClients = 10'000;  // Redis's default
+// Below Limits::max_waiting_bytes and the largest message between peers, which the replies to forwarded commands must
+// fit in.
+constexpr size_t kMaxInFlight = size_t{48} << 20;
 
 }  // namespace
 
-Server::Server(reactor::Loop& loop, reactor::Poller& poller, Raft& raft, const KeyValueStore& store, const KvOptions& options)
+Server::Server(reactor::Loop& loop, reactor::Poller& poller, Raft& raft, const KeyValueStore& store,
+               const KvOptions& options)
     : loop_(loop),
       poller_(poller),
       logger_(*options.raft.logger),
-      context_{loop, raft, store, facts_, options.deadline, options.raft.limits.max_command_bytes},
+      budget_(loop, kMaxInFlight),
+      context_{loop, raft, store, facts_, budget_, options.deadline, options.raft.limits.max_command_bytes},
       connection_ended_(loop),
       scope_(loop) {
   facts_.status = [&raft] { return raft.Status(); };
@@ -68,7 +73,8 @@ Task<void> Server::Serve(reactor::Socket socket) {
 Task<void> Server::Stop(Duration bound) {
   context_.is_stopping = true;
   listener_.Close();
-  for (Connection* connection = connections_.front(); connection != nullptr; connection = connections_.Next(*connection)) {
+  for (Connection* connection = connections_.front(); connection != nullptr;
+       connection = connections_.Next(*connection)) {
     connection->FinishSoon();
   }
   const TimePoint end = loop_.Now() + bound;

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "coro/scope.h"
 #include "coro/signal.h"
+#include "kv/budget.h"
 #include "kv/connection.h"
 #include "kv/options.h"
 #include "reactor/poller.h"
@@ -15,7 +16,8 @@ namespace ringraft::kv {
 
 class Server {
  public:
-  Server(reactor::Loop& loop, reactor::Poller& poller, Raft& raft, const KeyValueStore& store, const KvOptions& options);
+  Server(reactor::Loop& loop, reactor::Poller& poller, Raft& raft, const KeyValueStore& store,
+         const KvOptions& options);
   // Ends the connections that are left. Not from inside one of them.
   ~Server() = default;
   Server(const Server&) = delete;
@@ -35,6 +37,7 @@ class Server {
   reactor::Poller& poller_;
   Logger& logger_;
   ServerFacts facts_;
+  CallBudget budget_;
   ConnectionContext context_;
   reactor::Listener listener_;
   base::List<Connection> connections_;

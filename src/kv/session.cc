@@ -14,7 +14,8 @@ namespace {
 
 constexpr const char* kNotAnInteger = "ERR value is not an integer or out of range";
 constexpr const char* kNoPassword =
-    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is "
+    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration "
+    "is "
     "correct?";
 constexpr const char* kBadName = "ERR Client names cannot contain spaces, newlines or special characters.";
 
@@ -48,7 +49,10 @@ void WriteHelp(std::span<const std::string_view> lines, ReplyWriter& reply) {
 }  // namespace
 
 Session::Session(ServerFacts& facts, std::string peer_address)
-    : facts_(facts), peer_address_(std::move(peer_address)), id_(++facts.connections_accepted), connected_(facts.now()) {
+    : facts_(facts),
+      peer_address_(std::move(peer_address)),
+      id_(++facts.connections_accepted),
+      connected_(facts.now()) {
   facts_.sessions.emplace(id_, this);
 }
 
@@ -90,14 +94,22 @@ bool Session::SetName(std::string_view name) {
 
 std::string Session::Describe() const {
   const auto age = std::chrono::duration_cast<std::chrono::seconds>(facts_.now() - connected_).count();
-  return fmt::format("id={} addr={} laddr=:{} name={} age={} db=0 cmd={} user=default lib-name={} lib-ver={} resp={}", id_,
-                     peer_address_, facts_.port, name_, age, last_command_.empty() ? "NULL" : last_command_, library_name_,
-                     library_version_, static_cast<int>(protocol_));
+  return fmt::format("id={} addr={} laddr=:{} name={} age={} db=0 cmd={} user=default lib-name={} lib-ver={} resp={}",
+                     id_, peer_address_, facts_.port, name_, age, last_command_.empty() ? "NULL" : last_command_,
+                     library_name_, library_version_, static_cast<int>(protocol_));
 }
 
 void Session::Client(Args args, ReplyWriter& reply) {
-  static constexpr auto kTable = std::to_array<Subcommand>({{"getname", 2}, {"help", 2}, {"id", 2}, {"info", 2}, {"list", -2},
-      {"no-evict", 3}, {"no-touch", 3}, {"reply", 3}, {"setinfo", 4}, {"setname", 3}});
+  static constexpr auto kTable = std::to_array<Subcommand>({{"getname", 2},
+                                                            {"help", 2},
+                                                            {"id", 2},
+                                                            {"info", 2},
+                                                            {"list", -2},
+                                                            {"no-evict", 3},
+                                                            {"no-touch", 3},
+                                                            {"reply", 3},
+                                                            {"setinfo", 4},
+                                                            {"setname", 3}});
   const Subcommand* sub = FindSubcommand(kTable, "client", args, reply);
   if (sub == nullptr) return;
   const std::string_view name = sub->name;
@@ -124,13 +136,16 @@ void Session::Client(Args args, ReplyWriter& reply) {
       return reply.Error(fmt::format("ERR Unrecognized option '{}'", args[2]));
     }
     if (!IsGraph(args[3])) {
-      return reply.Error(fmt::format("ERR {} cannot contain spaces, newlines or special characters.", ToLower(args[2])));
+      return reply.Error(
+          fmt::format("ERR {} cannot contain spaces, newlines or special characters.", ToLower(args[2])));
     }
     (is_name ? library_name_ : library_version_) = args[3];
     return reply.Ok();
   }
-  static constexpr auto kHelp = std::to_array<std::string_view>({"CLIENT <subcommand> [<arg> ...]. Subcommands are:",
-      "GETNAME | SETNAME <name> | ID | INFO | LIST | SETINFO LIB-NAME|LIB-VER <value>", "NO-EVICT ON|OFF | NO-TOUCH ON|OFF | REPLY ON"});
+  static constexpr auto kHelp =
+      std::to_array<std::string_view>({"CLIENT <subcommand> [<arg> ...]. Subcommands are:",
+                                       "GETNAME | SETNAME <name> | ID | INFO | LIST | SETINFO LIB-NAME|LIB-VER <value>",
+                                       "NO-EVICT ON|OFF | NO-TOUCH ON|OFF | REPLY ON"});
   WriteHelp(kHelp, reply);
 }
 
@@ -143,13 +158,20 @@ void Session::Config(Args args, ReplyWriter& reply) {
   if (name == "resetstat") return reply.Ok();
   if (name == "set") return reply.Error("ERR CONFIG SET is not supported: options are given on the command line");
   if (name == "help") {
-    static constexpr auto kHelp = std::to_array<std::string_view>({"CONFIG <subcommand> [<arg> ...]. Subcommands are:", "GET <pattern> ..."});
+    static constexpr auto kHelp =
+        std::to_array<std::string_view>({"CONFIG <subcommand> [<arg> ...]. Subcommands are:", "GET <pattern> ..."});
     return WriteHelp(kHelp, reply);
   }
   const std::pair<std::string_view, std::string> parameters[] = {
-      {"appendonly", "yes"}, {"appendfsync", "always"}, {"databases", "1"}, {"dir", facts_.data_dir}, {"maxmemory", "0"},
-      {"port", std::to_string(facts_.port)}, {"proto-max-bulk-len", std::to_string(facts_.max_command_bytes)},
-      {"save", ""}, {"timeout", "0"}};
+      {"appendonly", "yes"},
+      {"appendfsync", "always"},
+      {"databases", "1"},
+      {"dir", facts_.data_dir},
+      {"maxmemory", "0"},
+      {"port", std::to_string(facts_.port)},
+      {"proto-max-bulk-len", std::to_string(facts_.max_command_bytes)},
+      {"save", ""},
+      {"timeout", "0"}};
   std::string body;
   ReplyWriter pairs(body, protocol_);
   size_t count = 0;

@@ -1,5 +1,5 @@
-// What one client's connection knows, and the commands that the node answers by itself, without the log. Pure: no socket, no
-// Raft. Owned by the connection's coroutine; reactor thread only.
+// What one client's connection knows, and the commands that the node answers by itself, without the log. Pure: no
+// socket, no Raft. Owned by the connection's coroutine; reactor thread only.
 #pragma once
 
 #include <chrono>

@@ -45,7 +45,8 @@ std::optional<std::string> ParseSetOptions(std::span<const std::string_view> arg
     } else {
       for (const std::string_view expiry : {"ex", "px", "exat", "pxat", "keepttl"}) {
         if (!EqualsIgnoringCase(option, expiry)) continue;
-        return fmt::format("ERR SET option '{}' is not supported: keys have no expiry here, delete them with DEL", expiry);
+        return fmt::format("ERR SET option '{}' is not supported: keys have no expiry here, delete them with DEL",
+                           expiry);
       }
       return kSyntaxError;
     }
@@ -89,7 +90,8 @@ void KeyValueStore::Execute(Protocol protocol, Args args, std::string& out) {
     case CommandId::kDel:
       return reply.Integer(std::count_if(args.begin() + 1, args.end(), [this](auto key) { return Remove(key); }));
     case CommandId::kExists:
-      return reply.Integer(std::count_if(args.begin() + 1, args.end(), [this](auto key) { return Find(key) != nullptr; }));
+      return reply.Integer(
+          std::count_if(args.begin() + 1, args.end(), [this](auto key) { return Find(key) != nullptr; }));
     case CommandId::kFlushAll: return FlushAll(args, reply);
     case CommandId::kGet: return Get(args, reply);
     case CommandId::kGetDel: return GetDel(args, reply);
@@ -109,7 +111,9 @@ void KeyValueStore::Execute(Protocol protocol, Args args, std::string& out) {
   }
 }
 
-KeyValueStore::KeyView KeyValueStore::View(std::string_view key) { return KeyView{XXH3_64bits(key.data(), key.size()), key}; }
+KeyValueStore::KeyView KeyValueStore::View(std::string_view key) {
+  return KeyView{XXH3_64bits(key.data(), key.size()), key};
+}
 
 const std::string* KeyValueStore::Find(std::string_view key) const {
   const auto found = keys_.find(View(key));
@@ -171,7 +175,8 @@ void KeyValueStore::Append(Args args, ReplyWriter& reply) {
   const size_t old_size = found == keys_.end() ? 0 : found->second.size();
   const size_t size = old_size + args[2].size();
   if (size > kMaxValueBytes) {
-    return reply.Error(fmt::format("ERR string exceeds maximum allowed size ({} bytes, the limit is {})", size, kMaxValueBytes));
+    return reply.Error(
+        fmt::format("ERR string exceeds maximum allowed size ({} bytes, the limit is {})", size, kMaxValueBytes));
   }
   if (found == keys_.end()) {
     Put(args[1], args[2]);
@@ -288,7 +293,8 @@ void KeyValueStore::Scan(Args args, ReplyWriter& reply) {
 
 void KeyValueStore::FlushAll(Args args, ReplyWriter& reply) {
   const bool is_plain = args.size() == 1;
-  if (!is_plain && !(args.size() == 2 && (EqualsIgnoringCase(args[1], "async") || EqualsIgnoringCase(args[1], "sync")))) {
+  if (!is_plain &&
+      !(args.size() == 2 && (EqualsIgnoringCase(args[1], "async") || EqualsIgnoringCase(args[1], "sync")))) {
     return reply.Error(kSyntaxError);
   }
   keys_.clear();

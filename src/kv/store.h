@@ -1,6 +1,7 @@
-// The replicated state: keys and values, and what every data command does to them. Its result for a command is the reply in
-// the Redis protocol. Deterministic: the same commands give the same state and the same bytes on every node and every
-// machine, so nothing here may look at a clock, at an option of the node, or at who asked. Reactor thread only.
+// The replicated state: keys and values, and what every data command does to them. Its result for a command is the
+// reply in the Redis protocol. Deterministic: the same commands give the same state and the same bytes on every node
+// and every machine, so nothing here may look at a clock, at an option of the node, or at who asked. Reactor thread
+// only.
 #pragma once
 
 #include <cstdint>

@@ -92,11 +92,13 @@ void CallSlot::Release() { Unreference(); }
 void CallSlot::RequestCancel(uint32_t of_generation) {
   // The caller lives until its stop_callback's destructor has waited for us, so the slot is still this call's.
   if (cancel_requested.exchange(true, std::memory_order_acq_rel)) return;
-  if (!node->BeginPost()) return;  // stopping: every call ends anyway
+  if (!pool->BeginPost()) return;  // stopping: every call ends anyway; or gone
   references.fetch_add(1, std::memory_order_relaxed);
   cancel.slot = this;
   cancel.generation = of_generation;
+  SlotPool& posted_through = *pool;
   node->mailbox().Post(cancel);
+  posted_through.EndPost();
 }
 
 void CallSlot::CancelNode::OnDelivered() {
@@ -124,6 +126,13 @@ SlotPool::SlotPool(size_t most) : most_(most), chunks_(new std::atomic<CallSlot*
 
 SlotPool::~SlotPool() {
   for (uint32_t i = 0; i < chunk_count_.load(); ++i) delete[] chunks_[i].load();
+}
+
+bool SlotPool::BeginPost() {
+  posts_.fetch_add(2, std::memory_order_seq_cst);
+  if (accepts_posts_.load(std::memory_order_seq_cst)) return true;
+  posts_.fetch_sub(2, std::memory_order_seq_cst);
+  return false;
 }
 
 void SlotPool::Orphan() { Unreference(); }

@@ -111,6 +111,16 @@ class SlotPool {
 
   CallSlot* Acquire(Node& node);  // kPending; null at the limit. Any thread, lock-free once warm.
   void Free(CallSlot& slot);      // any thread
+
+  // Brackets of a post to the reactor: the node, and the reactor's mailbox, outlive what is between them. One post ends twice:
+  // when it has been delivered, and when the poster has left the mailbox. They are here because a stop request may come when
+  // the node is gone, while the slot of its call still waits in an executor's queue.
+  void OpenPosts() { accepts_posts_.store(true, std::memory_order_seq_cst); }
+  void ClosePosts() { accepts_posts_.store(false, std::memory_order_seq_cst); }
+  bool BeginPost();  // false if the node does not run
+  void EndPost() { posts_.fetch_sub(1, std::memory_order_seq_cst); }
+  bool HasPosts() const { return posts_.load(std::memory_order_seq_cst) > 0; }
+
   size_t in_use() const { return static_cast<size_t>(in_use_.load(std::memory_order_relaxed) - 1); }
 
  private:
@@ -126,7 +136,9 @@ class SlotPool {
   void Unreference();
 
   const size_t most_;
-  std::atomic<int64_t> in_use_{1};     // slots outside the free list, and one for the node
+  std::atomic<bool> accepts_posts_{false};
+  std::atomic<int64_t> posts_{0};       // ends that are to come
+  std::atomic<int64_t> in_use_{1};      // slots outside the free list, and one for the node
   std::atomic<uint64_t> free_head_{0};  // tag << 32 | number + 1 of the first free slot
   std::atomic<uint32_t> chunk_count_{0};
   std::atomic_flag growing_;

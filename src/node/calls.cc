@@ -32,13 +32,6 @@ bool Node::Refuse(Call& call, Error error) const {
 
 bool Node::OnReactor() const { return reactor::Loop::Current() == &host_->loop(); }
 
-bool Node::BeginPost() {
-  posts_.fetch_add(1, std::memory_order_seq_cst);
-  if (life_.load(std::memory_order_seq_cst) == Life::kRunning) return true;
-  EndPost();
-  return false;
-}
-
 Error Node::CheckSize(std::span<const Command> commands, size_t& bytes) const {
   const Limits& limits = options_.limits;
   if (commands.size() > limits.max_call_commands)
@@ -76,9 +69,9 @@ CallSlot* Node::NewCall(Call& call, std::coroutine_handle<> caller) {
 }
 
 bool Node::Begin(Call& call, std::coroutine_handle<> caller) {
+  if (!IsRunning()) return Refuse(call, Errc::kStopped);
   size_t bytes = 0;
   if (Error error = CheckSize(call.commands_, bytes); error.code() != Errc::kOk) return Refuse(call, error);
-  if (life_.load(std::memory_order_acquire) != Life::kRunning) return Refuse(call, Errc::kStopped);
   if (call.options_.stop_token_.stop_requested()) return Refuse(call, Errc::kUnknown);
   // On the reactor the node is at hand: what can be refused is refused here, and the commands are copied once, into the
   // batch. Nothing below may end the call before this has returned.
@@ -111,18 +104,19 @@ bool Node::Begin(Call& call, std::coroutine_handle<> caller) {
 
 // From another thread. Once the slot is posted the caller may run, or die, at any moment: nothing of it is touched then.
 bool Node::HandOver(Call& call, CallSlot& slot) {
-  if (!BeginPost()) {
+  if (!slots_->BeginPost()) {
     call.Release();
     return Refuse(call, Errc::kStopped);
   }
   if (call.options_.stop_token_.stop_possible())
     call.on_stop_.emplace(call.options_.stop_token_, Call::OnStopRequest{&slot, call.generation_});
   mailbox().Post(slot);
+  EndPost();
   return true;
 }
 
 bool Node::BeginConfig(Call& call, ConfigChange change, std::coroutine_handle<> caller) {
-  if (life_.load(std::memory_order_acquire) != Life::kRunning) return Refuse(call, Errc::kStopped);
+  if (!IsRunning()) return Refuse(call, Errc::kStopped);
   if (call.options_.stop_token_.stop_requested()) return Refuse(call, Errc::kUnknown);
   CallSlot* slot = NewCall(call, caller);
   if (slot == nullptr) return false;
@@ -178,7 +172,6 @@ void Node::DispatchConfig(CallSlot& slot, uint32_t generation) {
 
 void Node::OnDeadline(CallSlot& slot) {
   uint32_t generation = slot.generation();
-  if (!slot.IsAwaited(generation)) return;  // its caller is gone: it ends with what it waits for
   if (!slot.forward || slot.is_out) return EndCall(slot, generation, Errc::kUnknown);
   EndCall(slot, generation, Errc::kNoLeader);
 }

@@ -11,6 +11,7 @@ namespace ringraft::node {
 namespace {
 
 constexpr Duration kRetryDelay = std::chrono::milliseconds(10);
+constexpr Duration kSweepInterval = std::chrono::milliseconds(10);
 
 // The commands that CallSlot::encoded holds.
 std::vector<Bytes> Decode(const CallSlot& slot) {
@@ -30,7 +31,11 @@ std::vector<Bytes> Decode(const CallSlot& slot) {
 
 Forwarder::Forwarder(Node& node) : node_(node), work_(node.loop()) {}
 
-Result<void> Forwarder::Check(size_t bytes) const {
+Result<void> Forwarder::Check(size_t bytes) {
+  if (waiting_bytes_ + bytes > node_.limits().max_waiting_bytes && node_.loop().Now() >= sweep_at_) {
+    sweep_at_ = node_.loop().Now() + kSweepInterval;
+    DropEnded();
+  }
   if (waiting_bytes_ + bytes <= node_.limits().max_waiting_bytes) return Success();
   return Error(Errc::kBusy, fmt::format("{} bytes wait to be forwarded and limits.max_waiting_bytes is {}; try again later",
                                         waiting_bytes_, node_.limits().max_waiting_bytes));
@@ -45,13 +50,13 @@ void Forwarder::Add(CallSlot& slot) {
 
 Task<void> Forwarder::Run() {
   for (;;) {
-    DropEnded();
+    if (!waiting_.empty() && !waiting_.front().slot->IsWithNode(waiting_.front().generation)) DropEnded();
     if (node_.core().is_leader()) GiveToProposer();
     std::optional<Peer> leader;
     if (NodeId id = node_.core().leader(); id && id != node_.options().id)
       if (const Peer* peer = node_.core().configuration().Find(id)) leader = *peer;
     bool is_early = node_.loop().Now() < retry_at_;
-    if (waiting_.empty() || !leader || messages_ >= kMessages || is_early) {
+    if (waiting_.empty() || !leader || messages_.size() >= kMessages || is_early) {
       auto woken = work_.WaitUntil(is_early && !waiting_.empty() ? retry_at_ : TimePoint::max());
       co_await woken;
       continue;
@@ -59,7 +64,7 @@ Task<void> Forwarder::Run() {
     ForwardArgs args;
     args.group = node_.options().group;
     args.to = leader->id;
-    std::vector<Waiting> calls;
+    Message calls;
     size_t bytes = 0;
     TimePoint deadline = node_.loop().Now();
     while (!waiting_.empty() && (calls.empty() || bytes < kMessageBytes)) {
@@ -77,14 +82,13 @@ Task<void> Forwarder::Run() {
     }
     if (calls.empty()) continue;
     args.timeout = deadline - node_.loop().Now();
-    ++messages_;
-    node_.StartForwarding(Send(*leader, std::move(calls), std::move(args)));
+    messages_.push_back(std::move(calls));
+    node_.StartForwarding(Send(*leader, std::prev(messages_.end()), std::move(args)));
   }
 }
 
 // Calls that ended by their deadline still stand in the queue; their bytes must not count for ever.
 void Forwarder::DropEnded() {
-  if (waiting_.empty() || waiting_.front().slot->IsWithNode(waiting_.front().generation)) return;
   std::deque<Waiting> rest;
   waiting_bytes_ = 0;
   for (const Waiting& call : waiting_) {
@@ -110,10 +114,11 @@ void Forwarder::GiveToProposer() {
   }
 }
 
-Task<void> Forwarder::Send(Peer leader, std::vector<Waiting> calls, ForwardArgs args) {
+Task<void> Forwarder::Send(Peer leader, std::list<Message>::iterator message, ForwardArgs args) {
   auto call = node_.rpc().CallForward(leader.addr, std::move(args));
   auto reply = co_await call;
-  --messages_;
+  Message calls = std::move(*message);
+  messages_.erase(message);
   if (reply && reply.value().outcomes.size() == calls.size()) {
     for (size_t i = 0; i < calls.size(); ++i) Settle(calls[i], reply.value().outcomes[i]);
   } else if (!reply && reply.error() == Errc::kUnreachable) {
@@ -160,7 +165,12 @@ void Forwarder::Retry(const Waiting& call) {
   waiting_.push_back(call);
 }
 
+// The coroutines of the messages are gone already.
 void Forwarder::OnStop() {
+  std::list<Message> messages;
+  messages.swap(messages_);
+  for (const Message& message : messages)
+    for (const Waiting& call : message) node_.EndCall(*call.slot, call.generation, Errc::kUnknown);
   std::deque<Waiting> calls;
   calls.swap(waiting_);
   waiting_bytes_ = 0;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <vector>
 
 #include "coro/signal.h"
@@ -20,7 +21,7 @@ class Forwarder {
   explicit Forwarder(Node& node);
 
   // Room for a call of so many bytes? kBusy otherwise.
-  Result<void> Check(size_t bytes) const;
+  Result<void> Check(size_t bytes);
   // The call's commands are encoded in its slot. Never ends the call at once.
   void Add(CallSlot& slot);
   void Wake() { work_.Notify(); }  // the leader may be another now
@@ -35,11 +36,12 @@ class Forwarder {
     uint32_t generation;
   };
   static constexpr size_t kMessageBytes = size_t{1} << 20;  // about as much in one message, at least one call
-  static constexpr int kMessages = 4;                       // in flight
+  static constexpr size_t kMessages = 4;                    // in flight
 
   void GiveToProposer();
   void DropEnded();
-  Task<void> Send(Peer leader, std::vector<Waiting> calls, ForwardArgs args);
+  using Message = std::vector<Waiting>;
+  Task<void> Send(Peer leader, std::list<Message>::iterator message, ForwardArgs args);
   void Settle(const Waiting& call, ForwardOutcome& outcome);
   void Retry(const Waiting& call);
 
@@ -48,7 +50,8 @@ class Forwarder {
   std::deque<Waiting> waiting_;
   size_t waiting_bytes_ = 0;
   TimePoint retry_at_;  // after a refusal: the next leader may not be known yet
-  int messages_ = 0;
+  std::list<Message> messages_;  // in flight; here, not in their coroutines, so that a stop can end their calls
+  TimePoint sweep_at_;           // the queue is not searched for ended calls before
 };
 
 }  // namespace ringraft::node

@@ -43,13 +43,20 @@ Result<void> Node::Run(Reactor& reactor) {
   host_ = &reactor.host();
   rpc_ = options_.make_rpc ? options_.make_rpc(reactor) : MakeCapnpRpc(reactor, options_.rpc);
   if (Result<void> listening = rpc_->Listen(options_.addr); !listening) {
-    rpc_.reset();
+    reactor.Post([rpc = std::shared_ptr<Rpc>(std::move(rpc_))] {});  // ends where it lived
     std::lock_guard lock(mutex_);
     reactor_ = nullptr;  // the caller may try again, or destroy the node
     return listening;
   }
+  // A `Stop`, also one of our own because serving fails, comes before all of this or behind it.
+  std::lock_guard lock(mutex_);
+  if (life_.load(std::memory_order_relaxed) != Life::kNew) {
+    rpc_.reset();
+    return Errc::kStopped;
+  }
   // In this order: a call that sees kRunning arrives behind the start message.
   host_->mailbox().Post(start_message_);
+  slots_->OpenPosts();
   life_.store(Life::kRunning, std::memory_order_release);
   return Success();
 }
@@ -65,6 +72,8 @@ void Node::StartOnReactor() {
   core_options.peer_window_calls = options_.limits.peer_window_calls;
   core_options.max_append_bytes = options_.limits.max_batch_bytes;
   core_options.cached_tail_bytes = options_.limits.cached_tail_bytes;
+  core_options.tell_commit_when_idle = false;  // the next append or heartbeat does, for nothing
+  core_options.wall_clock_offset_ns = WallNanoseconds() - std::chrono::duration_cast<std::chrono::nanoseconds>(loop().Now().time_since_epoch()).count();
   core_options.seed = options_.seed != 0 ? options_.seed : host_->RandomSeed();
   Index applied = machine_ != nullptr ? machine_->AppliedIndex() : async_machine_->AppliedIndex();
   core_ = std::make_unique<core::Core>(core_options, recovered_, applied, loop().Now());
@@ -94,14 +103,18 @@ void Node::StartOnReactor() {
 }
 
 void Node::Stop() {
-  Life expected = Life::kRunning;
-  if (life_.compare_exchange_strong(expected, Life::kStopping)) {
-    host_->mailbox().Post(stop_message_);
-    return;
+  {
+    std::lock_guard lock(mutex_);
+    Life life = life_.load(std::memory_order_relaxed);
+    if (life == Life::kRunning) {
+      life_.store(Life::kStopping, std::memory_order_release);
+      slots_->ClosePosts();
+      host_->mailbox().Post(stop_message_);
+    }
+    if (life != Life::kNew) return;
+    life_.store(Life::kStopped, std::memory_order_release);
   }
-  expected = Life::kNew;
-  bool never_ran = life_.compare_exchange_strong(expected, Life::kStopped);
-  if (never_ran) FinishStop();
+  FinishStop();  // it never ran
 }
 
 void Node::Fail(Error error) {
@@ -131,7 +144,7 @@ void Node::BeginStop() {
 Task<void> Node::Shutdown() {
   auto finishing = host_->RunBlocking([this] { commit_queue_.reset(); });
   co_await finishing;
-  while (posts_.load(std::memory_order_acquire) > 0) {
+  while (slots_->HasPosts()) {
     auto later = loop().SleepUntil(loop().Now() + std::chrono::milliseconds(1));
     co_await later;
   }
@@ -186,12 +199,12 @@ void Node::WaitStopped() {
 
 void Node::OnTurnEnd() {
   if (is_stopping_) return;
+  CheckConfigCalls();  // before the role: a leader outside C(new) steps down with the commit that ends the change
   FollowRole();
   if (core_->is_leader()) proposer_->Flush(WallNanoseconds());
   SubmitWrites();
   if (leadership_ != nullptr) leadership_->Wake();
   applier_->Wake();
-  CheckConfigCalls();
   PublishStatus();
 }
 
@@ -219,12 +232,12 @@ void Node::FollowRole() {
   Role role = core_->role();
   Term term = core_->term();
   if (leadership_ != nullptr && (role != Role::kLeader || leadership_->term() != term)) {
+    CheckConfigCalls();  // the change that removed this leader may be what it stepped down for: then it is done
     leadership_.reset();
     logger_->Write(LogLevel::kInfo, fmt::format("{}: leads no more; term {}", Name(), term.value()));
-    proposer_->OnLeadershipLost();
-    std::vector<ConfigCall> calls;
-    calls.swap(config_calls_);
-    for (const ConfigCall& call : calls) EndCall(*call.slot, call.generation, Errc::kUnknown);
+    EndLeadersCalls();
+  } else if (role != Role::kLeader && proposer_->HasWaiting()) {
+    EndLeadersCalls();  // it was elected and deposed within one turn, and took calls in between
   }
   is_leader_.store(role == Role::kLeader, std::memory_order_release);
   if (role == Role::kLeader && leadership_ == nullptr) {
@@ -244,6 +257,13 @@ void Node::FollowRole() {
     last_term_ = term;
     role_changed_->Notify();
   }
+}
+
+void Node::EndLeadersCalls() {
+  proposer_->OnLeadershipLost();
+  std::vector<ConfigCall> calls;
+  calls.swap(config_calls_);
+  for (const ConfigCall& call : calls) EndCall(*call.slot, call.generation, Errc::kUnknown);
 }
 
 void Node::CheckConfigCalls() {

@@ -60,9 +60,8 @@ class Node final : private reactor::TurnEndNode {
   bool Begin(Call& call, std::coroutine_handle<> caller);
   bool BeginConfig(Call& call, ConfigChange change, std::coroutine_handle<> caller);
   bool BeginDone(Call& call, std::coroutine_handle<> caller);
-  // Brackets of a post to the reactor; false once the node is stopping. The node outlives what is between them.
-  bool BeginPost();
-  void EndPost() { posts_.fetch_sub(1, std::memory_order_acq_rel); }
+  bool IsRunning() const { return life_.load(std::memory_order_acquire) == Life::kRunning; }
+  void EndPost() { slots_->EndPost(); }  // see SlotPool
   reactor::Mailbox& mailbox() { return host_->mailbox(); }
 
   // --- reactor ---
@@ -106,6 +105,7 @@ class Node final : private reactor::TurnEndNode {
   void SubmitWrites();
   void OnPersisted(core::WriteNumber number, Result<void> result);
   void FollowRole();
+  void EndLeadersCalls();
   void CheckConfigCalls();
   void PublishStatus();
   int64_t WallNanoseconds() const;
@@ -143,8 +143,7 @@ class Node final : private reactor::TurnEndNode {
 
   // --- any thread ---
   enum class Life : int { kNew, kRunning, kStopping, kStopped };
-  std::atomic<Life> life_{Life::kNew};
-  std::atomic<int64_t> posts_{0};  // posts to the reactor that have not arrived
+  std::atomic<Life> life_{Life::kNew};  // written under the mutex until it is kStopping
   std::atomic<bool> is_leader_{false};
   SlotPool* const slots_;
   Reactor* reactor_ = nullptr;

@@ -36,6 +36,7 @@ class Proposer {
   void OnLeadershipLost();
   void OnStop();
 
+  bool HasWaiting() const { return !waiting_.empty() && !waiting_.front().waiters.empty(); }
   size_t waiting_bytes() const { return waiting_bytes_; }
 
  private:

@@ -50,7 +50,10 @@ Result<Bytes> HandleOneCall::await_resume() {
 Result<std::vector<Bytes>> HandleManyCall::await_resume() {
   if (Error error = Finish(); error.code() != Errc::kOk) return error;
   std::vector<Bytes> results;
-  if (slot_ == nullptr) return results;  // no commands
+  if (slot_ == nullptr) {  // no commands
+    if (!node_.IsRunning()) return Errc::kStopped;
+    return results;
+  }
   if (slot_->count == 1) {
     results.push_back(std::move(slot_->result));
   } else {
@@ -62,6 +65,7 @@ Result<std::vector<Bytes>> HandleManyCall::await_resume() {
 
 Result<void> ChangeConfigCall::await_resume() {
   if (Error error = Finish(); error.code() != Errc::kOk) return error;
+  if (slot_ == nullptr && !node_.IsRunning()) return Errc::kStopped;  // an empty change
   Release();
   return Success();
 }

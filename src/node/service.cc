@@ -2,9 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "node/node.h"
 
 namespace ringraft::node {
+namespace {
+
+// A peer's word for how long its callers wait is not trusted to fit our clock.
+constexpr Duration kLongestForward = std::chrono::hours(1);
+
+}  // namespace
 
 Task<Result<AppendEntriesResults>> Service::AppendEntries(AppendEntriesArgs args) {
   if (node_.is_stopping()) co_return Errc::kStopped;
@@ -35,7 +43,7 @@ Task<Result<RequestVoteResults>> Service::RequestVote(RequestVoteArgs args) {
 
 Task<Result<ForwardResults>> Service::Forward(ForwardArgs args) {
   if (node_.is_stopping()) co_return Errc::kStopped;
-  TimePoint deadline = node_.loop().Now() + args.timeout;
+  TimePoint deadline = node_.loop().Now() + std::clamp(args.timeout, Duration(0), kLongestForward);
   ForwardResults results;
   results.outcomes.resize(args.calls.size());
   coro::Scope scope(node_.loop());

@@ -1,8 +1,10 @@
-// One call that has been sent and not answered. It lives in the coroutine that waits for it, and in the list of its connection:
-// whichever goes first unlinks it. Dropping it drops the answer.
+// One call that has been sent and not answered. It lives in the coroutine that waits for it, and in the list of its
+// connection: whichever goes first unlinks it. Dropping it drops the answer.
 #pragma once
 
+// clang-format off: this one comes first
 #include "rpc/capnp_compat.h"
+// clang-format on
 
 #include <kj/async.h>
 

@@ -19,7 +19,8 @@ class CapnpRpc final : public Rpc {
     server_.Register(service, identity);
     client_.Register(service, std::move(identity));
   }
-  // Our own calls first: what waits for them in the service's coroutines is told kStopped, or is destroyed, in that order.
+  // Our own calls first: what waits for them in the service's coroutines is told kStopped, or is destroyed, in that
+  // order.
   void Close() override {
     client_.Close();
     server_.Close();

@@ -3,6 +3,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "coro/try.h"
 #include "rpc/handshake.h"
@@ -10,13 +12,14 @@
 namespace ringraft::rpc {
 namespace {
 
-// Connections to a peer that nobody has called for so long are closed when the next peer is called for the first time: it may
-// have been removed from the cluster.
+// Connections to a peer that nobody has called for so long are closed when the next peer is called for the first time:
+// it may have been removed from the cluster.
 constexpr auto kUnusedFor = std::chrono::minutes(1);
 
 // What only an operator can cure.
 bool IsMismatch(Errc errc) {
-  return errc == Errc::kWrongNode || errc == Errc::kWrongCluster || errc == Errc::kWrongVersion || errc == Errc::kProtocol;
+  return errc == Errc::kWrongNode || errc == Errc::kWrongCluster || errc == Errc::kWrongVersion ||
+         errc == Errc::kProtocol;
 }
 
 // A place in the queue of those who wait for a connection.
@@ -33,6 +36,13 @@ class InLine {
 
 template <class Results, class Args>
 Task<Result<Results>> RunCall(std::shared_ptr<LaneClient> lane, Args args, Duration timeout) {
+  // The peer would close the connection, and all calls on it would be lost.
+  const size_t bytes = MessageBytes(args);
+  if (bytes > lane->options().max_message_bytes)
+    co_return Error(Errc::kTooLarge,
+                    fmt::format("a message of {} bytes is over the limit max_message_bytes of {}; send less at "
+                                "once, or raise it on all nodes",
+                                bytes, lane->options().max_message_bytes));
   if (!lane->IsReady()) {
     auto getting_ready = LaneClient::Ready(lane);
     Result<void> ready = co_await getting_ready;
@@ -137,7 +147,8 @@ Task<Result<void>> LaneClient::Shake(TimePoint deadline) {
   co_await done;
   Result<Welcome> welcome = call.Take();
   if (!welcome)
-    co_return Error(Errc::kUnreachable, fmt::format("no handshake with {}: {}", link_->Name(), welcome.error().message()));
+    co_return Error(Errc::kUnreachable,
+                    fmt::format("no handshake with {}: {}", link_->Name(), welcome.error().message()));
   Result<void> checked = CheckWelcome(welcome.value());
   if (!checked) co_return checked.error();
   if (connection_ == nullptr || connection_->has_ended())
@@ -146,7 +157,8 @@ Task<Result<void>> LaneClient::Shake(TimePoint deadline) {
   co_return Success();
 }
 
-// A refusal is explained with the two values that differ, if it is for one that we can see; the first difference counts.
+// A refusal is explained with the two values that differ, if it is for one that we can see; the first difference
+// counts.
 Result<void> LaneClient::CheckWelcome(const Welcome& welcome) {
   ClientContext& context = link_->context();
   const std::string where = link_->Name();
@@ -157,8 +169,8 @@ Result<void> LaneClient::CheckWelcome(const Welcome& welcome) {
   if (welcome.from.cluster) RINGRAFT_TRYV(CheckCluster(ours, welcome.from.cluster, where));
   if (welcome.errc != Errc::kOk)
     return Error(IsMismatch(welcome.errc) ? welcome.errc : Errc::kUnreachable,
-                 fmt::format("{} of cluster {} refuses this node of cluster {}: {}", where, ToString(welcome.from.cluster),
-                             ToString(ours), Error(welcome.errc).message()));
+                 fmt::format("{} of cluster {} refuses this node of cluster {}: {}", where,
+                             ToString(welcome.from.cluster), ToString(ours), Error(welcome.errc).message()));
   return context.service->OnHandshake(welcome.from);
 }
 
@@ -171,7 +183,8 @@ void LaneClient::SetFailure(const Error& error) {
 void LaneClient::OnConnectionEnded(const char* why) {
   loop_.AtTurnEnd(*this);
   if (is_connecting_) return;  // the handshake's call will fail, and `Connect` does the rest
-  SetFailure(Error(Errc::kUnreachable, fmt::format("lost the {} connection to {}: {}", ToString(lane_), link_->Name(), why)));
+  SetFailure(
+      Error(Errc::kUnreachable, fmt::format("lost the {} connection to {}: {}", ToString(lane_), link_->Name(), why)));
 }
 
 // What was sent may have arrived.
@@ -229,7 +242,7 @@ Task<Result<RequestVoteResults>> Client::RequestVote(Addr addr, RequestVoteArgs 
 Task<Result<ForwardResults>> Client::Forward(Addr addr, ForwardArgs args) {
   if (is_closed_) return Stopped<ForwardResults>();
   auto lane = FindLane(addr, args.to, Lane::kForward);
-  const Duration timeout = args.timeout;
+  const Duration timeout = std::min(args.timeout, kMaxForwardTimeout);
   return RunCall<ForwardResults>(std::move(lane), std::move(args), timeout);
 }
 
@@ -241,7 +254,8 @@ std::shared_ptr<LaneClient> Client::FindLane(const Addr& addr, NodeId to, Lane l
     DropUnused(now);
     auto link = std::make_shared<Link>(context_, addr, to);
     Entry entry;
-    for (size_t i = 0; i < kLanes; ++i) entry.lanes[i] = std::make_shared<LaneClient>(link, static_cast<Lane>(i), connecting_);
+    for (size_t i = 0; i < kLanes; ++i)
+      entry.lanes[i] = std::make_shared<LaneClient>(link, static_cast<Lane>(i), connecting_);
     found = lanes_.emplace(std::pair(addr, to), std::move(entry)).first;
   }
   found->second.last_used = now;

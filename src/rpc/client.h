@@ -1,6 +1,6 @@
-// The calling half of the transport: for each peer three lanes, each a connection of its own that is opened on demand, so that
-// votes and heartbeats never wait behind data, and data not behind forwarded commands. Owned by the transport; calls
-// that are waiting keep what they need of it alive.
+// The calling half of the transport: for each peer three lanes, each a connection of its own that is opened on demand,
+// so that votes and heartbeats never wait behind data, and data not behind forwarded commands. Owned by the transport;
+// calls that are waiting keep what they need of it alive.
 //
 //   lane:  idle --(a call)--> connecting --(handshake)--> connected --(end of the connection)--+
 //           ^                     |                                                            |
@@ -69,8 +69,9 @@ class LaneClient final : private OutgoingConnection::Owner, private reactor::Tur
   const RpcOptions& options() { return link_->context().options; }
   bool IsReady() const { return waiting_ == 0 && IsConnected(); }
   bool IsConnected() const { return connection_ != nullptr && !is_connecting_ && !connection_->has_ended(); }
-  // Connects if need be. After a success `connection()` may be used until the next suspension; callers go on in the order in
-  // which they came. Errors: kUnreachable, kWrongNode, kWrongCluster, kWrongVersion, kProtocol: nothing was sent.
+  // Connects if need be. After a success `connection()` may be used until the next suspension; callers go on in the
+  // order in which they came. Errors: kUnreachable, kWrongNode, kWrongCluster, kWrongVersion, kProtocol: nothing was
+  // sent.
   static Task<Result<void>> Ready(std::shared_ptr<LaneClient> lane);
   OutgoingConnection& connection() { return *connection_; }
 
@@ -78,7 +79,6 @@ class LaneClient final : private OutgoingConnection::Owner, private reactor::Tur
   void Close();
 
  private:
-
   Task<void> Connect();
   Task<Result<void>> Shake(TimePoint deadline);
   Result<void> CheckWelcome(const Welcome& welcome);
@@ -96,9 +96,9 @@ class LaneClient final : private OutgoingConnection::Owner, private reactor::Tur
   std::unique_ptr<OutgoingConnection> connection_;
   bool is_connecting_ = false;
   bool is_closed_ = false;
-  size_t waiting_ = 0;      // callers inside Ready
-  coro::Signal progress_;   // an attempt has ended, or the client was closed
-  Error failure_;           // of the last attempt or connection
+  size_t waiting_ = 0;     // callers inside Ready
+  coro::Signal progress_;  // an attempt has ended, or the client was closed
+  Error failure_;          // of the last attempt or connection
   TimePoint retry_at_ = TimePoint::min();
 };
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "coro/try.h"
 
 namespace ringraft::rpc {
@@ -67,8 +69,10 @@ void EncodeErrorWithLeader(const Error& error, Builder to) {
 
 Error DecodeError(uint16_t number) {
   if (number <= kLastErrc) return Error(static_cast<Errc>(number));
-  return Error(Errc::kProtocol, fmt::format("the peer answered with the error number {}, which this version does not know; "
-                                            "upgrade this node", number));
+  return Error(Errc::kProtocol,
+               fmt::format("the peer answered with the error number {}, which this version does not know; "
+                           "upgrade this node",
+                           number));
 }
 
 template <class Reader>
@@ -99,9 +103,12 @@ bool IsReferenced(const BatchRef& batch, size_t referenced) {
 
 const char* ToString(Lane lane) {
   switch (lane) {
-    case Lane::kControl: return "control";
-    case Lane::kData: return "data";
-    case Lane::kForward: return "forward";
+    case Lane::kControl:
+      return "control";
+    case Lane::kData:
+      return "data";
+    case Lane::kForward:
+      return "forward";
   }
   return "unknown";
 }
@@ -273,7 +280,8 @@ Result<ForwardArgs> Decode(schema::ForwardArgs::Reader from) {
     ForwardArgs args;
     args.group = GroupId(from.getGroup());
     args.to = NodeId(from.getTo());
-    args.timeout = std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(from.getTimeoutNs()));
+    args.timeout = std::clamp(std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(from.getTimeoutNs())),
+                              Duration::zero(), kMaxForwardTimeout);
     auto calls = from.getCalls();
     args.calls.reserve(calls.size());
     for (auto call : calls) {
@@ -350,5 +358,20 @@ capnp::MessageSize SizeHint(const Result<ForwardResults>& result) {
   }
   return capnp::MessageSize{words, 0};
 }
+
+size_t MessageBytes(const AppendEntriesArgs& args) {
+  size_t bytes = SizeHint(args).wordCount * sizeof(capnp::word);
+  size_t referenced = 0;
+  for (const BatchRef& batch : args.entries) {
+    if (!IsReferenced(batch, referenced)) continue;
+    ++referenced;
+    bytes += batch.size() + sizeof(capnp::word);
+  }
+  return bytes;
+}
+
+size_t MessageBytes(const RequestVoteArgs& args) { return SizeHint(args).wordCount * sizeof(capnp::word); }
+
+size_t MessageBytes(const ForwardArgs& args) { return SizeHint(args).wordCount * sizeof(capnp::word); }
 
 }  // namespace ringraft::rpc

@@ -1,8 +1,11 @@
-// Between the public structs (ringraft/rpc.h) and the messages of schemas/peer.capnp: the one file that knows the fields of both.
-// It does no I/O. What it reads comes from a peer and may be anything: every Decode checks, and none throws.
+// Between the public structs (ringraft/rpc.h) and the messages of schemas/peer.capnp: the one file that knows the
+// fields of both. It does no I/O. What it reads comes from a peer and may be anything: every Decode checks, and none
+// throws.
 #pragma once
 
+// clang-format off: this one comes first
 #include "rpc/capnp_compat.h"
+// clang-format on
 
 #include <peer.capnp.h>
 
@@ -31,16 +34,20 @@ struct Welcome {
   Identity from;
 };
 
-// Batches from this size on are not copied into the message but referenced, each as a segment of its own; and at most so many
-// of them, since readers bound the number of segments.
+// Batches from this size on are not copied into the message but referenced, each as a segment of its own; and at most
+// so many of them, since readers bound the number of segments.
 constexpr size_t kReferenceFrom = 4096;
 constexpr size_t kMaxReferences = 256;
+
+// No forwarded call waits longer, whatever its sender says: sums with a point in time must not overflow.
+constexpr Duration kMaxForwardTimeout = std::chrono::hours(24);
 
 void Encode(const Hello& hello, schema::Hello::Builder to);
 void Encode(const Welcome& welcome, schema::Welcome::Builder to);
 void Encode(const RequestVoteArgs& args, schema::RequestVoteArgs::Builder to);
 void Encode(const ForwardArgs& args, schema::ForwardArgs::Builder to);
-// `referenced` gets the batches whose bytes the message points to: they must live until the message is sent or destroyed.
+// `referenced` gets the batches whose bytes the message points to: they must live until the message is sent or
+// destroyed.
 void Encode(const AppendEntriesArgs& args, schema::AppendEntriesArgs::Builder to, std::vector<BatchRef>& referenced);
 
 // An error travels as its number (and the leader, with kNotLeader).
@@ -65,5 +72,10 @@ capnp::MessageSize SizeHint(const AppendEntriesArgs& args);
 capnp::MessageSize SizeHint(const RequestVoteArgs& args);
 capnp::MessageSize SizeHint(const ForwardArgs& args);
 capnp::MessageSize SizeHint(const Result<ForwardResults>& result);
+
+// About how long the message will be, referenced batches included; a little more rather than less.
+size_t MessageBytes(const AppendEntriesArgs& args);
+size_t MessageBytes(const RequestVoteArgs& args);
+size_t MessageBytes(const ForwardArgs& args);
 
 }  // namespace ringraft::rpc

@@ -13,8 +13,8 @@ namespace ringraft::rpc {
 Result<void> CheckVersion(uint32_t version, std::string_view where);
 // `expected` is the node that a caller wants to reach, `actual` the one that is there. Errors: kWrongNode.
 Result<void> CheckNode(NodeId expected, NodeId actual, std::string_view where);
-// A node that does not know its cluster yet has nothing to check; its service decides (RpcService::OnHandshake). Errors:
-// kWrongCluster.
+// A node that does not know its cluster yet has nothing to check; its service decides (RpcService::OnHandshake).
+// Errors: kWrongCluster.
 Result<void> CheckCluster(ClusterId ours, ClusterId theirs, std::string_view where);
 
 }  // namespace ringraft::rpc

@@ -18,10 +18,12 @@ constexpr uint64_t kHandshakeMessages = 16;
 
 StreamLimits HandshakeLimits() { return StreamLimits{kHandshakeBytes, kHandshakeMessages, kHandshakeMessages}; }
 
-// A peer whose machine has vanished sends no end of its connection; without probes it would count against max_connections
-// for ever. Streams that are no sockets refuse, and need none.
+// A peer whose machine has vanished sends no end of its connection; without probes it would count against
+// max_connections for ever. Streams that are no sockets refuse, and need none.
 void KeepAlive(kj::AsyncIoStream& stream) {
-  const auto set = [&stream](int level, int option, int value) { stream.setsockopt(level, option, &value, sizeof value); };
+  const auto set = [&stream](int level, int option, int value) {
+    stream.setsockopt(level, option, &value, sizeof value);
+  };
   try {
     set(SOL_SOCKET, SO_KEEPALIVE, 1);
     set(IPPROTO_TCP, TCP_KEEPIDLE, 10);
@@ -31,9 +33,10 @@ void KeepAlive(kj::AsyncIoStream& stream) {
   }
 }
 
-// A call of a peer has two halves that end independently: the KJ promise that Cap'n Proto waits for, and the coroutine of the
-// service. `Answer` belongs to the coroutine, `Waiting` to the promise; each knows whether the other is still there. Thus a
-// coroutine never touches what belongs to a connection that has gone, and a coroutine that is cancelled leaves no promise.
+// A call of a peer has two halves that end independently: the KJ promise that Cap'n Proto waits for, and the coroutine
+// of the service. `Answer` belongs to the coroutine, `Waiting` to the promise; each knows whether the other is still
+// there. Thus a coroutine never touches what belongs to a connection that has gone, and a coroutine that is cancelled
+// leaves no promise.
 template <class Context>
 class Waiting;
 
@@ -146,15 +149,15 @@ class Session final : public schema::Session::Server {
       if (Sender(args.value()) != connection->peer_->node)
         return Refuse<Results>(*connection, context, Error(Errc::kProtocol, "it spoke in the name of another node"));
     }
-    const NodeId self = connection->context_.identity().node;
-    if (args.value().to != self) {
+    IncomingContext& shared = connection->context_;
+    if (args.value().to != shared.identity().node) {
       EncodeAnswer(context, Result<Results>(Error(Errc::kWrongNode)));
       return kj::READY_NOW;
     }
     Answer<Context> answer;
     auto promise = kj::newAdaptedPromise<void, Waiting<Context>>(answer, kj::mv(context));
-    Task<Result<Results>> call = (connection->context_.service.*method)(std::move(args).assume_value());
-    connection->context_.calls.Start(Serve<Results, Context>(std::move(call), std::move(answer)));
+    Task<Result<Results>> call = (shared.service.*method)(std::move(args).assume_value());
+    shared.calls.Start(Serve<Results, Context>(std::move(call), std::move(answer)));
     return promise;
   }
 
@@ -164,7 +167,8 @@ class Session final : public schema::Session::Server {
     connection.context_.log.Warn(fmt::format("refused a call of node {} ({}) and closed the connection: {}",
                                              connection.peer_->node.value(), connection.Where(), error.message()));
     connection.messages_.EndAfterAnswer();
-    connection.context_.loop.Schedule(connection, connection.context_.loop.Now() + connection.context_.options.idle_handshake);
+    connection.context_.loop.Schedule(connection,
+                                      connection.context_.loop.Now() + connection.context_.options.idle_handshake);
     EncodeAnswer(context, Result<Results>(Error(error.code())));
     return kj::READY_NOW;
   }
@@ -222,9 +226,10 @@ Result<void> IncomingConnection::CheckHello(const Hello& hello) {
   RINGRAFT_TRYV(CheckVersion(hello.version, where));
   const Identity self = context_.identity();
   if (hello.to != self.node)
-    return Error(Errc::kWrongNode, fmt::format("node {} at {} wants to reach node {}, but this is node {}; correct the address or "
-                                               "the id in its configuration", hello.from.node.value(), Where(), hello.to.value(),
-                                               self.node.value()));
+    return Error(Errc::kWrongNode,
+                 fmt::format("node {} at {} wants to reach node {}, but this is node {}; correct the address or "
+                             "the id in its configuration",
+                             hello.from.node.value(), Where(), hello.to.value(), self.node.value()));
   RINGRAFT_TRYV(CheckCluster(self.cluster, hello.from.cluster, where));
   if (!hello.from.node) return Error(Errc::kProtocol, fmt::format("{} has no node id", where));
   return Success();
@@ -236,18 +241,22 @@ Result<void> IncomingConnection::Shake(const Hello& hello) {
   RINGRAFT_TRYV(context_.service.OnHandshake(hello.from));
   peer_ = hello.from;
   context_.loop.Cancel(*this);
-  messages_.SetLimits(StreamLimits{context_.options.max_message_bytes, UINT64_MAX, context_.options.max_calls_per_connection});
+  messages_.SetLimits(
+      StreamLimits{context_.options.max_message_bytes, UINT64_MAX, context_.options.max_calls_per_connection});
   return Success();
 }
 
 void IncomingConnection::OnStreamEnded(const char* violation) {
-  if (violation != nullptr) context_.log.Warn(fmt::format("closed the connection of the peer at {}: {}", Where(), violation));
+  if (violation != nullptr)
+    context_.log.Warn(fmt::format("closed the connection of the peer at {}: {}", Where(), violation));
   End();
 }
 
 // The handshake took too long, or the answer that was to be the last.
 void IncomingConnection::OnTimer() {
-  if (!peer_) context_.log.Warn(fmt::format("closed the connection of the peer at {}: no handshake within idle_handshake", Where()));
+  if (!peer_)
+    context_.log.Warn(
+        fmt::format("closed the connection of the peer at {}: no handshake within idle_handshake", Where()));
   End();
 }
 

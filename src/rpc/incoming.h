@@ -4,7 +4,9 @@
 //            \_____ deadline, violation, end of stream ____/_______________________/
 #pragma once
 
+// clang-format off: this one comes first
 #include "rpc/capnp_compat.h"
+// clang-format on
 
 #include <capnp/rpc-twoparty.h>
 #include <peer.capnp.h>
@@ -30,7 +32,7 @@ struct IncomingContext {
   RateLimitedLog& log;
   RpcService& service;
   const std::function<Identity()>& identity;
-  coro::Scope& calls;                        // of the service; a call outlives the connection that it came from
+  coro::Scope& calls;                         // of the service; a call outlives the connection that it came from
   std::function<void()> on_connection_ended;  // drop it later in the turn
 };
 

@@ -10,7 +10,8 @@ Error ToError(const kj::Exception& exception) {
       return Error(Errc::kBusy, "the peer has too much to do; try again later");
     case kj::Exception::Type::UNIMPLEMENTED:
       return Error(Errc::kProtocol, "the peer does not know the call; upgrade the older of the two");
-    case kj::Exception::Type::FAILED: break;
+    case kj::Exception::Type::FAILED:
+      break;
   }
   return Error(Errc::kProtocol, "the peer failed to process the call, or its answer makes no sense");
 }

@@ -1,7 +1,9 @@
 // The one place where a KJ exception becomes an error of ours. Nothing of its text is kept: it names source lines.
 #pragma once
 
+// clang-format off: this one comes first
 #include "rpc/capnp_compat.h"
+// clang-format on
 
 #include <kj/exception.h>
 

@@ -23,13 +23,15 @@ constexpr kj::byte kZeros[sizeof(word)] = {};
 
 size_t TableBytes(size_t segments) { return (segments / 2 + 1) * sizeof(word); }
 
-// Newer versions of Cap'n Proto set it where no Finish will follow; 0.9.2 has no accessor. Return.noFinishNeeded @8 :Bool is bit 33.
+// Newer versions of Cap'n Proto set it where no Finish will follow; 0.9.2 has no accessor. Return.noFinishNeeded @8
+// :Bool is bit 33.
 bool NoFinishNeeded(capnp::rpc::Return::Reader answer) {
   auto data = capnp::AnyStruct::Reader(answer).getDataSection();
   return data.size() > 4 && (data[4] & 2) != 0;
 }
 
-// Overwrites a text in a message that is ours, under construction, and about to be written; Cap'n Proto hands it out as const.
+// Overwrites a text in a message that is ours, under construction, and about to be written; Cap'n Proto hands it out as
+// const.
 void BlankOut(capnp::Text::Reader text) {
   constexpr std::string_view kReason = "the call failed";
   char* to = const_cast<char*>(text.begin());
@@ -57,8 +59,8 @@ kj::Promise<MessageStream::Received> MessageStream::tryReadMessage(kj::ArrayPtr<
   return ReadHead();
 }
 
-// Goes on with `then` when all bytes are there. Otherwise the promise never comes true: the connection is over, its owner is
-// about to drop everything, and the RPC system has no occasion to say a last word.
+// Goes on with `then` when all bytes are there. Otherwise the promise never comes true: the connection is over, its
+// owner is about to drop everything, and the RPC system has no occasion to say a last word.
 template <class Then>
 kj::Promise<MessageStream::Received> MessageStream::ReadExactly(void* to, size_t bytes, Then then) {
   return stream_.tryRead(to, bytes, bytes)
@@ -85,7 +87,8 @@ kj::Promise<MessageStream::Received> MessageStream::ReadHead() {
 }
 
 kj::Promise<MessageStream::Received> MessageStream::ReadTable() {
-  if (incoming_.table[0] >= kMaxSegments) return Violation("its bytes are no message of the protocol (too many segments)");
+  if (incoming_.table[0] >= kMaxSegments)
+    return Violation("its bytes are no message of the protocol (too many segments)");
   incoming_.segments = incoming_.table[0] + 1;
   const size_t rest = TableBytes(incoming_.segments) - sizeof(word);
   if (rest == 0) return StartBody();
@@ -97,7 +100,8 @@ kj::Promise<MessageStream::Received> MessageStream::StartBody() {
   for (uint32_t i = 1; i <= incoming_.segments; ++i) words += incoming_.table[i];
   if (words == 0) return Violation("its bytes are no message of the protocol (an empty message)");
   if (words > limits_.max_message_bytes / sizeof(word))
-    return Violation("its bytes are no message of the protocol, or one that is longer than the limit for it (max_message_bytes)");
+    return Violation(
+        "its bytes are no message of the protocol, or one that is longer than the limit for it (max_message_bytes)");
   incoming_.bytes = words * sizeof(word);
   incoming_.filled = 0;
   incoming_.words = kj::heapArray<word>(std::min(incoming_.bytes, kFirstBodyBytes) / sizeof(word));
@@ -155,7 +159,8 @@ const char* MessageStream::Inspect(capnp::rpc::Message::Reader message) {
     case Message::CALL:
     case Message::BOOTSTRAP:
       if (side_ == Side::kCaller) return "it sent a call on a connection that we opened";
-      if (++unfinished_calls_ > limits_.max_unfinished_calls) return "it has more unfinished calls than max_calls_per_connection";
+      if (++unfinished_calls_ > limits_.max_unfinished_calls)
+        return "it has more unfinished calls than max_calls_per_connection";
       return nullptr;
     case Message::FINISH:
       if (side_ == Side::kCaller || unfinished_calls_ == 0) return "it finished a call that it never sent";
@@ -166,8 +171,10 @@ const char* MessageStream::Inspect(capnp::rpc::Message::Reader message) {
       return side_ == Side::kCaller ? nullptr : "it answered a call that it was never sent";
     case Message::RELEASE:
     case Message::ABORT:
-    case Message::UNIMPLEMENTED: return nullptr;
-    default: return "it sent a message of a kind that no peer sends";
+    case Message::UNIMPLEMENTED:
+      return nullptr;
+    default:
+      return "it sent a message of a kind that no peer sends";
   }
 }
 
@@ -180,7 +187,27 @@ void MessageStream::Expect(std::vector<BatchRef> referenced) {
 // The network below the RPC system sends the next message only when this one has been written.
 kj::Promise<void> MessageStream::writeMessage(kj::ArrayPtr<const int>, Segments segments) {
   if (has_ended_ || !LetOut(segments)) return kj::READY_NOW;
+  if (MayWait(segments)) {
+    Hold(segments);
+    return kj::READY_NOW;
+  }
   return Write(segments);
+}
+
+// That an answer has arrived is no news: it travels with the next message, and costs neither side a system call or a wake-up of its
+// own. The peer keeps a few words for each call until then, so only so many wait.
+bool MessageStream::MayWait(Segments segments) const {
+  if (side_ != Side::kCaller || held_messages_ >= kMaxHeld) return false;
+  capnp::SegmentArrayMessageReader reader(segments);
+  return reader.getRoot<capnp::rpc::Message>().isFinish();
+}
+
+void MessageStream::Hold(Segments segments) {
+  ++held_messages_;
+  FillTable(segments);
+  auto append = [this](kj::ArrayPtr<const kj::byte> bytes) { held_.insert(held_.end(), bytes.begin(), bytes.end()); };
+  append(kj::arrayPtr(out_table_.data(), out_table_.size()).asBytes());
+  for (auto segment : segments) append(segment.asBytes());
 }
 
 kj::Promise<void> MessageStream::writeMessages(kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const word>>> messages) {
@@ -191,8 +218,8 @@ kj::Promise<void> MessageStream::writeMessages(kj::ArrayPtr<kj::ArrayPtr<const k
   return first.then([this, rest]() { return writeMessages(rest); });
 }
 
-// An exception's text names source files and more. Aborts are not sent: the end of the connection says enough. Where an answer
-// is an exception, its reason has been made by our own code or is replaced here, in place.
+// An exception's text names source files and more. Aborts are not sent: the end of the connection says enough. Where an
+// answer is an exception, its reason has been made by our own code or is replaced here, in place.
 bool MessageStream::LetOut(Segments segments) {
   capnp::SegmentArrayMessageReader reader(segments);
   auto message = reader.getRoot<capnp::rpc::Message>();
@@ -205,12 +232,20 @@ bool MessageStream::LetOut(Segments segments) {
   return true;
 }
 
-kj::Promise<void> MessageStream::Write(Segments segments) {
+void MessageStream::FillTable(Segments segments) {
   out_table_.clear();
   out_table_.push_back(static_cast<uint32_t>(segments.size() - 1));
   for (auto segment : segments) out_table_.push_back(static_cast<uint32_t>(segment.size()));
   out_table_.resize(TableBytes(segments.size()) / sizeof(uint32_t));
+}
+
+kj::Promise<void> MessageStream::Write(Segments segments) {
+  FillTable(segments);
   pieces_.clear();
+  held_messages_ = 0;
+  held_in_write_.swap(held_);
+  held_.clear();
+  if (!held_in_write_.empty()) pieces_.push_back(kj::arrayPtr(held_in_write_.data(), held_in_write_.size()));
   pieces_.push_back(kj::arrayPtr(out_table_.data(), out_table_.size()).asBytes());
   for (auto segment : segments) AddSegment(segment);
   return stream_.write(kj::arrayPtr(pieces_.data(), pieces_.size()))

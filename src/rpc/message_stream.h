@@ -1,15 +1,21 @@
-// Cap'n Proto messages over a byte stream, for one connection, owned by it. It stands between the socket and the RPC system:
+// Cap'n Proto messages over a byte stream, for one connection, owned by it. It stands between the socket and the RPC
+// system:
 //
-//   in   checks the framing before Cap'n Proto sees a byte, allocates as bytes arrive and not as headers promise, and counts
+//   in   checks the framing before Cap'n Proto sees a byte, allocates as bytes arrive and not as headers promise, and
+//   counts
 //        unfinished calls;
-//   out  holds the batches that a message references until the stream has taken their last byte; lets no text of an exception out.
+//   out  holds the batches that a message references until the stream has taken their last byte; lets no text of an
+//   exception out.
 //
 // The stream below reads ahead and gathers small writes (reactor/kj_stream.h), so neither is done here.
 //
-// It never destroys itself or its owner: it says once that the connection is over, and the owner drops both later in the turn.
+// It never destroys itself or its owner: it says once that the connection is over, and the owner drops both later in
+// the turn.
 #pragma once
 
+// clang-format off: this one comes first
 #include "rpc/capnp_compat.h"
+// clang-format on
 
 #include <capnp/rpc.capnp.h>
 #include <capnp/serialize-async.h>
@@ -36,7 +42,8 @@ class MessageStream final : public capnp::MessageStream {
  public:
   class Owner {
    public:
-    // Nothing more will arrive or leave. `violation` says what the peer did that no peer may do; null if it just went away.
+    // Nothing more will arrive or leave. `violation` says what the peer did that no peer may do; null if it just went
+    // away.
     virtual void OnStreamEnded(const char* violation) = 0;
 
    protected:
@@ -62,8 +69,7 @@ class MessageStream final : public capnp::MessageStream {
                                                                     kj::ArrayPtr<capnp::word> scratch_space) override;
   kj::Promise<void> writeMessage(kj::ArrayPtr<const int> fds,
                                  kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) override;
-  kj::Promise<void> writeMessages(
-      kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) override;
+  kj::Promise<void> writeMessages(kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) override;
   kj::Maybe<int> getSendBufferSize() override { return nullptr; }
   kj::Promise<void> end() override;
 
@@ -95,6 +101,9 @@ class MessageStream final : public capnp::MessageStream {
 
   // Writing.
   bool LetOut(Segments segments);
+  bool MayWait(Segments segments) const;
+  void Hold(Segments segments);
+  void FillTable(Segments segments);
   kj::Promise<void> Write(Segments segments);
   void AddSegment(kj::ArrayPtr<const capnp::word> segment);
   void OnWritten();
@@ -113,10 +122,14 @@ class MessageStream final : public capnp::MessageStream {
   uint64_t unfinished_calls_ = 0;
   TimePoint last_received_;
 
-  std::deque<BatchRef> expected_;   // referenced by messages that have not come to be written
-  std::vector<BatchRef> in_write_;  // referenced by the message that is being written
+  std::deque<BatchRef> expected_;    // referenced by messages that have not come to be written
+  std::vector<BatchRef> in_write_;   // referenced by the message that is being written
   std::vector<uint32_t> out_table_;  // of that message
   std::vector<kj::ArrayPtr<const kj::byte>> pieces_;
+  static constexpr size_t kMaxHeld = 32;
+  std::vector<kj::byte> held_;           // messages that wait for the next one, encoded
+  std::vector<kj::byte> held_in_write_;  // those that go with the message that is being written
+  size_t held_messages_ = 0;
   bool has_answered_ = false;  // that message is an answer, and the connection is ending
 };
 

@@ -85,7 +85,8 @@ void OutgoingConnection::OnTimer() {
     }
     call = following;
   }
-  // A forwarded command may take as long as its caller is willing to wait, while the connection is well; an append or a vote may not.
+  // A forwarded command may take as long as its caller is willing to wait, while the connection is well; an append or a
+  // vote may not.
   if (is_overdue && (lane_ != Lane::kForward || now - messages_.last_received() >= options_.call_timeout)) {
     End("it did not answer in time");
     return;
@@ -99,7 +100,9 @@ void OutgoingConnection::Fail(const Error& error) {
   while (CallBase* call = calls_.front()) call->Fail(error);
 }
 
-void OutgoingConnection::OnStreamEnded(const char* violation) { End(violation != nullptr ? violation : "it closed the connection"); }
+void OutgoingConnection::OnStreamEnded(const char* violation) {
+  End(violation != nullptr ? violation : "it closed the connection");
+}
 
 void OutgoingConnection::End(const char* why) {
   if (has_ended_) return;

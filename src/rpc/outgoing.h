@@ -1,8 +1,10 @@
-// One connection that we have opened to a peer: the handshake, then calls. Owned by its lane (client.h), which drops it later in
-// the turn in which it ended, or at once when the transport closes.
+// One connection that we have opened to a peer: the handshake, then calls. Owned by its lane (client.h), which drops it
+// later in the turn in which it ended, or at once when the transport closes.
 #pragma once
 
+// clang-format off: this one comes first
 #include "rpc/capnp_compat.h"
+// clang-format on
 
 #include <capnp/rpc-twoparty.h>
 #include <peer.capnp.h>
@@ -29,7 +31,8 @@ class OutgoingConnection final : private MessageStream::Owner, private reactor::
     ~Owner() = default;
   };
 
-  OutgoingConnection(reactor::Loop& loop, const RpcOptions& options, Lane lane, kj::Own<kj::AsyncIoStream> stream, Owner& owner);
+  OutgoingConnection(reactor::Loop& loop, const RpcOptions& options, Lane lane, kj::Own<kj::AsyncIoStream> stream,
+                     Owner& owner);
   // All calls have ended: see Fail.
   ~OutgoingConnection() noexcept override;
 

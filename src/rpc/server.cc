@@ -8,7 +8,8 @@
 
 namespace ringraft::rpc {
 
-// How long to wait after a failed accept: usually the process has no file descriptor left, and that does not change at once.
+// How long to wait after a failed accept: usually the process has no file descriptor left, and that does not change at
+// once.
 constexpr auto kAcceptRetry = std::chrono::milliseconds(50);
 
 Server::Server(reactor::Host& host, const RpcOptions& options, Logger& logger)
@@ -39,7 +40,8 @@ Result<void> Server::Serve() {
   if (listener_ == nullptr || service_ == nullptr)
     return Error(Errc::kInvalidArgument, "Serve comes after Listen and Register; call those first");
   if (context_) return Error(Errc::kRanRepeatedly, "Serve was called twice");
-  context_.emplace(IncomingContext{loop_, options_, log_, *service_, identity_, calls_, [this]() { loop_.AtTurnEnd(*this); }});
+  context_.emplace(
+      IncomingContext{loop_, options_, log_, *service_, identity_, calls_, [this]() { loop_.AtTurnEnd(*this); }});
   reactor::Loop::Entered entered(loop_);
   accepting_.Start(AcceptLoop());
   return Success();
@@ -61,8 +63,9 @@ Task<void> Server::AcceptLoop() {
 
 void Server::Accept(reactor::KjStream stream) {
   if (connections_.size() >= options_.max_connections) {
-    log_.Warn(fmt::format("closed a new connection: there are {} incoming ones already, which is the limit max_connections",
-                          connections_.size()));
+    log_.Warn(
+        fmt::format("closed a new connection: there are {} incoming ones already, which is the limit max_connections",
+                    connections_.size()));
     return;
   }
   connections_.push_back(std::make_unique<IncomingConnection>(*context_, stream.Take()));

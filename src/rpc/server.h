@@ -1,5 +1,5 @@
-// The answering half of the transport: the listener, the connections that peers have opened (incoming.h), and the coroutines
-// of the service that answer their calls. Owned by the transport.
+// The answering half of the transport: the listener, the connections that peers have opened (incoming.h), and the
+// coroutines of the service that answer their calls. Owned by the transport.
 #pragma once
 
 #include <functional>

@@ -26,8 +26,9 @@ Result<std::vector<OwnedLogEntry>> AdaptedStorage::ReadRange(Index after, uint64
   RINGRAFT_TRY(entries, log_->RangeGet(after, after + count));
   for (size_t i = 0; i < entries.size(); ++i) {
     if (entries[i].index != after + (i + 1) || !entries[i].term)
-      return Error(Errc::kCorrupt, fmt::format("the log gives index {} and term {} for the entry at index {}", entries[i].index.value(),
-                                               entries[i].term.value(), (after + (i + 1)).value()));
+      return Error(Errc::kCorrupt,
+                   fmt::format("the log gives index {} and term {} for the entry at index {}", entries[i].index.value(),
+                               entries[i].term.value(), (after + (i + 1)).value()));
   }
   return entries;
 }
@@ -47,11 +48,12 @@ Result<RecoveredLog> AdaptedStorage::Recover() {
   for (Index at; at < last.index;) {
     RINGRAFT_TRY(entries, ReadRange(at, std::min(kEntriesARange, last.index - at)));
     if (entries.empty())
-      return Error(Errc::kCorrupt, fmt::format("the log ends at index {} but has no entry {}", last.index.value(), (at + 1).value()));
+      return Error(Errc::kCorrupt,
+                   fmt::format("the log ends at index {} but has no entry {}", last.index.value(), (at + 1).value()));
     for (OwnedLogEntry& entry : entries) {
       if (entry.term < term)
-        return Error(Errc::kCorrupt, fmt::format("the log has the term {} at index {}, behind the term {}", entry.term.value(),
-                                                 entry.index.value(), term.value()));
+        return Error(Errc::kCorrupt, fmt::format("the log has the term {} at index {}, behind the term {}",
+                                                 entry.term.value(), entry.index.value(), term.value()));
       if (entry.term != term) recovered.terms.push_back(TermRun{entry.index, entry.term});
       term = entry.term;
       at = entry.index;
@@ -60,8 +62,8 @@ Result<RecoveredLog> AdaptedStorage::Recover() {
     }
   }
   if (last.term != term)
-    return Error(Errc::kCorrupt, fmt::format("the log says that its last entry, {}, has the term {}; it has {}", last.index.value(),
-                                             last.term.value(), term.value()));
+    return Error(Errc::kCorrupt, fmt::format("the log says that its last entry, {}, has the term {}; it has {}",
+                                             last.index.value(), last.term.value(), term.value()));
   recovered.last_index = last.index;
   last_ = last;
   is_loaded_ = true;
@@ -76,11 +78,13 @@ Result<void> AdaptedStorage::LoadOnce() {
 
 Error AdaptedStorage::Fail(const Error& error) {
   has_failed_ = true;
-  failure_ = Error(Errc::kIo, fmt::format("the storage has failed and takes nothing more ({}); restart the node", error.message()));
+  failure_ = Error(
+      Errc::kIo, fmt::format("the storage has failed and takes nothing more ({}); restart the node", error.message()));
   return error;
 }
 
-Result<void> AdaptedStorage::CheckBatches(std::optional<Index> truncate_after, std::span<const BatchRef> batches) const {
+Result<void> AdaptedStorage::CheckBatches(std::optional<Index> truncate_after,
+                                          std::span<const BatchRef> batches) const {
   if (batches.empty()) return Success();
   LogPosition base = last_;
   if (truncate_after) {

@@ -1,6 +1,6 @@
-// A user's own Log and Store behind the interface of the runtime. A commit is not one transaction here, so its parts are made
-// durable in the order in which a crash between them is harmless: a vote or term that is remembered too early only costs an
-// election; entries without the term that allowed them could be acknowledged twice.
+// A user's own Log and Store behind the interface of the runtime. A commit is not one transaction here, so its parts
+// are made durable in the order in which a crash between them is harmless: a vote or term that is remembered too early
+// only costs an election; entries without the term that allowed them could be acknowledged twice.
 #pragma once
 
 #include <atomic>
@@ -26,7 +26,8 @@ class AdaptedStorage final : public Storage {
   ringraft::Store& Store() override { return *store_; }
 
  private:
-  // At least one entry of (after, after + count], or none if `after` is the end. Errors: kCorrupt if the log gives others.
+  // At least one entry of (after, after + count], or none if `after` is the end. Errors: kCorrupt if the log gives
+  // others.
   Result<std::vector<OwnedLogEntry>> ReadRange(Index after, uint64_t count) const;
   Result<void> LoadOnce();
   Result<void> CheckBatches(std::optional<Index> truncate_after, std::span<const BatchRef> batches) const;

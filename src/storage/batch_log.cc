@@ -14,9 +14,11 @@ Result<void> CheckEntries(Index index, std::span<const LogEntry> entries) {
   for (const LogEntry& entry : entries) {
     ++index;
     if (entry.index != index)
-      return Error(Errc::kInvalidArgument, fmt::format("the entry for index {} says that its index is {}; entries must be consecutive",
-                                                       index.value(), entry.index.value()));
-    if (!entry.term) return Error(Errc::kInvalidArgument, fmt::format("the entry at index {} has the term 0", index.value()));
+      return Error(Errc::kInvalidArgument,
+                   fmt::format("the entry for index {} says that its index is {}; entries must be consecutive",
+                               index.value(), entry.index.value()));
+    if (!entry.term)
+      return Error(Errc::kInvalidArgument, fmt::format("the entry at index {} has the term 0", index.value()));
   }
   return Success();
 }
@@ -27,7 +29,8 @@ std::vector<BatchRef> ToBatches(std::span<const LogEntry> entries, GroupId group
   std::vector<BatchRef> batches;
   while (!entries.empty()) {
     size_t count = 0, bytes = BatchHeader::kSize;
-    while (count < entries.size() && entries[count].term == entries[0].term && entries[count].append_time == entries[0].append_time) {
+    while (count < entries.size() && entries[count].term == entries[0].term &&
+           entries[count].append_time == entries[0].append_time) {
       bytes += BatchHeader::kEntryOverhead + entries[count].command.size();
       if (count > 0 && bytes > max_bytes) break;
       ++count;
@@ -41,15 +44,18 @@ std::vector<BatchRef> ToBatches(std::span<const LogEntry> entries, GroupId group
 Result<void> CheckFollows(LogPosition last, std::span<const BatchRef> batches, GroupId group) {
   for (const BatchRef& batch : batches) {
     if (batch.first() != last.index + 1)
-      return Error(Errc::kInvalidArgument, fmt::format("a batch begins at index {}, but the log ends at {}; batches must be consecutive",
-                                                       batch.first().value(), last.index.value()));
+      return Error(Errc::kInvalidArgument,
+                   fmt::format("a batch begins at index {}, but the log ends at {}; batches must be consecutive",
+                               batch.first().value(), last.index.value()));
     if (batch.term() < last.term)
-      return Error(Errc::kInvalidArgument, fmt::format("the batch at index {} has the term {}, but the entry before it has {}; terms "
-                                                       "never fall in a log", batch.first().value(), batch.term().value(),
-                                                       last.term.value()));
+      return Error(Errc::kInvalidArgument,
+                   fmt::format("the batch at index {} has the term {}, but the entry before it has {}; terms "
+                               "never fall in a log",
+                               batch.first().value(), batch.term().value(), last.term.value()));
     if (batch.header().group != group)
-      return Error(Errc::kInvalidArgument, fmt::format("the batch at index {} is of the group {}; this storage has the group {}",
-                                                       batch.first().value(), batch.header().group.value(), group.value()));
+      return Error(Errc::kInvalidArgument,
+                   fmt::format("the batch at index {} is of the group {}; this storage has the group {}",
+                               batch.first().value(), batch.header().group.value(), group.value()));
     last = LogPosition{batch.last(), batch.term()};
   }
   return Success();
@@ -85,7 +91,8 @@ Result<std::vector<OwnedLogEntry>> BatchLog::RangeGet(Index after, Index to) con
 Result<void> BatchLog::AppendAfter(Index index, std::span<const LogEntry> entries) {
   RINGRAFT_TRY(last, storage_.LastPosition());
   if (index > last.index)
-    return Error(Errc::kInvalidArgument, fmt::format("cannot append behind index {}: the log ends at {}", index.value(), last.index.value()));
+    return Error(Errc::kInvalidArgument,
+                 fmt::format("cannot append behind index {}: the log ends at {}", index.value(), last.index.value()));
   RINGRAFT_TRYV(CheckEntries(index, entries));
   std::vector<BatchRef> batches = ToBatches(entries, storage_.group(), kMaxBatchBytes);
   std::optional<Index> truncate_after;

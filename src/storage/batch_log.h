@@ -1,5 +1,5 @@
-// The Log facet of a storage that keeps batches: entries in and out of batches. It writes through Storage::Commit, so it has
-// its threads and its durability.
+// The Log facet of a storage that keeps batches: entries in and out of batches. It writes through Storage::Commit, so
+// it has its threads and its durability.
 #pragma once
 
 #include "ringraft/log.h"

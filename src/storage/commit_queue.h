@@ -1,4 +1,5 @@
-// Where the node hands its writes, and what a write is. The storage thread is one implementation; the simulated disk another.
+// Where the node hands its writes, and what a write is. The storage thread is one implementation; the simulated disk
+// another.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@ struct WriteRequest {
   std::optional<HardState> hard_state;
   std::optional<Index> truncate_after;
   std::vector<BatchRef> batches;
-  // For Storage::Store(), before the rest and each durable by itself. A request may be this alone, with number 0: nothing is
-  // reported then.
+  // For Storage::Store(), before the rest and each durable by itself. A request may be this alone, with number 0:
+  // nothing is reported then.
   std::vector<std::pair<std::string, std::string>> values;
 };
 

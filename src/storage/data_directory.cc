@@ -35,11 +35,13 @@ Result<void> MakeDirectory(const std::string& path) {
   if (path.empty()) return Error(Errc::kInvalidArgument, "the data directory is empty; name one");
   if (mkdir(path.c_str(), 0755) == 0) return SyncFile(ParentOf(path));
   if (errno == ENOENT)
-    return Error(Errc::kIo, fmt::format("cannot create the data directory {}: {} does not exist; create it", path, ParentOf(path)));
+    return Error(Errc::kIo, fmt::format("cannot create the data directory {}: {} does not exist; create it", path,
+                                        ParentOf(path)));
   if (errno != EEXIST) return SystemError("create the data directory", path, errno);
   struct stat status;
   if (stat(path.c_str(), &status) != 0) return SystemError("look at the data directory", path, errno);
-  if (!S_ISDIR(status.st_mode)) return Error(Errc::kIo, fmt::format("the data directory {} is not a directory; name another", path));
+  if (!S_ISDIR(status.st_mode))
+    return Error(Errc::kIo, fmt::format("the data directory {} is not a directory; name another", path));
   return Success();
 }
 
@@ -59,22 +61,25 @@ Result<DataDirectory> DataDirectory::Lock(const std::string& path) {
     if (errno != EWOULDBLOCK) return SystemError("lock", lock_path, errno);
     auto holder = ReadSmallFile(lock_path);
     std::string id = holder ? holder.value().substr(0, holder.value().find('\n')) : std::string();
-    return Error(Errc::kLocked, fmt::format("data directory {} is in use by process {}; stop it or choose another directory", path,
-                                            id.empty() ? "(unknown)" : id));
+    return Error(Errc::kLocked,
+                 fmt::format("data directory {} is in use by process {}; stop it or choose another directory", path,
+                             id.empty() ? "(unknown)" : id));
   }
   RINGRAFT_TRYV(WriteProcessId(file, lock_path));
   return DataDirectory(path, std::move(file));
 }
 
-Result<void> DataDirectory::Prepare(const std::function<Result<void>(const std::string& file)>& create, const StepHook& hook) {
+Result<void> DataDirectory::Prepare(const std::function<Result<void>(const std::string& file)>& create,
+                                    const StepHook& hook) {
   RINGRAFT_TRY(has_marker, FileExists(marker_path()));
   RINGRAFT_TRY(has_database, FileExists(database_path()));
   if (has_marker) {
     RINGRAFT_TRYV(CheckMarker());
     if (!has_database)
-      return Error(Errc::kCorrupt, fmt::format("{} is missing, though {} says that there was one; restore it from a backup, or remove "
-                                               "the node from the cluster and add it again with an empty data directory",
-                                               database_path(), marker_path()));
+      return Error(Errc::kCorrupt,
+                   fmt::format("{} is missing, though {} says that there was one; restore it from a backup, or remove "
+                               "the node from the cluster and add it again with an empty data directory",
+                               database_path(), marker_path()));
   }
   if (!has_database) RINGRAFT_TRYV(CreateDatabase(create, hook));
   RINGRAFT_TRYV(CheckDatabaseFile(database_path()));
@@ -107,7 +112,8 @@ Result<void> DataDirectory::CreateDatabase(const std::function<Result<void>(cons
 Result<void> DataDirectory::WriteMarker(const StepHook& hook) {
   std::string temporary = marker_path() + ".new";
   std::string text = fmt::format(
-      "ringraft data directory\n{}{}\ncreated {:%Y-%m-%dT%H:%M:%SZ}\n\nThe log and the vote of one Raft node. Do not delete, copy or "
+      "ringraft data directory\n{}{}\ncreated {:%Y-%m-%dT%H:%M:%SZ}\n\nThe log and the vote of one Raft node. Do not "
+      "delete, copy or "
       "restore single files: a node that forgets what it promised can lose data of the whole cluster.\n",
       kFormatLine, kFormatVersion, fmt::gmtime(std::time(nullptr)));
   {
@@ -125,8 +131,8 @@ Result<void> DataDirectory::WriteMarker(const StepHook& hook) {
   return Success();
 }
 
-// The format counts that the database itself has; the marker's is looked at first because a newer build may keep its data in
-// other files. A marker that nobody can read any more is still proof that there was a database.
+// The format counts that the database itself has; the marker's is looked at first because a newer build may keep its
+// data in other files. A marker that nobody can read any more is still proof that there was a database.
 Result<void> DataDirectory::CheckMarker() {
   RINGRAFT_TRY(text, ReadSmallFile(marker_path()));
   size_t line = text.find(fmt::format("\n{}", kFormatLine));
@@ -135,8 +141,8 @@ Result<void> DataDirectory::CheckMarker() {
   uint32_t format = 0;
   std::from_chars(begin, text.data() + text.size(), format);
   if (format <= kFormatVersion) return Success();
-  return Error(Errc::kWrongVersion, fmt::format("{} has the format {}; this build reads up to {}: use a newer build", marker_path(),
-                                                format, kFormatVersion));
+  return Error(Errc::kWrongVersion, fmt::format("{} has the format {}; this build reads up to {}: use a newer build",
+                                                marker_path(), format, kFormatVersion));
 }
 
 }  // namespace ringraft::storage

@@ -9,8 +9,8 @@
 //
 //   nothing --> ringraft.mdb.new (whole, flushed) --> ringraft.mdb --> and RINGRAFT
 //
-// So a directory with a marker must have a good database, and an empty one never takes its place; a database without a marker
-// was renamed when it was whole, and gets its marker; anything else is begun again.
+// So a directory with a marker must have a good database, and an empty one never takes its place; a database without a
+// marker was renamed when it was whole, and gets its marker; anything else is begun again.
 #pragma once
 
 #include <functional>
@@ -31,8 +31,8 @@ class DataDirectory {
   // Creates the directory if its parent exists. Errors: kLocked, kIo.
   static Result<DataDirectory> Lock(const std::string& path);
 
-  // Makes sure that there is a good database, made by `create(file)` if this is the first start. `create` leaves no file
-  // open. Errors: kCorrupt, kWrongVersion, kIo, kFull.
+  // Makes sure that there is a good database, made by `create(file)` if this is the first start. `create` leaves no
+  // file open. Errors: kCorrupt, kWrongVersion, kIo, kFull.
   Result<void> Prepare(const std::function<Result<void>(const std::string& file)>& create, const StepHook& hook = {});
 
   std::string database_path() const { return path_ + "/ringraft.mdb"; }

@@ -1,5 +1,5 @@
-// Looks at a database file before LMDB maps it: LMDB silently makes a new database of an empty file, and touching a page
-// behind the end of a truncated one is a SIGBUS.
+// Looks at a database file before LMDB maps it: LMDB silently makes a new database of an empty file, and touching a
+// page behind the end of a truncated one is a SIGBUS.
 #pragma once
 
 #include <string>

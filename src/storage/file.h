@@ -31,8 +31,9 @@ Error SystemError(std::string_view doing, const std::string& path, int error_num
 Result<FileDescriptor> OpenFile(const std::string& path, int flags, int mode = 0644);  // always close-on-exec
 Result<bool> FileExists(const std::string& path);
 Result<std::string> ReadSmallFile(const std::string& path);  // its first 4 KiB
-Result<void> WriteText(const FileDescriptor& file, std::string_view text, const std::string& path);  // from the beginning
-Result<void> SyncFile(const std::string& path);              // also of a directory
+Result<void> WriteText(const FileDescriptor& file, std::string_view text,
+                       const std::string& path);  // from the beginning
+Result<void> SyncFile(const std::string& path);   // also of a directory
 Result<void> RemoveIfThere(const std::string& path);
 Result<void> Rename(const std::string& from, const std::string& to);
 

@@ -18,8 +18,9 @@ Result<std::unique_ptr<LmdbEnv>> LmdbEnv::Open(const std::string& path, size_t m
   if (int rc = mdb_env_set_mapsize(raw, max_bytes); rc != 0) return env->ToError(rc, "setting the size of the map");
   if (int rc = mdb_env_open(raw, path.c_str(), MDB_NOSUBDIR | MDB_NOTLS, 0644); rc != 0) {
     if (rc == ENOMEM)
-      return Error(Errc::kIo, fmt::format("cannot map {} bytes for {}; allow more address space (ulimit -v) or lower max_bytes",
-                                          max_bytes, path));
+      return Error(Errc::kIo,
+                   fmt::format("cannot map {} bytes for {}; allow more address space (ulimit -v) or lower max_bytes",
+                               max_bytes, path));
     return env->ToError(rc, "opening");
   }
   // A reader that was killed would keep pages from being used again.
@@ -46,25 +47,29 @@ size_t LmdbEnv::used_bytes() const {
 Error LmdbEnv::ToError(int code, std::string_view doing) const {
   switch (code) {
     case MDB_MAP_FULL:
-      return Error(Errc::kFull, fmt::format("{} has reached its limit of {} bytes; raise max_bytes and restart the node", path_,
-                                            max_bytes_));
+      return Error(
+          Errc::kFull,
+          fmt::format("{} has reached its limit of {} bytes; raise max_bytes and restart the node", path_, max_bytes_));
     case ENOSPC:
     case EDQUOT:
-      return Error(Errc::kFull, fmt::format("no space left on the disk of {} ({}); free some and restart the node", path_,
-                                            std::strerror(code)));
+      return Error(Errc::kFull, fmt::format("no space left on the disk of {} ({}); free some and restart the node",
+                                            path_, std::strerror(code)));
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
     case MDB_BAD_TXN:
     case MDB_INCOMPATIBLE:
     case MDB_NOTFOUND:
-      return Error(Errc::kCorrupt,
-                   fmt::format("{} is damaged (while {}: {}); restore it from a backup, or remove the node from the cluster and "
-                               "add it again with an empty data directory", path_, doing, mdb_strerror(code)));
+      return Error(
+          Errc::kCorrupt,
+          fmt::format("{} is damaged (while {}: {}); restore it from a backup, or remove the node from the cluster and "
+                      "add it again with an empty data directory",
+                      path_, doing, mdb_strerror(code)));
     case MDB_VERSION_MISMATCH:
-      return Error(Errc::kWrongVersion,
-                   fmt::format("{} was written by another version of LMDB (while {}); open it with the build that wrote it", path_,
-                               doing));
+      return Error(
+          Errc::kWrongVersion,
+          fmt::format("{} was written by another version of LMDB (while {}); open it with the build that wrote it",
+                      path_, doing));
     default:
       return Error(Errc::kIo, fmt::format("{} failed (while {}: {}); check the disk and restart the node", path_, doing,
                                           mdb_strerror(code)));
@@ -73,14 +78,16 @@ Error LmdbEnv::ToError(int code, std::string_view doing) const {
 
 Result<LmdbTxn> LmdbTxn::Begin(const LmdbEnv& env, unsigned flags) {
   MDB_txn* txn = nullptr;
-  if (int rc = mdb_txn_begin(env.get(), nullptr, flags, &txn); rc != 0) return env.ToError(rc, "beginning a transaction");
+  if (int rc = mdb_txn_begin(env.get(), nullptr, flags, &txn); rc != 0)
+    return env.ToError(rc, "beginning a transaction");
   return LmdbTxn(env, txn);
 }
 
 Result<MDB_dbi> LmdbTxn::OpenTable(const char* name, IfMissing if_missing) {
   MDB_dbi table = 0;
   unsigned flags = if_missing == IfMissing::kCreate ? MDB_CREATE : 0;
-  if (int rc = mdb_dbi_open(txn_, name, flags, &table); rc != 0) return env_->ToError(rc, fmt::format("opening the table '{}'", name));
+  if (int rc = mdb_dbi_open(txn_, name, flags, &table); rc != 0)
+    return env_->ToError(rc, fmt::format("opening the table '{}'", name));
   return table;
 }
 

@@ -1,9 +1,9 @@
 // A thin wrapper on LMDB: environment, transaction, cursor, and errors as results that name the file and the remedy.
 //
-// It never uses MDB_WRITEMAP (a full disk would be a SIGBUS), MDB_NOSYNC or MDB_MAPASYNC (a power cut could damage the file),
-// nor MDB_DUPSORT (its cursors have known bugs in 0.9.24). A transaction returned by Commit is durable: LMDB flushes the data,
-// then writes the meta page with O_DSYNC. Read transactions are short: an open one keeps every page freed since from being
-// used again.
+// It never uses MDB_WRITEMAP (a full disk would be a SIGBUS), MDB_NOSYNC or MDB_MAPASYNC (a power cut could damage the
+// file), nor MDB_DUPSORT (its cursors have known bugs in 0.9.24). A transaction returned by Commit is durable: LMDB
+// flushes the data, then writes the meta page with O_DSYNC. Read transactions are short: an open one keeps every page
+// freed since from being used again.
 #pragma once
 
 #include <lmdb.h>
@@ -19,13 +19,15 @@
 namespace ringraft::storage {
 
 inline MDB_val ToVal(std::string_view bytes) { return MDB_val{bytes.size(), const_cast<char*>(bytes.data())}; }
-inline std::string_view ToView(const MDB_val& val) { return std::string_view(static_cast<const char*>(val.mv_data), val.mv_size); }
+inline std::string_view ToView(const MDB_val& val) {
+  return std::string_view(static_cast<const char*>(val.mv_data), val.mv_size);
+}
 
 // Owned by one storage object. Closing it needs all transactions to have ended.
 class LmdbEnv {
  public:
-  // Opens the file `path` itself (no subdirectory), creating it if it is missing; the caller checks before what must not be
-  // created. `max_bytes` bounds the file.
+  // Opens the file `path` itself (no subdirectory), creating it if it is missing; the caller checks before what must
+  // not be created. `max_bytes` bounds the file.
   static Result<std::unique_ptr<LmdbEnv>> Open(const std::string& path, size_t max_bytes);
   ~LmdbEnv();
   LmdbEnv(const LmdbEnv&) = delete;
@@ -41,15 +43,16 @@ class LmdbEnv {
   Error ToError(int code, std::string_view doing) const;
 
  private:
-  LmdbEnv(MDB_env* env, std::string path, size_t max_bytes) : env_(env), path_(std::move(path)), max_bytes_(max_bytes) {}
+  LmdbEnv(MDB_env* env, std::string path, size_t max_bytes)
+      : env_(env), path_(std::move(path)), max_bytes_(max_bytes) {}
 
   MDB_env* env_;
   std::string path_;
   size_t max_bytes_;
 };
 
-// Aborts in its destructor unless it was committed. A write transaction stays on its thread; a read transaction may begin on
-// any thread, several at a time (MDB_NOTLS).
+// Aborts in its destructor unless it was committed. A write transaction stays on its thread; a read transaction may
+// begin on any thread, several at a time (MDB_NOTLS).
 class LmdbTxn {
  public:
   static Result<LmdbTxn> BeginWrite(const LmdbEnv& env) { return Begin(env, 0); }
@@ -97,8 +100,8 @@ class LmdbCursor {
   }
 
   // Each is false if there is no such position; otherwise key() and value() are those of the new one.
-  Result<bool> Seek(std::string_view key);        // at `key` or the first behind it
-  Result<bool> SeekBefore(std::string_view key);  // the last before `key`
+  Result<bool> Seek(std::string_view key);          // at `key` or the first behind it
+  Result<bool> SeekBefore(std::string_view key);    // the last before `key`
   Result<bool> SeekLastUpTo(std::string_view key);  // at `key` or the last before it
   Result<bool> Next() { return Move(MDB_NEXT); }
   // Removes the current one; Next then gives the one behind it.

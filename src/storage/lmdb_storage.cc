@@ -41,11 +41,14 @@ Result<LmdbStorage::Tables> LmdbStorage::Tables::Open(LmdbTxn& txn, LmdbTxn::IfM
   return tables;
 }
 
-Result<std::shared_ptr<LmdbStorage>> LmdbStorage::Open(const std::string& directory, const LmdbOptions& options, const StepHook& hook) {
+Result<std::shared_ptr<LmdbStorage>> LmdbStorage::Open(const std::string& directory, const LmdbOptions& options,
+                                                       const StepHook& hook) {
   if (options.max_bytes < kLeastMaxBytes)
-    return Error(Errc::kInvalidArgument, fmt::format("max_bytes is {}; it must be at least {}", options.max_bytes, kLeastMaxBytes));
+    return Error(Errc::kInvalidArgument,
+                 fmt::format("max_bytes is {}; it must be at least {}", options.max_bytes, kLeastMaxBytes));
   RINGRAFT_TRY(data_directory, DataDirectory::Lock(directory));
-  RINGRAFT_TRYV(data_directory.Prepare([&](const std::string& file) { return CreateDatabase(file, options.max_bytes); }, hook));
+  RINGRAFT_TRYV(
+      data_directory.Prepare([&](const std::string& file) { return CreateDatabase(file, options.max_bytes); }, hook));
   RINGRAFT_TRY(env, LmdbEnv::Open(data_directory.database_path(), options.max_bytes));
   std::shared_ptr<LmdbStorage> storage(new LmdbStorage(std::move(data_directory), std::move(env), options.group));
   // A write transaction, since a table that is opened in one stays open for all.
@@ -72,13 +75,14 @@ Result<void> LmdbStorage::CheckFormat(const LmdbTxn& txn) const {
   std::string_view sealed;
   RINGRAFT_TRY(found, txn.Get(tables_.format, kVersionKey, sealed));
   if (!found)
-    return Error(Errc::kCorrupt, fmt::format("{} has no format version: it is no ringraft database; name another data directory",
-                                             env_->path()));
+    return Error(
+        Errc::kCorrupt,
+        fmt::format("{} has no format version: it is no ringraft database; name another data directory", env_->path()));
   RINGRAFT_TRY(bytes, Unseal(kVersionKey, sealed, fmt::format("the format version of {}", env_->path())));
   RINGRAFT_TRY(version, DecodeUint64(bytes, "the format version"));
   if (version <= kFormatVersion) return Success();
-  return Error(Errc::kWrongVersion, fmt::format("{} has the format {}; this build reads up to {}: use a newer build", env_->path(),
-                                                version, kFormatVersion));
+  return Error(Errc::kWrongVersion, fmt::format("{} has the format {}; this build reads up to {}: use a newer build",
+                                                env_->path(), version, kFormatVersion));
 }
 
 Result<void> LmdbStorage::CheckUsable() const {
@@ -87,10 +91,11 @@ Result<void> LmdbStorage::CheckUsable() const {
   return failure_;
 }
 
-// After a failed write or flush the page cache may show what the disk does not have; a second try could succeed without the
-// data. So there is none.
+// After a failed write or flush the page cache may show what the disk does not have; a second try could succeed without
+// the data. So there is none.
 Error LmdbStorage::Fail(const Error& error) {
-  failure_ = Error(Errc::kIo, fmt::format("the storage has failed and takes nothing more ({}); restart the node", error.message()));
+  failure_ = Error(
+      Errc::kIo, fmt::format("the storage has failed and takes nothing more ({}); restart the node", error.message()));
   has_failed_.store(true, std::memory_order_release);
   return error;
 }
@@ -116,8 +121,8 @@ Result<void> LmdbStorage::Commit(const std::optional<HardState>& hard_state, std
   return Success();
 }
 
-Result<void> LmdbStorage::Write(LmdbTxn& txn, const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
-                                std::span<const BatchRef> batches) {
+Result<void> LmdbStorage::Write(LmdbTxn& txn, const std::optional<HardState>& hard_state,
+                                std::optional<Index> truncate_after, std::span<const BatchRef> batches) {
   if (hard_state) RINGRAFT_TRYV(PutValue(txn, kHardStateKey, EncodeHardState(*hard_state)));
   if (truncate_after) RINGRAFT_TRYV(Truncate(txn, *truncate_after));
   for (const BatchRef& batch : batches) RINGRAFT_TRYV(PutBatch(txn, batch));
@@ -174,9 +179,10 @@ Result<void> LmdbStorage::PutBatch(LmdbTxn& txn, const BatchRef& batch) {
   return Success();
 }
 
-// Keeps the file longer than the pages that the next commit may use, so that a file which is shorter than LMDB's last page has
-// certainly been truncated (LMDB itself does not write pages at the end that it gave up again in the same transaction).
-// Beside the data a commit writes a few pages of each tree and the list of free pages, 8 bytes for each at most.
+// Keeps the file longer than the pages that the next commit may use, so that a file which is shorter than LMDB's last
+// page has certainly been truncated (LMDB itself does not write pages at the end that it gave up again in the same
+// transaction). Beside the data a commit writes a few pages of each tree and the list of free pages, 8 bytes for each
+// at most.
 Result<void> LmdbStorage::GrowFile(size_t more) {
   constexpr size_t kMiB = size_t{1} << 20;
   size_t used = env_->used_bytes();
@@ -222,7 +228,9 @@ Result<void> LmdbStorage::Values::Set(std::string_view key, std::string_view val
   return Success();
 }
 
-Result<void> LmdbStorage::Values::SetUint64(std::string_view key, uint64_t value) { return Set(key, EncodeUint64(value)); }
+Result<void> LmdbStorage::Values::SetUint64(std::string_view key, uint64_t value) {
+  return Set(key, EncodeUint64(value));
+}
 
 }  // namespace storage
 }  // namespace ringraft

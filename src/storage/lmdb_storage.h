@@ -1,8 +1,8 @@
 // The default storage: one LMDB environment, one transaction a commit, values that are whole batches.
 //
-// Tables (schemas/stored.md): `log`, `terms`, `configurations`, `values`, `format`. Every value has a checksum, which is
-// checked when it is read. After a failed commit the object refuses all further use: nobody can know what the disk has kept,
-// and LMDB would go on as if nothing had happened.
+// Tables (schemas/stored.md): `log`, `terms`, `configurations`, `values`, `format`. Every value has a checksum, which
+// is checked when it is read. After a failed commit the object refuses all further use: nobody can know what the disk
+// has kept, and LMDB would go on as if nothing had happened.
 #pragma once
 
 #include <lmdb.h>
@@ -21,7 +21,8 @@ namespace ringraft::storage {
 class LmdbStorage final : public BatchStorage {
  public:
   // OpenLmdbStorage, with a hook between the steps of a first start for tests.
-  static Result<std::shared_ptr<LmdbStorage>> Open(const std::string& directory, const LmdbOptions& options, const StepHook& hook = {});
+  static Result<std::shared_ptr<LmdbStorage>> Open(const std::string& directory, const LmdbOptions& options,
+                                                   const StepHook& hook = {});
 
   Result<RecoveredLog> Recover() override;
   Result<void> Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,

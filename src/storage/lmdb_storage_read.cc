@@ -19,12 +19,14 @@ constexpr std::string_view kRemedy =
 Result<BatchRef> LmdbStorage::DecodeAt(Index index, std::string_view bytes) const {
   auto batch = BatchRef::Decode(bytes);
   if (!batch)
-    return Error(batch.error().code(), fmt::format("the log is corrupt at index {} in {}: {}; {}", index.value(), env_->path(),
-                                                   batch.error().message(), kRemedy));
+    return Error(batch.error().code(), fmt::format("the log is corrupt at index {} in {}: {}; {}", index.value(),
+                                                   env_->path(), batch.error().message(), kRemedy));
   if (batch.value().first() != index || batch.value().header().group != group_)
-    return Error(Errc::kCorrupt, fmt::format("the log is corrupt at index {} in {}: the batch of index {} and group {} is in its place; {}",
-                                             index.value(), env_->path(), batch.value().first().value(),
-                                             batch.value().header().group.value(), kRemedy));
+    return Error(
+        Errc::kCorrupt,
+        fmt::format("the log is corrupt at index {} in {}: the batch of index {} and group {} is in its place; {}",
+                    index.value(), env_->path(), batch.value().first().value(), batch.value().header().group.value(),
+                    kRemedy));
   return batch;
 }
 
@@ -53,7 +55,8 @@ Result<std::vector<BatchRef>> LmdbStorage::Read(Index from, size_t max_bytes) co
   Index next = from;  // the entry that must be in the next batch
   RINGRAFT_TRY(found, cursor.SeekLastUpTo(IndexKey(group_, from).view()));
   Index first;
-  if (!found || !ParseIndexKey(cursor.key(), group_, first)) {  // nothing at or before it: then nothing may be behind it
+  if (!found ||
+      !ParseIndexKey(cursor.key(), group_, first)) {  // nothing at or before it: then nothing may be behind it
     RINGRAFT_TRY(behind, cursor.Seek(IndexKey(group_, from).view()));
     found = behind;
   }
@@ -61,8 +64,8 @@ Result<std::vector<BatchRef>> LmdbStorage::Read(Index from, size_t max_bytes) co
     std::string_view value = cursor.value();
     if (!batches.empty() && bytes + value.size() > max_bytes) break;
     if (first > next || (!batches.empty() && first != next))
-      return Error(Errc::kCorrupt, fmt::format("the log is corrupt at index {} in {}: it goes on at index {}; {}", next.value(),
-                                               env_->path(), first.value(), kRemedy));
+      return Error(Errc::kCorrupt, fmt::format("the log is corrupt at index {} in {}: it goes on at index {}; {}",
+                                               next.value(), env_->path(), first.value(), kRemedy));
     RINGRAFT_TRY(batch, DecodeAt(first, value));
     if (batch.last() >= next) {
       next = batch.last() + 1;
@@ -148,14 +151,17 @@ Result<void> LmdbStorage::CheckConsistency(const LmdbTxn& txn, const RecoveredLo
     return Error(Errc::kCorrupt, fmt::format("{} is damaged: {}; {}", env_->path(), how, kRemedy));
   };
   if (recovered.terms.empty() != !recovered.last_index)
-    return damaged(fmt::format("the log ends at index {}, but {} terms are stored", recovered.last_index.value(), recovered.terms.size()));
+    return damaged(fmt::format("the log ends at index {}, but {} terms are stored", recovered.last_index.value(),
+                               recovered.terms.size()));
   if (!recovered.terms.empty() && recovered.terms.front().first_index != Index(1))
-    return damaged(fmt::format("the first term begins at index {}, not at 1", recovered.terms.front().first_index.value()));
+    return damaged(
+        fmt::format("the first term begins at index {}, not at 1", recovered.terms.front().first_index.value()));
   Term term;
   for (const TermRun& run : recovered.terms) {
     if (run.term <= term || run.first_index > recovered.last_index)
-      return damaged(fmt::format("the term {} at index {} follows the term {}, and the log ends at index {}", run.term.value(),
-                                 run.first_index.value(), term.value(), recovered.last_index.value()));
+      return damaged(fmt::format("the term {} at index {} follows the term {}, and the log ends at index {}",
+                                 run.term.value(), run.first_index.value(), term.value(),
+                                 recovered.last_index.value()));
     term = run.term;
     // A run begins with a batch, whose header names its term at byte 16 (batch.h).
     std::string_view batch;
@@ -163,17 +169,18 @@ Result<void> LmdbStorage::CheckConsistency(const LmdbTxn& txn, const RecoveredLo
     uint64_t batch_term = 0;
     if (found && batch.size() >= BatchHeader::kSize) std::memcpy(&batch_term, batch.data() + 16, sizeof batch_term);
     if (batch_term != run.term.value())
-      return damaged(fmt::format("the log is corrupt at index {}: its term is stored as {}, its batch {}", run.first_index.value(),
-                                 run.term.value(), found ? fmt::format("says {}", batch_term) : "is missing"));
+      return damaged(fmt::format("the log is corrupt at index {}: its term is stored as {}, its batch {}",
+                                 run.first_index.value(), run.term.value(),
+                                 found ? fmt::format("says {}", batch_term) : "is missing"));
   }
   RINGRAFT_TRY(last, LastOf(txn));
   if (last.term != term)
-    return damaged(fmt::format("the last entry, at index {}, has the term {}, but {} is stored", last.index.value(), last.term.value(),
-                               term.value()));
+    return damaged(fmt::format("the last entry, at index {}, has the term {}, but {} is stored", last.index.value(),
+                               last.term.value(), term.value()));
   for (const StoredConfiguration& configuration : recovered.configurations)
     if (configuration.index < Index(1) || configuration.index > recovered.last_index)
-      return damaged(fmt::format("a configuration is stored for index {}, but the log ends at {}", configuration.index.value(),
-                                 recovered.last_index.value()));
+      return damaged(fmt::format("a configuration is stored for index {}, but the log ends at {}",
+                                 configuration.index.value(), recovered.last_index.value()));
   return Success();
 }
 

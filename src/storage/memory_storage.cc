@@ -18,7 +18,8 @@ LogPosition MemoryStorage::LastLocked() const {
 }
 
 size_t MemoryStorage::PositionOf(Index index) const {
-  auto behind = std::partition_point(batches_.begin(), batches_.end(), [&](const BatchRef& batch) { return batch.last() < index; });
+  auto behind = std::partition_point(batches_.begin(), batches_.end(),
+                                     [&](const BatchRef& batch) { return batch.last() < index; });
   return static_cast<size_t>(behind - batches_.begin());
 }
 
@@ -66,7 +67,8 @@ Result<void> MemoryStorage::Commit(const std::optional<HardState>& hard_state, s
   RINGRAFT_TRYV(CheckFollows(base, batches, GroupFor(batches)));
   if (hard_state) hard_state_ = *hard_state;
   batches_.resize(kept);
-  if (kept > 0 && batches_.back().last() > base.index) batches_.back() = batches_.back().Slice(batches_.back().first(), base.index);
+  if (kept > 0 && batches_.back().last() > base.index)
+    batches_.back() = batches_.back().Slice(batches_.back().first(), base.index);
   batches_.insert(batches_.end(), batches.begin(), batches.end());
   return Success();
 }
@@ -97,7 +99,9 @@ Result<std::string> MemoryStorage::Values::Get(std::string_view key) const {
   return found == values_.end() ? std::string() : found->second;
 }
 
-Result<void> MemoryStorage::Values::SetUint64(std::string_view key, uint64_t value) { return Set(key, EncodeUint64(value)); }
+Result<void> MemoryStorage::Values::SetUint64(std::string_view key, uint64_t value) {
+  return Set(key, EncodeUint64(value));
+}
 
 Result<uint64_t> MemoryStorage::Values::GetUint64(std::string_view key) const {
   RINGRAFT_TRY(value, Get(key));

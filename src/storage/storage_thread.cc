@@ -27,7 +27,8 @@ size_t BytesOf(const WriteRequest& request) {
 // A result that comes between the reactor's two steps is taken now and posted again for nothing; none is lost.
 class StorageThread::Report final : public reactor::MailboxNode {
  public:
-  Report(reactor::Mailbox& mailbox, OnPersisted on_persisted) : mailbox_(mailbox), on_persisted_(std::move(on_persisted)) {}
+  Report(reactor::Mailbox& mailbox, OnPersisted on_persisted)
+      : mailbox_(mailbox), on_persisted_(std::move(on_persisted)) {}
 
   // `self` is what keeps the node alive while it is in the mailbox.
   void Persisted(uint64_t number, const std::shared_ptr<Report>& self) {
@@ -72,7 +73,7 @@ class StorageThread::Report final : public reactor::MailboxNode {
   }
 
   reactor::Mailbox& mailbox_;
-  OnPersisted on_persisted_;   // reactor thread only
+  OnPersisted on_persisted_;  // reactor thread only
   std::atomic<bool> is_abandoned_{false};
   std::atomic<bool> is_posted_{false};
   std::shared_ptr<Report> posted_;  // us, while we are in the mailbox
@@ -83,7 +84,9 @@ class StorageThread::Report final : public reactor::MailboxNode {
 };
 
 StorageThread::StorageThread(Storage& storage, reactor::Mailbox& mailbox, OnPersisted on_persisted)
-    : storage_(storage), report_(std::make_shared<Report>(mailbox, std::move(on_persisted))), thread_([this] { Run(); }) {}
+    : storage_(storage),
+      report_(std::make_shared<Report>(mailbox, std::move(on_persisted))),
+      thread_([this] { Run(); }) {}
 
 StorageThread::~StorageThread() {
   is_stopping_.store(true);

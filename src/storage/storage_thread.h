@@ -1,6 +1,6 @@
-// The one thread that makes things durable. It takes everything that waits as one commit (group commit), so the slower the disk,
-// the larger the commits. What was submitted is written, whatever happens to the one who waits: durability cannot be
-// cancelled. A failed commit is final: it is reported once, and nothing is written after it.
+// The one thread that makes things durable. It takes everything that waits as one commit (group commit), so the slower
+// the disk, the larger the commits. What was submitted is written, whatever happens to the one who waits: durability
+// cannot be cancelled. A failed commit is final: it is reported once, and nothing is written after it.
 #pragma once
 
 #include <atomic>
@@ -27,11 +27,11 @@ class StorageThread final : public CommitQueue {
     uint64_t bytes = 0;   // of batches
   };
 
-  // All three must outlive the object; the mailbox also what is still in it then (one small node, which deletes itself when
-  // it is delivered).
+  // All three must outlive the object; the mailbox also what is still in it then (one small node, which deletes itself
+  // when it is delivered).
   StorageThread(Storage& storage, reactor::Mailbox& mailbox, OnPersisted on_persisted);
-  // Any thread but the reactor's inside OnPersisted. Writes what was submitted, then returns. A report that the reactor is just
-  // delivering may still run; none begins afterwards.
+  // Any thread but the reactor's inside OnPersisted. Writes what was submitted, then returns. A report that the reactor
+  // is just delivering may still run; none begins afterwards.
   ~StorageThread() override;
   StorageThread(const StorageThread&) = delete;
 

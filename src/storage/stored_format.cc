@@ -76,7 +76,8 @@ std::string EncodeUint64(uint64_t value) {
 }
 
 Result<uint64_t> DecodeUint64(std::string_view bytes, std::string_view what) {
-  if (bytes.size() != 8) return Error(Errc::kCorrupt, fmt::format("{} has {} bytes; a number has 8", what, bytes.size()));
+  if (bytes.size() != 8)
+    return Error(Errc::kCorrupt, fmt::format("{} has {} bytes; a number has 8", what, bytes.size()));
   return GetLittleEndian(bytes.data());
 }
 
@@ -87,7 +88,8 @@ std::string EncodeHardState(const HardState& hard_state) {
 Result<HardState> DecodeHardState(std::string_view bytes) {
   HardState hard_state;
   if (bytes.empty()) return hard_state;  // a new node
-  if (bytes.size() != 16) return Error(Errc::kCorrupt, fmt::format("the hard state has {} bytes; it should have 16", bytes.size()));
+  if (bytes.size() != 16)
+    return Error(Errc::kCorrupt, fmt::format("the hard state has {} bytes; it should have 16", bytes.size()));
   hard_state.term = Term(GetLittleEndian(bytes.data()));
   hard_state.vote = NodeId(GetLittleEndian(bytes.data() + 8));
   return hard_state;
@@ -95,8 +97,8 @@ Result<HardState> DecodeHardState(std::string_view bytes) {
 
 Result<void> CheckStoreKey(std::string_view key) {
   if (!key.empty() && key.size() <= kMaxStoreKeyBytes) return Success();
-  return Error(Errc::kInvalidArgument,
-               fmt::format("a key of the store has {} bytes; it must have from 1 to {}", key.size(), kMaxStoreKeyBytes));
+  return Error(Errc::kInvalidArgument, fmt::format("a key of the store has {} bytes; it must have from 1 to {}",
+                                                   key.size(), kMaxStoreKeyBytes));
 }
 
 }  // namespace ringraft::storage

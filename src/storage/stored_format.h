@@ -50,8 +50,8 @@ class ValueKey {
   size_t size_;
 };
 
-// A value with a checksum of its key and itself before it: LMDB has none, and a value under a wrong key is as wrong as a
-// flipped bit. Batches carry a checksum of their own and are not sealed.
+// A value with a checksum of its key and itself before it: LMDB has none, and a value under a wrong key is as wrong as
+// a flipped bit. Batches carry a checksum of their own and are not sealed.
 std::string Seal(std::string_view key, std::string_view value);
 // The value, a view into `sealed`. Errors: kCorrupt, naming `what`.
 Result<std::string_view> Unseal(std::string_view key, std::string_view sealed, std::string_view what);

@@ -68,12 +68,13 @@ TEST_CASE("a decoded batch has the header and the entries of the sealed one") {
     CHECK(each.header().flags == BatchHeader::kHasConfiguration);
     CHECK(each.header().body_bytes == each.size() - BatchHeader::kSize);
     auto time = At(1'700'000'000'123'456'789);
-    CHECK(Entries(each) == std::vector<LogEntry>{
-                               LogEntry(Index(42), Term(7), LogEntryType::kNoop, "", time),
-                               LogEntry(Index(43), Term(7), LogEntryType::kCommand, "set x 1", time),
-                               LogEntry(Index(44), Term(7), LogEntryType::kConfiguration, std::string_view("\0members\0", 9), time),
-                               LogEntry(Index(45), Term(7), LogEntryType::kCommand, std::string(300, 'z'), time),
-                           });
+    CHECK(Entries(each) ==
+          std::vector<LogEntry>{
+              LogEntry(Index(42), Term(7), LogEntryType::kNoop, "", time),
+              LogEntry(Index(43), Term(7), LogEntryType::kCommand, "set x 1", time),
+              LogEntry(Index(44), Term(7), LogEntryType::kConfiguration, std::string_view("\0members\0", 9), time),
+              LogEntry(Index(45), Term(7), LogEntryType::kCommand, std::string(300, 'z'), time),
+          });
   }
   CHECK(decoded.value().bytes() == batch.bytes());
   CHECK(decoded.value().bytes().data() != batch.bytes().data());
@@ -122,17 +123,17 @@ TEST_CASE("a batch with a good checksum and bad contents is refused") {
   BatchRef batch = Sample();
   size_t second = BatchHeader::kSize + 8;  // the header of entry 43
   CHECK(BatchRef::Decode(Resealed(std::string(batch.bytes()))));
-  CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, 0)).error() == Errc::kCorrupt);           // no entries
-  CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, 3)).error() == Errc::kCorrupt);           // one too few
-  CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, 5)).error() == Errc::kCorrupt);           // one too many
+  CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, 0)).error() == Errc::kCorrupt);  // no entries
+  CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, 3)).error() == Errc::kCorrupt);  // one too few
+  CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, 5)).error() == Errc::kCorrupt);  // one too many
   CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, UINT32_MAX)).error() == Errc::kCorrupt);
-  CHECK(BatchRef::Decode(With<uint64_t>(batch, 8, 0)).error() == Errc::kCorrupt);            // index 0
-  CHECK(BatchRef::Decode(With<uint64_t>(batch, 8, UINT64_MAX)).error() == Errc::kCorrupt);   // indexes that overflow
-  CHECK(BatchRef::Decode(With<uint64_t>(batch, 16, 0)).error() == Errc::kCorrupt);           // term 0
-  CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 0)).error() == Errc::kCorrupt);           // hides its configuration
+  CHECK(BatchRef::Decode(With<uint64_t>(batch, 8, 0)).error() == Errc::kCorrupt);           // index 0
+  CHECK(BatchRef::Decode(With<uint64_t>(batch, 8, UINT64_MAX)).error() == Errc::kCorrupt);  // indexes that overflow
+  CHECK(BatchRef::Decode(With<uint64_t>(batch, 16, 0)).error() == Errc::kCorrupt);          // term 0
+  CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 0)).error() == Errc::kCorrupt);          // hides its configuration
   CHECK(BatchRef::Decode(With<uint32_t>(batch, second, UINT32_MAX)).error() == Errc::kCorrupt);
   CHECK(BatchRef::Decode(With<uint32_t>(batch, second, 6)).error() == Errc::kCorrupt);
-  CHECK(BatchRef::Decode(With<uint8_t>(batch, second + 4, 0)).error() == Errc::kCorrupt);    // an unknown type
+  CHECK(BatchRef::Decode(With<uint8_t>(batch, second + 4, 0)).error() == Errc::kCorrupt);  // an unknown type
   CHECK(BatchRef::Decode(With<uint8_t>(batch, second + 4, 4)).error() == Errc::kCorrupt);
 }
 

@@ -30,7 +30,8 @@ void CheckRefused(const std::function<void(Options&)>& spoil, std::vector<std::s
   CHECK(valid.error() == Errc::kInvalidArgument);
   std::string message = valid.error().message();
   CHECK(message.find('\n') == std::string::npos);
-  for (const std::string& word : words) CHECK_MESSAGE(message.find(word) != std::string::npos, message << " should name " << word);
+  for (const std::string& word : words)
+    CHECK_MESSAGE(message.find(word) != std::string::npos, message << " should name " << word);
 }
 
 TEST_CASE("good options are valid") {
@@ -63,7 +64,8 @@ TEST_CASE("wrong times are named") {
   CheckRefused([](Options& o) { o.election_timeout_min = milliseconds(9); }, {"election_timeout_min", "9", "10"});
   CheckRefused([](Options& o) { o.election_timeout_min = milliseconds(60'001); }, {"election_timeout_min", "60001"});
   CheckRefused([](Options& o) { o.election_timeout_max = milliseconds(120'001); }, {"election_timeout_max", "120001"});
-  CheckRefused([](Options& o) { o.election_timeout_max = o.election_timeout_min; }, {"election_timeout_min", "300", "less than"});
+  CheckRefused([](Options& o) { o.election_timeout_max = o.election_timeout_min; },
+               {"election_timeout_min", "300", "less than"});
   CheckRefused([](Options& o) { o.election_timeout_max = milliseconds(200); }, {"election_timeout_max", "200"});
   CheckRefused([](Options& o) { o.heartbeat_interval = milliseconds(151); }, {"heartbeat_interval", "151", "150"});
   CheckRefused([](Options& o) { o.heartbeat_interval = milliseconds(0); }, {"heartbeat_interval", "0"});
@@ -72,12 +74,14 @@ TEST_CASE("wrong times are named") {
 
 TEST_CASE("wrong limits are named") {
   CheckRefused([](Options& o) { o.limits.max_command_bytes = 0; }, {"limits.max_command_bytes", "0"});
-  CheckRefused([](Options& o) { o.limits.max_command_bytes = (size_t{64} << 20) + 1; }, {"limits.max_command_bytes", "67108865"});
+  CheckRefused([](Options& o) { o.limits.max_command_bytes = (size_t{64} << 20) + 1; },
+               {"limits.max_command_bytes", "67108865"});
   CheckRefused([](Options& o) { o.limits.max_call_bytes = o.limits.max_command_bytes - 1; }, {"limits.max_call_bytes"});
   CheckRefused([](Options& o) { o.limits.max_call_bytes = (size_t{256} << 20) + 1; }, {"limits.max_call_bytes"});
   CheckRefused([](Options& o) { o.limits.max_call_commands = 0; }, {"limits.max_call_commands"});
   CheckRefused([](Options& o) { o.limits.max_batch_bytes = 100; }, {"limits.max_batch_bytes", "100"});
-  CheckRefused([](Options& o) { o.limits.max_waiting_bytes = o.limits.max_call_bytes - 1; }, {"limits.max_waiting_bytes"});
+  CheckRefused([](Options& o) { o.limits.max_waiting_bytes = o.limits.max_call_bytes - 1; },
+               {"limits.max_waiting_bytes"});
   CheckRefused([](Options& o) { o.limits.max_waiting_calls = 0; }, {"limits.max_waiting_calls"});
   CheckRefused([](Options& o) { o.limits.max_unapplied_bytes = 1; }, {"limits.max_unapplied_bytes"});
   CheckRefused([](Options& o) { o.limits.peer_window_bytes = 1; }, {"limits.peer_window_bytes"});
@@ -95,8 +99,26 @@ TEST_CASE("addresses with a host and a port are taken") {
 }
 
 TEST_CASE("malformed addresses are refused by name") {
-  for (const char* text : {"", ":", "host", "host:", ":7101", "host:0", "host:65536", "host:-1", "host:+1", "host:7x", "host: 7", "::1:7101",
-                           "[]:7101", "[::1]", "[::1]7101", "a b:1", "host:99999999999999999999", "a=b:1", "a,b:1", "host:1\n"}) {
+  for (const char* text : {"",
+                           ":",
+                           "host",
+                           "host:",
+                           ":7101",
+                           "host:0",
+                           "host:65536",
+                           "host:-1",
+                           "host:+1",
+                           "host:7x",
+                           "host: 7",
+                           "::1:7101",
+                           "[]:7101",
+                           "[::1]",
+                           "[::1]7101",
+                           "a b:1",
+                           "host:99999999999999999999",
+                           "a=b:1",
+                           "a,b:1",
+                           "host:1\n"}) {
     auto addr = ParseAddr(text);
     REQUIRE_MESSAGE(!addr, text);
     CHECK(addr.error() == Errc::kInvalidArgument);
@@ -109,7 +131,8 @@ TEST_CASE("peers are an id and an address") {
   REQUIRE(peer);
   CHECK(peer.value().id == NodeId(UINT64_MAX));
   CHECK(peer.value().addr.text() == "[::1]:7101");
-  for (const char* text : {"", "1", "=a:1", "0=a:1", "x=a:1", "-1=a:1", "1 =a:1", "18446744073709551616=a:1", "1=a", "1=a:0", "1==a:1"}) {
+  for (const char* text :
+       {"", "1", "=a:1", "0=a:1", "x=a:1", "-1=a:1", "1 =a:1", "18446744073709551616=a:1", "1=a", "1=a:0", "1==a:1"}) {
     auto bad = ParsePeer(text);
     REQUIRE_MESSAGE(!bad, text);
     CHECK(bad.error() == Errc::kInvalidArgument);

@@ -1,4 +1,5 @@
-// `co_await AsAsio(raft.Handle(...))`: where the caller resumes, and what becomes of it when its io_context is destroyed.
+// `co_await AsAsio(raft.Handle(...))`: where the caller resumes, and what becomes of it when its io_context is
+// destroyed.
 #include "ringraft/asio.h"
 
 #include <arpa/inet.h>

@@ -8,7 +8,8 @@
 
 class Echo : public ringraft::StateMachine {
  public:
-  ringraft::Result<size_t> Apply(std::span<const ringraft::LogEntry> entries, ringraft::ApplyResults& results) override {
+  ringraft::Result<size_t> Apply(std::span<const ringraft::LogEntry> entries,
+                                 ringraft::ApplyResults& results) override {
     for (const ringraft::LogEntry& entry : entries) results.Add(entry.command);
     return entries.size();
   }

@@ -31,10 +31,11 @@ def main():
 
         where = os.pathsep.join(str(path.parent) for path in installed.rglob("ringraft.pc"))
         environment = dict(os.environ, PKG_CONFIG_PATH=where)
-        flags = run("pkg-config", f"--define-variable=prefix={installed}", "--cflags", "--libs", "ringraft", env=environment)
+        flags = run("pkg-config", f"--define-variable=prefix={installed}", "--cflags", "--libs", "ringraft",
+                    env=environment)
         program = pathlib.Path(folder, "consumer")
-        run(*shlex.split(compiler), "-std=c++20", "-O1", pathlib.Path(source_root, "tests/consumer/consumer.cc"), "-o", program,
-            *shlex.split(flags))
+        source = pathlib.Path(source_root, "tests/consumer/consumer.cc")
+        run(*shlex.split(compiler), "-std=c++20", "-O1", source, "-o", program, *shlex.split(flags))
         print(run(program, "17420").strip())
 
 

@@ -11,12 +11,13 @@ namespace {
 
 // doctest's macros are slow in places that run millions of times.
 void Claim(bool holds, const char* what) {
-  if (!holds) FAIL(what);
+  if (!holds) FAIL(std::string(what));
 }
 
 }  // namespace
 
-Cluster::Cluster(ClusterOptions options) : options_(std::move(options)), random_(options_.seed * 0x9e3779b97f4a7c15u + 1) {
+Cluster::Cluster(ClusterOptions options)
+    : options_(std::move(options)), random_(options_.seed * 0x9e3779b97f4a7c15u + 1) {
   Configuration first;
   for (uint64_t id = 1; id <= options_.initial; ++id) first.voters.push_back(MakePeer(id));
   for (uint64_t id = 1; id <= options_.servers; ++id) {
@@ -205,7 +206,8 @@ void Cluster::SendVotes(uint64_t id, const VoteRound& round) {
             // §3.4 and A1: over all its lives a server grants one candidate a term.
             auto [vote, is_new] = votes_.try_emplace({to, args.term}, args.candidate_id.value());
             Claim(vote->second == args.candidate_id.value(), "a server voted twice in a term");
-            Claim(disk(to).hard_state().term > args.term || disk(to).hard_state() == HardState{args.term, args.candidate_id},
+            Claim(disk(to).hard_state().term > args.term ||
+                      disk(to).hard_state() == HardState{args.term, args.candidate_id},
                   "a vote left before it was durable");
           }
           Send(to, id, [this, id, to, life, ticket, results] {
@@ -245,25 +247,28 @@ void Cluster::SendAppend(uint64_t id, const AppendRequest& request) {
   Send(id, to, [this, id, to, life, done, is_heartbeat, args = request.args, ticket = request.ticket] {
     auto received = core(to).OnAppendEntries(now_, args);
     Claim(received.has_value(), received ? "" : "a correct append was refused as malformed");
-    WhenDurable(to, received.value().gate, [this, id, to, life, done, is_heartbeat, args, ticket, append = received.value()] {
-      AppendEntriesResults results = core(to).FinishAppend(append);
-      if (results.success) {
-        Claim(disk(to).history().last_index() >= results.durable_match, "a reply named a match that is not durable");
-        bool is_data = !args.entries.empty();
-        Claim(!is_data || results.durable_match == ticket.last_index, "an answer to data named less than all of it");
-      }
-      Claim(disk(to).hard_state().term >= append.term, "a reply left before its term was durable");
-      Send(to, id, [this, id, to, life, done, is_heartbeat, ticket, results] {
-        if (nodes_.at(id).life != life) return;
-        *done = true;
-        if (is_heartbeat) {
-          core(id).OnHeartbeatReply(now_, ticket, results);
-          Claim(core(id).LostMatches(NodeId(to)) == 0, "durable data was lost");
-        } else {
-          core(id).OnAppendReply(now_, ticket, results);
-        }
-      });
-    });
+    WhenDurable(to, received.value().gate,
+                [this, id, to, life, done, is_heartbeat, args, ticket, append = received.value()] {
+                  AppendEntriesResults results = core(to).FinishAppend(append);
+                  if (results.success) {
+                    Claim(disk(to).history().last_index() >= results.durable_match,
+                          "a reply named a match that is not durable");
+                    bool is_data = !args.entries.empty();
+                    Claim(!is_data || results.durable_match == ticket.last_index,
+                          "an answer to data named less than all of it");
+                  }
+                  Claim(disk(to).hard_state().term >= append.term, "a reply left before its term was durable");
+                  Send(to, id, [this, id, to, life, done, is_heartbeat, ticket, results] {
+                    if (nodes_.at(id).life != life) return;
+                    *done = true;
+                    if (is_heartbeat) {
+                      core(id).OnHeartbeatReply(now_, ticket, results);
+                      Claim(core(id).LostMatches(NodeId(to)) == 0, "durable data was lost");
+                    } else {
+                      core(id).OnAppendReply(now_, ticket, results);
+                    }
+                  });
+                });
   });
   if (is_heartbeat) return;
   At(now_ + options_.call_timeout, id, [this, id, to, done, ticket = request.ticket] {
@@ -301,7 +306,8 @@ void Cluster::Apply(uint64_t id) {
   }
 }
 
-// §3.2, state machine safety: all machines apply the same entry at the same index. Now and then only some entries are taken.
+// §3.2, state machine safety: all machines apply the same entry at the same index. Now and then only some entries are
+// taken.
 void Cluster::ApplyBatches(uint64_t id, const std::vector<BatchRef>& batches) {
   Node& node = nodes_.at(id);
   Claim(!batches.empty(), "there was something to apply");
@@ -353,10 +359,12 @@ void Cluster::ObserveCommit(uint64_t id) {
   Node& node = nodes_.at(id);
   const Index commit = node.core->commit_index();
   if (commit <= committed()) {
-    if (commit) Claim(node.core->TermAt(commit) == committed_[commit.value() - 1].term, "two different entries are committed");
+    if (commit)
+      Claim(node.core->TermAt(commit) == committed_[commit.value() - 1].term, "two different entries are committed");
     return;
   }
-  Claim(node.core->is_leader(), "only a leader is the first to know that an entry is committed");
+  const bool has_removed_itself = node.led_term == node.core->term() && !node.core->IsMember();
+  Claim(node.core->is_leader() || has_removed_itself, "only a leader is the first to know that an entry is committed");
   const Term term = node.core->TermAt(commit);
   Claim(term == node.core->term(), "only entries of the leader's term are committed by counting");
   // The promise of the whole: what is called committed is on the disks of a majority.

@@ -1,6 +1,6 @@
-// A whole cluster of Cores, run from one seed: virtual time, a network that delays, drops, repeats and reorders, disks that take
-// their time, crashes that lose what is not durable. After every event the invariants of the core and of the paper's Figure 3
-// are checked. The driving code does what src/node does, and no more.
+// A whole cluster of Cores, run from one seed: virtual time, a network that delays, drops, repeats and reorders, disks
+// that take their time, crashes that lose what is not durable. After every event the invariants of the core and of the
+// paper's Figure 3 are checked. The driving code does what src/node does, and no more.
 #pragma once
 
 #include <cstdint>
@@ -51,10 +51,10 @@ class Cluster {
   void HealNetwork() { cut_.clear(); }
   void MakeReliable() { options_.drop = options_.repeat = 0; }
 
-  uint64_t Leader() const;  // of the newest term among those that are up; 0 if none
+  uint64_t Leader() const;    // of the newest term among those that are up; 0 if none
   bool Propose(uint64_t id);  // false if it is no leader
   Result<ConfigTicket> ChangeConfig(uint64_t id, std::vector<Peer> added, std::vector<NodeId> removed);
-  void Pump(uint64_t id);     // after a call on `core(id)`
+  void Pump(uint64_t id);  // after a call on `core(id)`
 
   uint64_t Draw(uint64_t n);  // 0 .. n - 1
   TimePoint now() const { return now_; }
@@ -75,7 +75,7 @@ class Cluster {
     std::unique_ptr<Core> core;  // null while it is down
     uint64_t life = 0;           // raised by each start and crash: events of earlier lives are void
     Disk disk;
-    Index machine;               // durably applied, with durable_machine
+    Index machine;  // durably applied, with durable_machine
     std::deque<Write> writing;
     std::vector<Waiting> waiting;
     std::set<uint64_t> probing;  // peers to which a call failed: the next append waits a little

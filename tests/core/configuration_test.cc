@@ -1,3 +1,4 @@
+// Malformed members, truncated bytes and changes that make no sense: Configuration.
 #include "core/configuration.h"
 
 #include <doctest/doctest.h>

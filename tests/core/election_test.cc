@@ -385,12 +385,14 @@ TEST_SUITE("6.2 CheckQuorum") {
   TEST_CASE("C8: in a joint configuration a majority of each half has to answer") {
     Server leader({.configuration = MakeConfiguration({1, 2, 3})});
     leader.Lead();
-    REQUIRE(leader->ProposeConfig(std::vector{MakePeer(4), MakePeer(5)}, std::vector{NodeId(2), NodeId(3)}, 0).has_value());
+    REQUIRE(
+        leader->ProposeConfig(std::vector{MakePeer(4), MakePeer(5)}, std::vector{NodeId(2), NodeId(3)}, 0).has_value());
     TimePoint start = leader.now;
     while (leader.now < start + 600 * kMs) {
       for (uint64_t peer : {2, 3}) {
         auto heartbeat = leader->NextHeartbeat(NodeId(peer), leader.now);
-        if (heartbeat) leader->OnHeartbeatReply(leader.now, heartbeat->ticket, AppendEntriesResults{Term(2), true, Index(1), {}});
+        if (heartbeat)
+          leader->OnHeartbeatReply(leader.now, heartbeat->ticket, AppendEntriesResults{Term(2), true, Index(1), {}});
       }
       leader.Advance(50 * kMs);
       leader->OnTick(leader.now);

@@ -40,7 +40,8 @@ TEST_SUITE("figure 2: AppendEntries, receiver") {
 
   TEST_CASE("rule 4: entries that are not in the log yet are appended") {
     Server server({.terms = {1, 1}});
-    AppendEntriesResults results = server.Append(server.AppendArgs(2, 3, 1, 1, {Commands(2, 1, 1, 9), Commands(3, 3, 4, 2)}));
+    AppendEntriesResults results =
+        server.Append(server.AppendArgs(2, 3, 1, 1, {Commands(2, 1, 1, 9), Commands(3, 3, 4, 2)}));
     CHECK(results.success);
     CHECK(results.durable_match == Index(6));
     CHECK(server.Terms() == std::vector<uint64_t>{1, 1, 3, 3, 3, 3});
@@ -94,7 +95,8 @@ TEST_SUITE("figure 2: RequestVote, receiver") {
       uint64_t last_index, last_term;
       bool granted;
     };
-    for (Case c : {Case{3, 2, true}, Case{4, 2, true}, Case{2, 2, false}, Case{9, 1, false}, Case{1, 3, true}, Case{0, 0, false}}) {
+    for (Case c : {Case{3, 2, true}, Case{4, 2, true}, Case{2, 2, false}, Case{9, 1, false}, Case{1, 3, true},
+                   Case{0, 0, false}}) {
       Server server({.terms = {1, 1, 2}});
       CHECK(server.Vote(server.VoteArgs(2, 5, c.last_index, c.last_term)).vote_granted == c.granted);
       Server other({.terms = {1, 1, 2}});
@@ -133,7 +135,8 @@ TEST_SUITE("figure 2: all servers") {
     Server by_heartbeat;
     by_heartbeat.Lead();
     auto heartbeat = by_heartbeat->NextHeartbeat(NodeId(2), by_heartbeat.now);
-    by_heartbeat->OnHeartbeatReply(by_heartbeat.now, heartbeat->ticket, AppendEntriesResults{Term(8), false, Index(0), {}});
+    by_heartbeat->OnHeartbeatReply(by_heartbeat.now, heartbeat->ticket,
+                                   AppendEntriesResults{Term(8), false, Index(0), {}});
     CHECK(by_heartbeat->role() == Role::kFollower);
     CHECK(by_heartbeat->term() == Term(8));
 

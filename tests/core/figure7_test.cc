@@ -1,4 +1,5 @@
-// The paper's Figure 7: what the logs of followers may look like when a leader comes to power, and section 5.3's repair.
+// The paper's Figure 7: what the logs of followers may look like when a leader comes to power, and section 5.3's
+// repair.
 #include <doctest/doctest.h>
 
 #include "server.h"

@@ -1,3 +1,4 @@
+// What a write stands for, through truncations (B10, B17): Persistence.
 #include "core/persistence.h"
 
 #include <doctest/doctest.h>
@@ -31,7 +32,9 @@ TEST_SUITE("persistence") {
     CHECK(persistence.LogGate(Index(3)) == 0);
   }
 
-  TEST_CASE("B10: a write whose entries were overwritten acknowledges nothing, even when an equal position stands there again") {
+  TEST_CASE(
+      "B10: a write whose entries were overwritten acknowledges nothing, even when an equal position stands there "
+      "again") {
     Persistence persistence{Index(0)};
     persistence.Append(Commands(1, 1, 1, 1));
     persistence.Append(Commands(2, 2, 1, 1));

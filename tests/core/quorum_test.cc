@@ -1,3 +1,4 @@
+// Majorities, of 1 to 9 voters and of both halves (B15).
 #include "core/quorum.h"
 
 #include <doctest/doctest.h>

@@ -82,7 +82,8 @@ CoreOptions TestOptions(uint64_t self) {
   return options;
 }
 
-Server::Server(const ServerSpec& spec, std::optional<CoreOptions> given) : options(given.value_or(TestOptions(spec.self))) {
+Server::Server(const ServerSpec& spec, std::optional<CoreOptions> given)
+    : options(given.value_or(TestOptions(spec.self))) {
   Write founding;
   for (size_t i = 0; i < spec.terms.size(); ++i) {
     founding.batches.push_back(i == 0 ? ConfigurationBatch(1, spec.terms[0], spec.configuration, 99)

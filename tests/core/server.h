@@ -1,5 +1,5 @@
-// One Core with a disk, for tests that play everybody else. Time stands still until a test moves it, and nothing becomes durable
-// until a test says so.
+// One Core with a disk, for tests that play everybody else. Time stands still until a test moves it, and nothing
+// becomes durable until a test says so.
 #pragma once
 
 #include <deque>
@@ -16,7 +16,8 @@ constexpr Duration kMs = std::chrono::milliseconds(1);
 inline const GroupId kGroup(7);
 
 inline Peer MakePeer(uint64_t id) { return Peer(NodeId(id), Addr("127.0.0.1:" + std::to_string(7100 + id))); }
-Configuration MakeConfiguration(std::initializer_list<uint64_t> voters, std::initializer_list<uint64_t> old_voters = {});
+Configuration MakeConfiguration(std::initializer_list<uint64_t> voters,
+                                std::initializer_list<uint64_t> old_voters = {});
 
 // A batch of `count` commands.
 BatchRef Commands(uint64_t first, uint64_t term, uint32_t count, uint64_t leader, const std::string& text = "x");

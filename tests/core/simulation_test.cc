@@ -1,5 +1,5 @@
-// Random schedules: whatever the network, the disks and the power do, Figure 3 of the paper holds, and once they behave the cluster
-// comes to rest with everything committed.
+// Random schedules: whatever the network, the disks and the power do, Figure 3 of the paper holds, and once they behave
+// the cluster comes to rest with everything committed.
 #include <doctest/doctest.h>
 
 #include "cluster.h"
@@ -72,8 +72,10 @@ void RunSchedule(const ClusterOptions& options, bool change_members) {
     if (!cluster.IsUp(id)) cluster.Start(id);
   }
   Index before = cluster.committed();
-  REQUIRE(cluster.RunUntil([&] { return cluster.Leader() != 0 && cluster.Propose(cluster.Leader()); }, std::chrono::seconds(20)));
-  REQUIRE(cluster.RunUntil([&] { return cluster.committed() > before && cluster.IsSettled(); }, std::chrono::seconds(20)));
+  REQUIRE(cluster.RunUntil([&] { return cluster.Leader() != 0 && cluster.Propose(cluster.Leader()); },
+                           std::chrono::seconds(20)));
+  REQUIRE(
+      cluster.RunUntil([&] { return cluster.committed() > before && cluster.IsSettled(); }, std::chrono::seconds(20)));
   cluster.CheckLogMatching();
 }
 

@@ -1,3 +1,4 @@
+// The run-length list of terms, against a plain one.
 #include "core/term_history.h"
 
 #include <doctest/doctest.h>

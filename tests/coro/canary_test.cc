@@ -190,7 +190,8 @@ TEST_CASE("what the library's rules allow is destroyed exactly once on this comp
       {"a reference chosen by ?: before the await", NamedInsteadOfTernary},
   };
   for (const Case& one : cases) {
-    CAPTURE(one.name);
+    const std::string name = one.name;
+    CAPTURE(name);
     const Verdict verdict = Try(one.pattern);
     CHECK(verdict.is_done);
     CHECK(verdict.counts.made > 0);
@@ -212,7 +213,7 @@ TEST_CASE("what the lint forbids is reported per compiler") {
   for (const Case& one : cases) {
     const Verdict verdict = Try(one.pattern);
     if (!verdict.is_right()) ++wrong;
-    MESSAGE(one.name << ": " << (verdict.is_right() ? "right" : "WRONG") << " (made " << verdict.counts.made
+    MESSAGE(std::string(one.name) << ": " << (verdict.is_right() ? "right" : "WRONG") << " (made " << verdict.counts.made
                      << ", destroyed " << verdict.counts.destroyed << ")");
   }
 #ifdef __clang__

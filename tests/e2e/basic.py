@@ -1,4 +1,5 @@
-"""Three processes: every command on every node, forwarding, INFO, ROLE, pipelining, binary-safe values, HELLO 3, SIGTERM."""
+"""Three processes: every command on every node, forwarding, INFO, ROLE, pipelining, binary-safe values, HELLO 3, and
+SIGTERM."""
 import os
 import shutil
 import subprocess
@@ -149,8 +150,9 @@ def check_redis_cli(c):
         return
     for node, protocol in zip(c.nodes, ('-2', '-3', '-3')):
         def cli(*words):
-            return subprocess.run(['redis-cli', '-p', str(node.port), protocol, *words], capture_output=True, check=True,
-                                  timeout=20, text=True).stdout.strip()
+            command = ['redis-cli', '-p', str(node.port), protocol, *words]
+            ran = subprocess.run(command, capture_output=True, check=True, timeout=20, text=True)
+            return ran.stdout.strip()
         assert cli('SET', 'cli', 'a b') == 'OK'
         assert cli('GET', 'cli') == 'a b'
         assert cli('COMMAND', 'COUNT').isdigit()

@@ -163,7 +163,8 @@ class Node:
 
     def wait_ready(self, timeout=20.0):
         def ready():
-            assert self.process.poll() is None, f'node {self.id} ended with {self.process.returncode}'
+            code = self.process.poll()
+            assert code is None, f'node {self.id} ended with {code}: ' + self.log().rstrip().rsplit('\n', 1)[-1]
             with self.client() as c:
                 return c.command('PING') == b'PONG'
         wait_for(ready, f'node {self.id} to answer PING', timeout)

@@ -1,5 +1,5 @@
-"""Every flush takes 50 ms longer (slow_flush.c): writes wait for flushes, heartbeats do not, and only the storage thread
-flushes."""
+"""Every flush takes 50 ms longer (slow_flush.c): writes wait for flushes, heartbeats do not, and only the storage
+thread flushes."""
 import os
 import re
 import shutil
@@ -11,6 +11,7 @@ import cluster
 from history import Load
 
 DELAY_MS = 50
+FLUSHES = 'fsync,fdatasync,msync,sync_file_range,pwrite64,pwritev,pwritev2'
 
 
 def test(arguments):
@@ -62,8 +63,8 @@ def check_threads(arguments):
             path = os.path.join(c.directory, f'trace{node.id}')
             # Attached when the node is up: opening a database flushes too, on the thread that opens it.
             traces[node] = (path, subprocess.Popen(
-                ['strace', '-f', '-y', '-o', path, '-e', 'trace=fsync,fdatasync,msync,sync_file_range,pwrite64,pwritev,pwritev2',
-                 '-p', str(node.process.pid)], stderr=subprocess.PIPE, text=True))
+                ['strace', '-f', '-y', '-o', path, '-e', f'trace={FLUSHES}', '-p', str(node.process.pid)],
+                stderr=subprocess.PIPE, text=True))
         for path, strace in traces.values():
             line = strace.stderr.readline()  # it says so when it is attached
             assert 'attached' in line, f'strace: {line}'
@@ -81,7 +82,8 @@ def check_threads(arguments):
             flushes = [call for thread, call in calls if 'sync' in call]
             assert not others, f'node {node.id}: these threads write or flush files besides {disk}: {others}'
             assert flushes, f'node {node.id} has flushed nothing'
-            print(f'node {node.id}: {len(flushes)} flushes and {len(calls) - len(flushes)} file writes, all on ringraft-disk')
+            writes = len(calls) - len(flushes)
+            print(f'node {node.id}: {len(flushes)} flushes and {writes} file writes, all on ringraft-disk')
 
 
 def threads_named(pid, name):

@@ -9,6 +9,7 @@ import random
 import threading
 import time
 
+import cluster
 from cluster import Client, RedisError
 
 ACKNOWLEDGED, REFUSED, UNKNOWN = 'acknowledged', 'refused', 'unknown'
@@ -59,7 +60,7 @@ class Writer(threading.Thread):
             reply = self.client.command(*self.operation(n))
             self.outcomes.append(ACKNOWLEDGED)
             self.acknowledged.append((sent, time.monotonic()))
-            assert reply is not None, f'{self.operation(n)} was applied twice: its first answer says that the key exists'
+            assert reply is not None, f'{self.operation(n)} was applied twice: the answer is that the key exists'
         except RedisError as error:
             assert error.code == 'UNKNOWN' or error.code in REFUSALS, f'an unexpected error: {error}'
             self.outcomes.append(UNKNOWN if error.code == 'UNKNOWN' else REFUSED)
@@ -95,6 +96,13 @@ class Load:
 
     def count(self, outcome):
         return sum(w.outcomes.count(outcome) for w in self.writers)
+
+    def wait_for_writes(self, more, timeout=60.0):
+        """Until `more` further writes have been acknowledged, so that what follows happens under load."""
+        def acknowledged():
+            return [len(w.acknowledged) for w in self.writers]
+        goal = sum(acknowledged()) + more
+        cluster.wait_for(lambda: sum(acknowledged()) >= goal, f'{more} more acknowledged writes', timeout)
 
     def first_success_after(self, moment):
         """When the first operation was answered that was sent after `moment`; None if there is none yet."""

@@ -13,7 +13,7 @@ def test(arguments):
         with Load(c.nodes) as load:
             for kill in range(arguments.kills):
                 leader = c.wait_leader()
-                cluster.wait_for(lambda: load.first_success_after(time.monotonic() - 0.2), 'writes to go on')
+                load.wait_for_writes(arguments.writes)
                 killed = time.monotonic()
                 leader.kill()
                 answered = cluster.wait_for(lambda: load.first_success_after(killed), 'a write after the kill')
@@ -32,4 +32,4 @@ def test(arguments):
         print('0 acknowledged writes lost, 0 duplicated')
 
 
-cluster.run(test, [('--kills', 20, 'how often')], limit=540)
+cluster.run(test, [('--kills', 20, 'how often'), ('--writes', 500, 'acknowledged before each kill')], limit=540)

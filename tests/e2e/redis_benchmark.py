@@ -12,8 +12,9 @@ def test(arguments):
         leader = c.start()
         follower = next(n for n in c.nodes if n is not leader)
         for what, node in (('follower', follower), ('leader', leader)):
-            ran = subprocess.run(['redis-benchmark', '-p', str(node.port), '-t', 'set,get', '-P', '16', '-c', '50', '-n',
-                                  str(arguments.requests), '-q'], capture_output=True, text=True, timeout=240)
+            command = ['redis-benchmark', '-p', str(node.port), '-t', 'set,get', '-P', '16', '-c', '50', '-n',
+                       str(arguments.requests), '-q']
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=240)
             lines = [line.split('\r')[-1] for line in ran.stdout.split('\n')]
             print(f'{what}:', *(line for line in lines if 'requests per second' in line), sep='\n  ', flush=True)
             output = ran.stdout + ran.stderr

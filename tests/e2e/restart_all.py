@@ -10,8 +10,7 @@ def test(arguments):
         c.start()
         with Load(c.nodes) as load:
             for _ in range(arguments.rounds):
-                begun = time.monotonic()
-                cluster.wait_for(lambda: load.first_success_after(begun + 0.5), 'half a second of writes')
+                load.wait_for_writes(arguments.writes)
                 for node in c.nodes:
                     node.process.kill()
                 for node in c.nodes:
@@ -28,4 +27,4 @@ def test(arguments):
             load.check(node)
 
 
-cluster.run(test, [('--rounds', 5, 'how often')], limit=240)
+cluster.run(test, [('--rounds', 5, 'how often'), ('--writes', 500, 'acknowledged before each kill')], limit=240)

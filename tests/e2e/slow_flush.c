@@ -1,6 +1,7 @@
 // Preloaded into a process, makes every flush slow: fdatasync, fsync, and writes to descriptors opened with O_DSYNC or O_SYNC
 // take RINGRAFT_SLOW_FLUSH_US microseconds longer (50,000 if it is not set). They wait first and then do their work, so what
 // is durable is durable no sooner than they return.
+#undef _FILE_OFFSET_BITS  // with 64, the headers make pwrite another name of pwrite64, and both are defined below
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-"""The leader is suspended for two seconds: another one leads, and the old one neither answers from its stale state when it
-wakes up nor loses anything."""
+"""The leader is suspended for two seconds: another one leads, and the old one neither answers from its stale state when
+it wakes up nor loses anything."""
 import signal
 import time
 
@@ -12,6 +12,7 @@ def test(arguments):
         c.start()
         with Load(c.nodes) as load:
             for round_number in range(arguments.rounds):
+                load.wait_for_writes(arguments.writes)
                 suspend_leader(c, load, round_number)
         print(f'{arguments.rounds} suspended leaders, {load.count(ACKNOWLEDGED)} acknowledged writes')
         for node in c.nodes:
@@ -48,4 +49,4 @@ def suspend_leader(c, load, round_number):
     cluster.wait_for(lambda: load.first_success_after(continued), 'writes to go on')
 
 
-cluster.run(test, [('--rounds', 3, 'how often')], limit=180)
+cluster.run(test, [('--rounds', 3, 'how often'), ('--writes', 500, 'acknowledged before each')], limit=180)

@@ -1,3 +1,4 @@
+// Requests cut out of a stream, sound and malformed, wherever it is cut.
 #include "kv/request_parser.h"
 
 #include <doctest/doctest.h>
@@ -151,7 +152,8 @@ TEST_SUITE("kv: requests") {
     std::string stream;
     std::vector<Words> expected;
     for (int i = 0; i < 3; ++i) {
-      expected.push_back({"SET", "k", std::string((size_t{1} << 20) + static_cast<size_t>(i), static_cast<char>('a' + i))});
+      expected.push_back(
+          {"SET", "k", std::string((size_t{1} << 20) + static_cast<size_t>(i), static_cast<char>('a' + i))});
     }
     for (int i = 0; i < 20000; ++i) expected.push_back({"SET", fmt::format("key:{}", i), std::string(100, 'v')});
     for (const Words& words : expected) stream += Encode(words);

@@ -1,3 +1,4 @@
+// What SCAN guarantees while keys come and go.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

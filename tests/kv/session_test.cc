@@ -1,3 +1,4 @@
+// The commands that a node answers by itself, and its reports.
 #include "kv/session.h"
 
 #include <doctest/doctest.h>
@@ -87,7 +88,8 @@ TEST_SUITE("kv: sessions") {
         {"config set save x", "-ERR CONFIG SET is not supported: options are given on the command line\r\n"},
         {"config foo", "-ERR unknown subcommand 'foo'. Try CONFIG HELP.\r\n"},
         {"auth x",
-         "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration "
+         "-ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+         "configuration "
          "is correct?\r\n"},
         {"auth a b", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"},
         {"auth a b c", "-ERR syntax error\r\n"},
@@ -103,7 +105,8 @@ TEST_SUITE("kv: sessions") {
         {"command docs get", "*0\r\n"},
         {"command foo", "-ERR unknown subcommand 'foo'. Try COMMAND HELP.\r\n"},
         {"command info get nope",
-         "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@string\r\n*0\r\n*0\r\n*0\r\n$-1\r\n"},
+         "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@string\r\n*0\r\n*0\r\n*0\r\n$-"
+         "1\r\n"},
         {"raft foo", "-ERR unknown subcommand 'foo'. Try RAFT HELP.\r\n"},
         {"raft add 1", "-ERR wrong number of arguments for 'raft|add' command\r\n"},
     };
@@ -117,9 +120,10 @@ TEST_SUITE("kv: sessions") {
   }
 
   TEST_CASE_FIXTURE(Fixture, "HELLO 3 changes the protocol, HELLO 2 and RESET change it back") {
-    CHECK(Run("hello 3 setname me") ==
-          "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n"
-          "$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n");
+    CHECK(
+        Run("hello 3 setname me") ==
+        "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n"
+        "$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n");
     CHECK(Run("client getname") == "$2\r\nme\r\n");
     CHECK(session.protocol() == Protocol::kResp3);
     CHECK(Run("config get save") == "%1\r\n$4\r\nsave\r\n$0\r\n\r\n");
@@ -134,10 +138,11 @@ TEST_SUITE("kv: sessions") {
 
   TEST_CASE_FIXTURE(Fixture, "INFO tells role, term, indexes and each peer's lag") {
     const std::string info = Run("info");
-    for (const char* line : {"\r\nredis_version:7.0.15\r\n", "\r\nrole:leader\r\n", "\r\nterm:3\r\n", "\r\nleader:1\r\n",
-                             "\r\nlast_index:12\r\n", "\r\ndurable_index:11\r\n", "\r\ncommit_index:10\r\n",
-                             "\r\napplied_index:9\r\n", "\r\nconnected_clients:1\r\n", "\r\nkeys:5\r\n",
-                             "\r\npeer2:addr=[::1]:7102,voter=1,match=8,lag=4,inflight=0,reachable=1\r\n"}) {
+    for (const char* line :
+         {"\r\nredis_version:7.0.15\r\n", "\r\nrole:leader\r\n", "\r\nterm:3\r\n", "\r\nleader:1\r\n",
+          "\r\nlast_index:12\r\n", "\r\ndurable_index:11\r\n", "\r\ncommit_index:10\r\n", "\r\napplied_index:9\r\n",
+          "\r\nconnected_clients:1\r\n", "\r\nkeys:5\r\n",
+          "\r\npeer2:addr=[::1]:7102,voter=1,match=8,lag=4,inflight=0,reachable=1\r\n"}) {
       CAPTURE(line);
       CHECK(Contains(info, line));
     }

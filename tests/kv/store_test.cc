@@ -1,3 +1,4 @@
+// Every data command with its exact reply in both protocols, limits, and determinism.
 #include "kv/store.h"
 
 #include <doctest/doctest.h>
@@ -81,7 +82,8 @@ TEST_SUITE("kv: state machine") {
         {"set k v ifeq 1 ifeq 2", SYNTAX},
         {"set k v foo", SYNTAX},
         {"set k v EX 10", "-ERR SET option 'ex' is not supported: keys have no expiry here, delete them with DEL\r\n"},
-        {"set k v keepttl", "-ERR SET option 'keepttl' is not supported: keys have no expiry here, delete them with DEL\r\n"},
+        {"set k v keepttl",
+         "-ERR SET option 'keepttl' is not supported: keys have no expiry here, delete them with DEL\r\n"},
         {"get k", "$1\r\n6\r\n"},
         {"set k", "-ERR wrong number of arguments for 'set' command\r\n"},
         {"get", "-ERR wrong number of arguments for 'get' command\r\n"},
@@ -130,13 +132,21 @@ TEST_SUITE("kv: state machine") {
 
   TEST_CASE("APPEND, STRLEN, MGET, MSET, KEYS") {
     const Case story[] = {
-        {"append k ab", ":2\r\n"},  {"append k cd", ":4\r\n"},  {"append k \"\"", ":4\r\n"}, {"get k", "$4\r\nabcd\r\n"},
-        {"strlen k", ":4\r\n"},     {"strlen x", ":0\r\n"},     {"append e \"\"", ":0\r\n"}, {"exists e", ":1\r\n"},
+        {"append k ab", ":2\r\n"},
+        {"append k cd", ":4\r\n"},
+        {"append k \"\"", ":4\r\n"},
+        {"get k", "$4\r\nabcd\r\n"},
+        {"strlen k", ":4\r\n"},
+        {"strlen x", ":0\r\n"},
+        {"append e \"\"", ":0\r\n"},
+        {"exists e", ":1\r\n"},
         {"mget k x e", "*3\r\n$4\r\nabcd\r\n$-1\r\n$0\r\n\r\n", "*3\r\n$4\r\nabcd\r\n_\r\n$0\r\n\r\n"},
-        {"mset a 1 a 2", "+OK\r\n"}, {"get a", "$1\r\n2\r\n"},
+        {"mset a 1 a 2", "+OK\r\n"},
+        {"get a", "$1\r\n2\r\n"},
         {"mset a 3 b", "-ERR wrong number of arguments for 'mset' command\r\n"},
         {"get a", "$1\r\n2\r\n"},
-        {"keys a*", "*1\r\n$1\r\na\r\n"}, {"keys z*", "*0\r\n"},
+        {"keys a*", "*1\r\n$1\r\na\r\n"},
+        {"keys z*", "*0\r\n"},
         {"keys", "-ERR wrong number of arguments for 'keys' command\r\n"},
     };
     CheckStory(story);
@@ -195,12 +205,15 @@ TEST_SUITE("kv: state machine") {
 
   TEST_CASE("the same commands give the same replies, however they are cut into batches") {
     std::mt19937 random(7);
-    const char* forms[] = {"set k{0} {1}", "append k{0} {1}", "incr n{0}", "del k{0} n{0}", "getdel k{0}", "set k{0} {1} nx get",
-                           "scan 0 count 5", "keys k*", "mset k{0} {1} n{0} {1}", "dbsize", "mget k{0} n{0}", "decrby n{0} {1}"};
+    const char* forms[] = {"set k{0} {1}",   "append k{0} {1}", "incr n{0}",
+                           "del k{0} n{0}",  "getdel k{0}",     "set k{0} {1} nx get",
+                           "scan 0 count 5", "keys k*",         "mset k{0} {1} n{0} {1}",
+                           "dbsize",         "mget k{0} n{0}",  "decrby n{0} {1}"};
     std::vector<std::string> commands;
     for (int i = 0; i < 5000; ++i) {
       Request request;
-      REQUIRE(SplitInline(fmt::format(fmt::runtime(forms[random() % std::size(forms)]), random() % 50, random() % 1000), request));
+      REQUIRE(SplitInline(fmt::format(fmt::runtime(forms[random() % std::size(forms)]), random() % 50, random() % 1000),
+                          request));
       std::string command;
       EncodeCommand(random() % 2 == 0 ? Protocol::kResp2 : Protocol::kResp3, request.args(), command);
       commands.push_back(std::move(command));

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -50,9 +51,15 @@ struct Detached {
 
 inline Peer PeerAt(uint64_t id) { return Peer(NodeId(id), Addr("127.0.0.1:" + std::to_string(7100 + id))); }
 
+// How the nodes of a cluster differ from the default ones.
+struct Setup {
+  std::function<void(Options&)> tune = {};
+  std::function<std::shared_ptr<Storage>(uint64_t id)> make_storage = {};
+};
+
 class Cluster {
  public:
-  explicit Cluster(size_t size) {
+  explicit Cluster(size_t size, Setup of = {}) : setup(std::move(of)) {
     auto created = Reactor::Create();
     REQUIRE(created.has_value());
     reactor = std::move(created.value());
@@ -86,7 +93,8 @@ class Cluster {
     Node node;
     node.options = MakeOptions(id);
     node.options.initial_members = std::move(initial);
-    node.storage = MakeMemoryStorage();
+    if (setup.tune) setup.tune(node.options);
+    node.storage = setup.make_storage ? setup.make_storage(id) : MakeMemoryStorage();
     nodes.push_back(std::move(node));
     Restart(nodes.back());
     return nodes.back();
@@ -103,9 +111,9 @@ class Cluster {
     REQUIRE(node.raft->Run(*reactor).has_value());
   }
 
-  // Drives the reactor until the condition holds; fails the test after 30 s.
+  // Drives the reactor until the condition holds; fails the test after 60 s.
   void Until(const char* what, const std::function<bool()>& condition) {
-    auto give_up = Clock::now() + std::chrono::seconds(30);
+    auto give_up = Clock::now() + std::chrono::seconds(60);
     while (!condition()) {
       REQUIRE_MESSAGE(Clock::now() < give_up, "gave up waiting for: ", what);
       reactor->RunOnce(std::chrono::milliseconds(5));
@@ -135,10 +143,30 @@ class Cluster {
     result = std::move(got);
   }
 
+  // Runs the function inside a turn.
+  void InTurn(const std::function<void()>& function) {
+    bool has_run = false;
+    reactor->Post([&] {
+      function();
+      has_run = true;
+    });
+    Until("a posted function", [&] { return has_run; });
+  }
+  void Turns(int count) {
+    for (int i = 0; i < count; ++i) reactor->RunOnce(std::chrono::milliseconds(1));
+  }
+  Node& At(uint64_t id) {
+    for (Node& node : nodes)
+      if (node.options.id == NodeId(id)) return node;
+    FAIL("no such node");
+    return nodes.front();
+  }
+
+  Setup setup;
   LocalNetwork network;
   std::unique_ptr<Reactor> reactor;
   std::vector<Peer> members;
-  std::vector<Node> nodes;
+  std::deque<Node> nodes;
 };
 
 }  // namespace ringraft::test

@@ -272,12 +272,64 @@ TEST_CASE_FIXTURE(StreamFixture, "Cap'n Proto's two-party network runs over two 
   CHECK(Quiet());
 }
 
-TEST_CASE_FIXTURE(StreamFixture, "a connected stream is what the network hands out") {
-  auto listener = host->network().Listen(Addr("127.0.0.1:0"));
+namespace {
+
+Task<void> AcceptStream(KjListener& listener, kj::Own<kj::AsyncIoStream>& stream) {
+  auto accept = listener.Accept();
+  auto accepted = co_await accept;
+  if (accepted) stream = accepted.value().Take();
+}
+
+Task<void> ConnectStream(Network& network, Addr addr, kj::Own<kj::AsyncIoStream>& stream, Error& error) {
+  auto connect = network.Connect(addr, seconds(30));
+  auto connected = co_await connect;
+  if (connected) {
+    stream = connected.value().Take();
+  } else {
+    error = connected.error();
+  }
+}
+
+// A port that was free a moment ago.
+Addr FreeAddr(RingHost& host) {
+  auto listener = host.ring_network().ListenSocket(Addr("127.0.0.1:0"));
   REQUIRE(listener);
+  return listener.value().BoundAddr();
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(StreamFixture, "streams that the network connects and accepts talk to each other") {
+  const Addr addr = FreeAddr(*host);
+  auto listener = host->network().Listen(addr);
+  REQUIRE(listener);
+  kj::Own<kj::AsyncIoStream> client, server;
+  Error error;
+  coro::Scope scope(host->loop());
+  scope.Start(AcceptStream(*listener.value(), server));
+  scope.Start(ConnectStream(host->network(), addr, client, error));
+  REQUIRE(TurnUntil(*host, [&] { return scope.size() == 0; }));
+  REQUIRE(client.get() != nullptr);
+  REQUIRE(server.get() != nullptr);
+  char buffer[5];
+  bool is_done = false;
+  auto reading = server->tryRead(buffer, 5, 5).then([&](size_t got) { is_done = got == 5; }).eagerlyEvaluate(nullptr);
+  auto writing = client->write("hello", 5).eagerlyEvaluate(nullptr);
+  REQUIRE(Until(is_done));
+}
+
+TEST_CASE_FIXTURE(StreamFixture, "the network refuses what is malformed, and nobody listens where nobody listens") {
   auto malformed = host->network().Listen(Addr("nowhere"));
   REQUIRE_FALSE(malformed);
   CHECK(malformed.error() == Errc::kInvalidArgument);
+  kj::Own<kj::AsyncIoStream> client;
+  Error refused, invalid;
+  coro::Scope scope(host->loop());
+  scope.Start(ConnectStream(host->network(), FreeAddr(*host), client, refused));
+  scope.Start(ConnectStream(host->network(), Addr("nowhere"), client, invalid));
+  REQUIRE(TurnUntil(*host, [&] { return scope.size() == 0; }));
+  CHECK(refused == Errc::kUnreachable);
+  CHECK(invalid == Errc::kInvalidArgument);
 }
 
 }  // namespace ringraft::reactor

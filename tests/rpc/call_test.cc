@@ -82,7 +82,8 @@ TEST_CASE("calls start in the order in which they were sent, also those sent bef
   auto send = [&](uint64_t i) {
     auto args = AppendTo(a, b, {MakeTestBatch(i, 5, i % 3 == 0 ? 50'000 : 10)});
     args.prev_index = Index(i);
-    calls.push_back(std::make_unique<Running<AppendEntriesResults>>(world, a.rpc->CallAppendEntries(b.addr(), std::move(args))));
+    calls.push_back(
+        std::make_unique<Running<AppendEntriesResults>>(world, a.rpc->CallAppendEntries(b.addr(), std::move(args))));
   };
   for (uint64_t i = 1; i <= 20; ++i) send(i);
   uint64_t next = 21;
@@ -101,12 +102,13 @@ TEST_CASE("heartbeats and votes go on while the data connection is blocked") {
   World world;
   Node a(world, 1), b(world, 2);
   Proxy proxy(world, b.addr());
-  REQUIRE(Finish(world, a.rpc->CallAppendEntries(proxy.addr(), AppendTo(a, b))));                               // connection 0
-  REQUIRE(Finish(world, a.rpc->CallAppendEntries(proxy.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)}))));  // connection 1
+  REQUIRE(Finish(world, a.rpc->CallAppendEntries(proxy.addr(), AppendTo(a, b))));  // connection 0
+  REQUIRE(Finish(world,
+                 a.rpc->CallAppendEntries(proxy.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)}))));  // connection 1
   REQUIRE(proxy.connections() == 2);
   proxy.Pause(1);
-  Running<AppendEntriesResults> data(world,
-                                     a.rpc->CallAppendEntries(proxy.addr(), AppendTo(a, b, {MakeTestBatch(2, 5, 16 << 20)})));
+  Running<AppendEntriesResults> data(
+      world, a.rpc->CallAppendEntries(proxy.addr(), AppendTo(a, b, {MakeTestBatch(2, 5, 16 << 20)})));
   for (int i = 0; i < 10; ++i) CHECK(Finish(world, a.rpc->CallAppendEntries(proxy.addr(), AppendTo(a, b))));
   CHECK_FALSE(data.is_done());
   proxy.Resume(1);
@@ -119,8 +121,10 @@ TEST_CASE("a dropped call is not awaited any more, and the connection lives on")
   Node a(world, 1), b(world, 2);
   b.service.Hold();
   for (int i = 0; i < 20; ++i) {
-    Running<AppendEntriesResults> call(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 9000)})));
-    if (i % 2 == 0) world.RunUntil([&]() { return b.service.appends.size() > b.service.finished + static_cast<size_t>(i) / 2; });
+    Running<AppendEntriesResults> call(world,
+                                       a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 9000)})));
+    if (i % 2 == 0)
+      world.RunUntil([&]() { return b.service.appends.size() > b.service.finished + static_cast<size_t>(i) / 2; });
   }
   b.service.LetGo();
   CHECK(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)}))));
@@ -135,7 +139,8 @@ TEST_CASE("a peer that dies in the middle of a call leaves it unknown, and is re
   auto b = std::make_unique<Node>(world, 2);
   const uint16_t port = b->port;
   b->service.Hold();
-  Running<AppendEntriesResults> call(world, a.rpc->CallAppendEntries(b->addr(), AppendTo(a, *b, {MakeTestBatch(1, 5, 10)})));
+  Running<AppendEntriesResults> call(world,
+                                     a.rpc->CallAppendEntries(b->addr(), AppendTo(a, *b, {MakeTestBatch(1, 5, 10)})));
   world.RunUntil([&]() { return b->service.appends.size() == 1; });
   b.reset();
   world.RunUntil([&]() { return call.is_done(); });
@@ -145,7 +150,8 @@ TEST_CASE("a peer that dies in the middle of a call leaves it unknown, and is re
   AppendEntriesArgs args;
   args.to = NodeId(2);
   args.leader_id = a.id();
-  world.RunUntil([&]() { return Finish(world, a.rpc->CallAppendEntries(Loopback(port), args)).error() == Errc::kUnreachable; });
+  world.RunUntil(
+      [&]() { return Finish(world, a.rpc->CallAppendEntries(Loopback(port), args)).error() == Errc::kUnreachable; });
 
   Node again(world, 2);
   again.rpc->Close();
@@ -186,7 +192,9 @@ TEST_CASE("an append or a vote without an answer times out, and takes its connec
   CHECK(result.error() == Errc::kTimedOut);
   b.service.LetGo();
   CHECK(b.service.handshakes.size() == 1);
-  world.RunUntil([&]() { return bool(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)})))); });
+  world.RunUntil([&]() {
+    return bool(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)}))));
+  });
   CHECK(b.service.handshakes.size() >= 2);
 }
 
@@ -226,7 +234,8 @@ TEST_CASE("close ends calls in flight and calls that wait for a connection with 
   World world;
   Node a(world, 1), b(world, 2);
   b.service.Hold();
-  Running<AppendEntriesResults> in_flight(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)})));
+  Running<AppendEntriesResults> in_flight(
+      world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)})));
   world.RunUntil([&]() { return b.service.appends.size() == 1; });
   ForwardArgs forward;
   forward.to = b.id();
@@ -248,7 +257,8 @@ TEST_CASE("a transport may be destroyed after any turn of a call, on either side
       auto a = std::make_unique<Node>(world, 1);
       auto b = std::make_unique<Node>(world, 2);
       b->service.is_held = turns % 2 == 0;
-      Running<AppendEntriesResults> data(world, a->rpc->CallAppendEntries(b->addr(), AppendTo(*a, *b, {MakeTestBatch(1, 5, 200'000)})));
+      Running<AppendEntriesResults> data(
+          world, a->rpc->CallAppendEntries(b->addr(), AppendTo(*a, *b, {MakeTestBatch(1, 5, 200'000)})));
       Running<AppendEntriesResults> heartbeat(world, a->rpc->CallAppendEntries(b->addr(), AppendTo(*a, *b)));
       for (int i = 0; i < turns; ++i) world.reactor().RunOnce(Duration(0));
       (destroyed_first == 0 ? a : b).reset();
@@ -267,7 +277,8 @@ TEST_CASE("a dropped call's batch lives as long as its message waits to be sent"
   REQUIRE(Finish(world, a->rpc->CallAppendEntries(proxy.addr(), AppendTo(*a, b, {MakeTestBatch(1, 5, 10)}))));
   proxy.Pause(0);
   // The first fills the connection, the second waits behind it.
-  Running<AppendEntriesResults> first(world, a->rpc->CallAppendEntries(proxy.addr(), AppendTo(*a, b, {MakeTestBatch(2, 5, 16 << 20)})));
+  Running<AppendEntriesResults> first(
+      world, a->rpc->CallAppendEntries(proxy.addr(), AppendTo(*a, b, {MakeTestBatch(2, 5, 16 << 20)})));
   BatchRef batch = MakeTestBatch(3, 5, 1 << 20);
   Watch(batch);
   Running<AppendEntriesResults> second(world, a->rpc->CallAppendEntries(proxy.addr(), AppendTo(*a, b, {batch})));

@@ -68,7 +68,8 @@ TEST_CASE("an append keeps every field, from zero to the largest numbers") {
 
 TEST_CASE("batches of every size and number come out as they went in") {
   AppendEntriesArgs args;
-  for (size_t bytes : {0, 1, 7, 8, 4000, 4031, 4032, 5000, 100'001}) args.entries.push_back(rpc_test::MakeTestBatch(1 + bytes, 3, bytes));
+  for (size_t bytes : {0, 1, 7, 8, 4000, 4031, 4032, 5000, 100'001})
+    args.entries.push_back(rpc_test::MakeTestBatch(1 + bytes, 3, bytes));
   args.entries.push_back(rpc_test::MakeTestBatch(9, 3, 1 << 20));
   auto back = AppendRoundTrip(args);
   REQUIRE(back);
@@ -88,7 +89,8 @@ TEST_CASE("large batches are referenced and not copied, up to as many segments a
 TEST_CASE("a request's first segment has room for all that is copied") {
   AppendEntriesArgs args;
   for (uint64_t i = 1; i <= 300; ++i) args.entries.push_back(rpc_test::MakeTestBatch(i, 1, i % 2 == 0 ? 5000 : 1000));
-  capnp::MallocMessageBuilder message(static_cast<unsigned>(SizeHint(args).wordCount), capnp::AllocationStrategy::FIXED_SIZE);
+  capnp::MallocMessageBuilder message(static_cast<unsigned>(SizeHint(args).wordCount),
+                                      capnp::AllocationStrategy::FIXED_SIZE);
   std::vector<BatchRef> referenced;
   Encode(args, message.initRoot<schema::AppendEntriesArgs>(), referenced);
   CHECK(message.getSegmentsForOutput().size() == 1 + referenced.size());
@@ -178,6 +180,15 @@ TEST_CASE("forwarded commands keep their calls, their order and their bytes") {
     for (size_t j = 0; j < args.calls[i].commands.size(); ++j)
       CHECK(back.value().calls[i].commands[j].view() == args.calls[i].commands[j].view());
   }
+}
+
+TEST_CASE("a forwarded call's time limit is never negative, and never so long that a sum overflows") {
+  capnp::MallocMessageBuilder message;
+  auto builder = message.initRoot<schema::ForwardArgs>();
+  builder.setTimeoutNs(INT64_MAX);
+  CHECK(Decode(builder.asReader()).value().timeout == kMaxForwardTimeout);
+  builder.setTimeoutNs(INT64_MIN);
+  CHECK(Decode(builder.asReader()).value().timeout == Duration::zero());
 }
 
 TEST_CASE("outcomes keep their results, their errors, and the leader that an error names") {

@@ -30,7 +30,9 @@ void operator delete(void* memory, std::align_val_t) noexcept {
   if (watched != nullptr && begin <= watched && watched - begin < kMostBefore) is_watched_freed = true;
   std::free(memory);
 }
-void operator delete(void* memory, std::size_t, std::align_val_t alignment) noexcept { operator delete(memory, alignment); }
+void operator delete(void* memory, std::size_t, std::align_val_t alignment) noexcept {
+  operator delete(memory, alignment);
+}
 
 namespace ringraft::rpc_test {
 
@@ -41,9 +43,8 @@ void Watch(const BatchRef& batch) {
 bool IsFreed() { return is_watched_freed; }
 
 size_t CapturingLogger::Count(std::string_view part) const {
-  return static_cast<size_t>(std::count_if(lines.begin(), lines.end(), [part](const std::string& line) {
-    return line.find(part) != std::string::npos;
-  }));
+  return static_cast<size_t>(std::count_if(
+      lines.begin(), lines.end(), [part](const std::string& line) { return line.find(part) != std::string::npos; }));
 }
 
 World::World() {

@@ -1,7 +1,10 @@
-// Two and more transports in one reactor, driven by the test, over the loopback device; and a proxy that can hold bytes back.
+// Two and more transports in one reactor, driven by the test, over the loopback device; and a proxy that can hold bytes
+// back.
 #pragma once
 
+// clang-format off: this one comes first
 #include "rpc/capnp_compat.h"
+// clang-format on
 
 #include <kj/async-io.h>
 

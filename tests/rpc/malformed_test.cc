@@ -1,5 +1,7 @@
 // Whatever bytes arrive, the node goes on, and its peers with it.
+// clang-format off: this one comes first
 #include "rpc/capnp_compat.h"
+// clang-format on
 
 #include <arpa/inet.h>
 #include <capnp/rpc.capnp.h>
@@ -90,8 +92,8 @@ void SendBootstrap(RawPeer& peer, uint32_t question) {
 }
 
 // A call on what the answer to another question will be.
-capnp::rpc::Call::Builder InitCall(capnp::MallocMessageBuilder& message, uint32_t question, uint32_t on, uint64_t interface_id,
-                                   uint16_t method) {
+capnp::rpc::Call::Builder InitCall(capnp::MallocMessageBuilder& message, uint32_t question, uint32_t on,
+                                   uint64_t interface_id, uint16_t method) {
   auto call = message.initRoot<capnp::rpc::Message>().initCall();
   call.setQuestionId(question);
   call.initTarget().initPromisedAnswer().setQuestionId(on);
@@ -266,7 +268,9 @@ TEST_CASE("a corrupt batch is refused as such, the connection closed, and the ne
       auto result = Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {batch})));
       REQUIRE_FALSE(result);
       CHECK(result.error() == Errc::kCorrupt);
-      world.RunUntil([&]() { return bool(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)})))); });
+      world.RunUntil([&]() {
+        return bool(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)}))));
+      });
       CHECK(b.service.handshakes.size() > handshakes);
     }
   }
@@ -342,6 +346,20 @@ TEST_CASE("a message over the limit closes the connection, and one below it pass
   auto result = Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 1'100'000)})));
   CHECK(result.error() == Errc::kUnknown);
   CHECK(b.logger.Count("max_message_bytes") == 1);
+}
+
+TEST_CASE("a message over our own limit is not sent at all, and the connection lives on") {
+  World world;
+  RpcOptions options;
+  options.max_message_bytes = 1 << 20;
+  Node a(world, 1, ClusterId{1, 2}, options), b(world, 2, ClusterId{1, 2}, options);
+  CheckAlive(world, a, b);
+  for (size_t bytes : {size_t{1'048'000}, size_t{5'000'000}}) {
+    auto result = Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, bytes)})));
+    CHECK(result.error() == Errc::kTooLarge);
+  }
+  CheckAlive(world, a, b);
+  CHECK(b.service.handshakes.size() == 1);
 }
 
 TEST_CASE("a server that answers with garbage is unreachable") {

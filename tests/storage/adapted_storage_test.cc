@@ -1,4 +1,5 @@
-// A user's own Log and Store behind the interface of the runtime: the order of its writes, and what it makes of a bad log.
+// A user's own Log and Store behind the interface of the runtime: the order of its writes, and what it makes of a bad
+// log.
 #include <algorithm>
 
 #include "support.h"
@@ -69,12 +70,15 @@ class UserStore final : public Store {
   Store& store_;
 };
 
-std::shared_ptr<Storage> Adapt(User& user) { return AdaptStorage(std::make_shared<UserLog>(user), std::make_shared<UserStore>(user)); }
+std::shared_ptr<Storage> Adapt(User& user) {
+  return AdaptStorage(std::make_shared<UserLog>(user), std::make_shared<UserStore>(user));
+}
 
 TEST_CASE("the hard state is written before the log, and a truncation together with what replaces it") {
   User user;
   auto storage = Adapt(user);
-  REQUIRE(storage->Commit(HardState{Term(1), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a", "b"}), Batch(3, 1, {"c"})}));
+  REQUIRE(storage->Commit(HardState{Term(1), NodeId(1)}, std::nullopt,
+                          std::vector<BatchRef>{Batch(1, 1, {"a", "b"}), Batch(3, 1, {"c"})}));
   CHECK(user.calls == std::vector<std::string>{"Set", "Append"});
   user.calls.clear();
   REQUIRE(storage->Commit(HardState{Term(2), NodeId(1)}, Index(1), std::vector<BatchRef>{Batch(2, 2, {"x"})}));
@@ -86,13 +90,15 @@ TEST_CASE("a failed store leaves the log alone, and after any failure nothing mo
   for (const char* failing : {"Set", "Append", "AppendAfter"}) {
     User user;
     auto storage = Adapt(user);
-    REQUIRE(storage->Commit(HardState{Term(1), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a", "b"})}));
+    REQUIRE(
+        storage->Commit(HardState{Term(1), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a", "b"})}));
     user.failing = failing;
     user.calls.clear();
     std::optional<Index> truncate_after;
     if (std::string(failing) == "AppendAfter") truncate_after = Index(1);
     auto batch = Batch(truncate_after ? 2 : 3, 2, {"x"});
-    CHECK(Fails(storage->Commit(HardState{Term(2), NodeId(1)}, truncate_after, std::vector<BatchRef>{batch}), Errc::kIo, {"the user's disk"}));
+    CHECK(Fails(storage->Commit(HardState{Term(2), NodeId(1)}, truncate_after, std::vector<BatchRef>{batch}), Errc::kIo,
+                {"the user's disk"}));
     CHECK(user.calls.back() == failing);
     CHECK(user.memory->Log().Last().value() == LogPosition{Index(2), Term(1)});
     user.failing.clear();
@@ -118,14 +124,18 @@ TEST_CASE("a long log is recovered and read in bounded ranges") {
   for (uint64_t i = 0; i < 20; ++i) {
     std::vector<std::string> commands(100, "c");
     if (i % 5 == 0) commands[50] = "config " + std::to_string(i);
-    REQUIRE(storage->Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(i * 100 + 1, i / 4 + 1, commands)}));
+    REQUIRE(
+        storage->Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(i * 100 + 1, i / 4 + 1, commands)}));
   }
   user.longest_range = 0;
   auto recovered = Adapt(user)->Recover();
   REQUIRE(recovered);
   CHECK(recovered.value().last_index == Index(2000));
-  CHECK(recovered.value().terms == std::vector<TermRun>{{Index(1), Term(1)}, {Index(401), Term(2)}, {Index(801), Term(3)},
-                                                        {Index(1201), Term(4)}, {Index(1601), Term(5)}});
+  CHECK(recovered.value().terms == std::vector<TermRun>{{Index(1), Term(1)},
+                                                        {Index(401), Term(2)},
+                                                        {Index(801), Term(3)},
+                                                        {Index(1201), Term(4)},
+                                                        {Index(1601), Term(5)}});
   REQUIRE(recovered.value().configurations.size() == 4);
   CHECK(recovered.value().configurations[1].index == Index(551));
   CHECK(recovered.value().configurations[1].command == "config 5");
@@ -136,7 +146,8 @@ TEST_CASE("a long log is recovered and read in bounded ranges") {
 TEST_CASE("entries of one batch that have different times become batches of their own") {
   User user;
   std::vector<LogEntry> entries;
-  for (uint64_t i = 1; i <= 4; ++i) entries.push_back(LogEntry(Index(i), Term(1), LogEntryType::kCommand, "c", At(static_cast<int64_t>(i / 2))));
+  for (uint64_t i = 1; i <= 4; ++i)
+    entries.push_back(LogEntry(Index(i), Term(1), LogEntryType::kCommand, "c", At(static_cast<int64_t>(i / 2))));
   REQUIRE(user.memory->Log().Append(entries));
   auto read = Adapt(user)->Read(Index(1), SIZE_MAX);
   REQUIRE(read);

@@ -1,8 +1,11 @@
-// Whatever happens to the file while nobody looks, wrong data is never given out, and an empty database never takes its place.
+// Whatever happens to the file while nobody looks, wrong data is never given out, and an empty database never takes its
+// place.
 #include <cstring>
 #include <filesystem>
 #include <random>
 
+#include "storage/lmdb_env.h"
+#include "storage/stored_format.h"
 #include "support.h"
 
 namespace ringraft::storage {
@@ -23,9 +26,11 @@ struct Closed {
       auto storage = OpenLmdbStorage(directory.path());
       REQUIRE(storage);
       Storage& open = *storage.value();
-      REQUIRE(open.Commit(HardState{Term(2), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"", "config FIRST"})}));
+      REQUIRE(open.Commit(HardState{Term(2), NodeId(1)}, std::nullopt,
+                          std::vector<BatchRef>{Batch(1, 1, {"", "config FIRST"})}));
       REQUIRE(open.Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(3, 2, {"SMALL-BATCH", "x"})}));
-      REQUIRE(open.Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(5, 2, {"LARGE-BATCH" + std::string(9000, 'l')})}));
+      REQUIRE(open.Commit(std::nullopt, std::nullopt,
+                          std::vector<BatchRef>{Batch(5, 2, {"LARGE-BATCH" + std::string(9000, 'l')})}));
       REQUIRE(open.Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(6, 2, {"LAST-BATCH"})}));
       REQUIRE(open.Store().Set("key", "STORED-VALUE"));
     }
@@ -73,7 +78,8 @@ TEST_CASE("a database that was cut off in its pages is refused by name") {
   REQUIRE(last_page > 5);
   size_t used = (last_page + 1) * 4096;
   REQUIRE(closed.bytes.size() >= used);
-  for (size_t size : {used - 1, used - 4096, used / 2, size_t{8192}, size_t{8191}, size_t{4096}, size_t{100}, size_t{1}}) {
+  for (size_t size :
+       {used - 1, used - 4096, used / 2, size_t{8192}, size_t{8191}, size_t{4096}, size_t{100}, size_t{1}}) {
     CAPTURE(size);
     CHECK(Fails(closed.With(closed.bytes.substr(0, size)), Errc::kCorrupt, {closed.file, "is truncated", kRemedy}));
     CHECK(fs::file_size(closed.file) == size);
@@ -136,6 +142,39 @@ TEST_CASE("a flipped bit in the header of a batch is found") {
     auto recovered = storage.value()->Recover();  // finds a wrong term at the beginning of a run
     if (!recovered) CHECK(Fails(recovered, Errc::kCorrupt, {"index 3"}));
     CHECK(Fails(storage.value()->Read(Index(3), 1), Errc::kCorrupt, {"index 3"}));
+  }
+}
+
+TEST_CASE("a batch that is missing or stands in another's place is found, whatever index a read begins with") {
+  for (bool is_missing : {true, false}) {
+    CAPTURE(is_missing);
+    Closed closed;
+    {
+      auto env = LmdbEnv::Open(closed.file, size_t{1} << 30);
+      REQUIRE(env);
+      auto txn = LmdbTxn::BeginWrite(*env.value());
+      REQUIRE(txn);
+      auto table = txn.value().OpenTable("log", LmdbTxn::IfMissing::kFail);
+      REQUIRE(table);
+      std::string_view other;
+      REQUIRE(txn.value().Get(table.value(), IndexKey(GroupId(1), Index(6)).view(), other).value());
+      std::string copy(other);
+      if (is_missing) {
+        IndexKey index_key(GroupId(1), Index(5));
+        MDB_val key = ToVal(index_key.view());
+        REQUIRE(mdb_del(txn.value().get(), table.value(), &key, nullptr) == 0);
+      } else {
+        REQUIRE(txn.value().Put(table.value(), IndexKey(GroupId(1), Index(5)).view(), copy));
+      }
+      REQUIRE(txn.value().Commit());
+    }
+    auto storage = OpenLmdbStorage(closed.directory.path());
+    REQUIRE(storage);
+    REQUIRE(storage.value()->Recover());
+    CHECK(Fails(storage.value()->Read(Index(1), SIZE_MAX), Errc::kCorrupt, {"index 5", kRemedy}));
+    CHECK(Fails(storage.value()->Read(Index(5), 1), Errc::kCorrupt, {"index 5", kRemedy}));
+    CHECK(storage.value()->Read(Index(3), 1));
+    CHECK(storage.value()->Read(Index(6), 1));
   }
 }
 

@@ -1,4 +1,7 @@
-// A first start that is cut short at any point is completed by the next one; anything else that is wrong is refused by name.
+// A first start that is cut short at any point is completed by the next one; anything else that is wrong is refused by
+// name.
+#include "storage/data_directory.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -6,7 +9,6 @@
 
 #include <filesystem>
 
-#include "storage/data_directory.h"
 #include "storage/lmdb_storage.h"
 #include "storage/stored_format.h"
 #include "support.h"
@@ -14,8 +16,8 @@
 namespace ringraft::storage {
 namespace {
 
-// Opens in a child that is killed after step `n` of the first start (counted from 0). The name of the step, or "" if the start
-// ended before.
+// Opens in a child that is killed after step `n` of the first start (counted from 0). The name of the step, or "" if
+// the start ended before.
 std::string KilledAfterStep(const std::string& directory, int n) {
   int ends[2];
   REQUIRE(pipe(ends) == 0);
@@ -53,7 +55,8 @@ TEST_CASE("a first start that was killed after any step is completed by the next
       auto storage = OpenLmdbStorage(data);
       REQUIRE_MESSAGE(storage, storage.error().message());
       CHECK(Text(*storage.value()) == "term 0 vote 0 | terms | configurations | ");
-      REQUIRE(storage.value()->Commit(HardState{Term(1), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"})}));
+      REQUIRE(storage.value()->Commit(HardState{Term(1), NodeId(1)}, std::nullopt,
+                                      std::vector<BatchRef>{Batch(1, 1, {"a"})}));
     }
     CHECK(std::filesystem::exists(data + "/RINGRAFT"));
     CHECK(!std::filesystem::exists(data + "/ringraft.mdb.new"));
@@ -62,8 +65,9 @@ TEST_CASE("a first start that was killed after any step is completed by the next
     CHECK(Text(*storage.value()) == "term 1 vote 1 | terms 1:1 | configurations | 1@1:a");
   }
   CHECK(steps == std::vector<std::string>{"the directory is locked", "leftovers are removed", "the database is written",
-                                          "the database is flushed", "the database is renamed", "the database is in its place",
-                                          "the marker is begun", "the marker is written", "the marker is flushed", "the marker is renamed",
+                                          "the database is flushed", "the database is renamed",
+                                          "the database is in its place", "the marker is begun",
+                                          "the marker is written", "the marker is flushed", "the marker is renamed",
                                           "the marker is in its place"});
 }
 
@@ -100,7 +104,8 @@ TEST_CASE("a marker that was lost is written again, and the data stays") {
   {
     auto storage = OpenLmdbStorage(directory.path());
     REQUIRE(storage);
-    REQUIRE(storage.value()->Commit(HardState{Term(1), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"})}));
+    REQUIRE(storage.value()->Commit(HardState{Term(1), NodeId(1)}, std::nullopt,
+                                    std::vector<BatchRef>{Batch(1, 1, {"a"})}));
   }
   std::filesystem::remove(directory.path() + "/RINGRAFT");
   auto storage = OpenLmdbStorage(directory.path());
@@ -114,7 +119,8 @@ TEST_CASE("a newer format is refused, whether the marker or the database says so
   { REQUIRE(OpenLmdbStorage(directory.path())); }
   std::string marker = ReadFile(directory.path() + "/RINGRAFT");
   WriteFile(directory.path() + "/RINGRAFT", "ringraft data directory\nformat 2\n");
-  CHECK(Fails(OpenLmdbStorage(directory.path()), Errc::kWrongVersion, {"RINGRAFT", "format 2", "up to 1", "newer build"}));
+  CHECK(Fails(OpenLmdbStorage(directory.path()), Errc::kWrongVersion,
+              {"RINGRAFT", "format 2", "up to 1", "newer build"}));
   WriteFile(directory.path() + "/RINGRAFT", marker);
   CHECK(OpenLmdbStorage(directory.path()));
   {
@@ -127,7 +133,8 @@ TEST_CASE("a newer format is refused, whether the marker or the database says so
     REQUIRE(txn.value().Put(table.value(), "version", Seal("version", EncodeUint64(2))));
     REQUIRE(txn.value().Commit());
   }
-  CHECK(Fails(OpenLmdbStorage(directory.path()), Errc::kWrongVersion, {"ringraft.mdb", "format 2", "up to 1", "newer build"}));
+  CHECK(Fails(OpenLmdbStorage(directory.path()), Errc::kWrongVersion,
+              {"ringraft.mdb", "format 2", "up to 1", "newer build"}));
 }
 
 TEST_CASE("an LMDB database of somebody else is refused and left alone") {

@@ -33,7 +33,8 @@ TEST_CASE("every commit flushes, and one that changes nothing does not") {
   int before = flushes;
   REQUIRE(storage.value()->Commit(HardState{Term(1), NodeId(1)}, std::nullopt, {}));
   CHECK(flushes == before + 1);
-  REQUIRE(storage.value()->Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"}), Batch(2, 1, {"b"})}));
+  REQUIRE(storage.value()->Commit(std::nullopt, std::nullopt,
+                                  std::vector<BatchRef>{Batch(1, 1, {"a"}), Batch(2, 1, {"b"})}));
   CHECK(flushes == before + 2);
   REQUIRE(storage.value()->Commit(std::nullopt, Index(1), std::vector<BatchRef>{Batch(2, 2, {"c"})}));
   CHECK(flushes == before + 3);
@@ -49,14 +50,17 @@ TEST_CASE("a failed flush fails the commit, is never tried again, and ends the u
   {
     auto storage = OpenLmdbStorage(directory.path());
     REQUIRE(storage);
-    REQUIRE(storage.value()->Commit(HardState{Term(1), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"})}));
+    REQUIRE(storage.value()->Commit(HardState{Term(1), NodeId(1)}, std::nullopt,
+                                    std::vector<BatchRef>{Batch(1, 1, {"a"})}));
     int before = flushes;
     fails = true;
-    auto failed = storage.value()->Commit(HardState{Term(2), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(2, 2, {"b"})});
+    auto failed =
+        storage.value()->Commit(HardState{Term(2), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(2, 2, {"b"})});
     fails = false;
     CHECK(Fails(failed, Errc::kIo, {"ringraft.mdb", "committing", "Input/output error"}));
     CHECK(flushes == before + 1);
-    CHECK(Fails(storage.value()->Commit(HardState{Term(2), NodeId(1)}, std::nullopt, {}), Errc::kIo, {"Input/output error", "restart the node"}));
+    CHECK(Fails(storage.value()->Commit(HardState{Term(2), NodeId(1)}, std::nullopt, {}), Errc::kIo,
+                {"Input/output error", "restart the node"}));
     CHECK(Fails(storage.value()->Store().Set("k", "v"), Errc::kIo));
     storage.value().reset();
     CHECK(flushes == before + 1);  // nor when it is closed
@@ -70,18 +74,21 @@ TEST_CASE("a file that may not grow is an error with a name, not the end of the 
   TemporaryDirectory directory;
   auto storage = OpenLmdbStorage(directory.path());
   REQUIRE(storage);
-  REQUIRE(storage.value()->Commit(HardState{Term(1), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"})}));
+  REQUIRE(
+      storage.value()->Commit(HardState{Term(1), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"})}));
   auto old_handler = signal(SIGXFSZ, SIG_IGN);
   rlimit old_limit;
   REQUIRE(getrlimit(RLIMIT_FSIZE, &old_limit) == 0);
   rlimit limit = old_limit;
   limit.rlim_cur = 8 << 20;
   REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-  auto failed = storage.value()->Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(2, 1, {std::string(16 << 20, 'x')})});
+  auto failed = storage.value()->Commit(std::nullopt, std::nullopt,
+                                        std::vector<BatchRef>{Batch(2, 1, {std::string(16 << 20, 'x')})});
   REQUIRE(setrlimit(RLIMIT_FSIZE, &old_limit) == 0);
   signal(SIGXFSZ, old_handler);
   CHECK(Fails(failed, Errc::kIo, {"ringraft.mdb", "File too large"}));
-  CHECK(Fails(storage.value()->Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(2, 1, {"b"})}), Errc::kIo, {"restart the node"}));
+  CHECK(Fails(storage.value()->Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(2, 1, {"b"})}), Errc::kIo,
+              {"restart the node"}));
   storage.value().reset();
   storage = OpenLmdbStorage(directory.path());
   REQUIRE(storage);

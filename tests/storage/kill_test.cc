@@ -10,8 +10,8 @@
 namespace ringraft::storage {
 namespace {
 
-// Commit number k, always the same: it appends, sometimes behind a truncation that cuts through a batch, and its hard state
-// names k.
+// Commit number k, always the same: it appends, sometimes behind a truncation that cuts through a batch, and its hard
+// state names k.
 void CommitNumber(Storage& storage, uint64_t k, uint64_t& last, uint64_t& term) {
   std::mt19937_64 random(k);
   std::optional<Index> truncate_after;
@@ -28,7 +28,8 @@ void CommitNumber(Storage& storage, uint64_t k, uint64_t& last, uint64_t& term) 
   for (uint64_t i = 0; i < 1 + random() % 2; ++i) {
     std::vector<std::string> commands;
     for (uint64_t j = 0; j < 1 + random() % 3; ++j)
-      commands.push_back((random() % 8 == 0 ? "config " : "command ") + std::to_string(k) + std::string(random() % 6000, 'x'));
+      commands.push_back((random() % 8 == 0 ? "config " : "command ") + std::to_string(k) +
+                         std::string(random() % 6000, 'x'));
     batches.push_back(Batch(last + 1, term, commands));
     last = batches.back().last().value();
   }
@@ -77,7 +78,8 @@ TEST_CASE("after kill -9 the state is that of a commit, and no acknowledged one 
     while (k < reached) CommitNumber(*model, ++k, last, term);
     REQUIRE(Text(*storage.value()) == Text(*model));
   }
-  MESSAGE("killed 25 times over " << k << " commits; " << lost_races << " times between the flush and the acknowledgement");
+  MESSAGE("killed 25 times over " << k << " commits; " << lost_races
+                                  << " times between the flush and the acknowledgement");
 }
 
 }  // namespace

@@ -14,7 +14,8 @@ namespace {
 TEST_CASE("a directory is made if its parent exists, and otherwise refused by name") {
   TemporaryDirectory directory;
   REQUIRE(OpenLmdbStorage(directory.path() + "/new"));
-  CHECK(Fails(OpenLmdbStorage(directory.path() + "/no/such"), Errc::kIo, {directory.path() + "/no/such", directory.path() + "/no does not exist"}));
+  CHECK(Fails(OpenLmdbStorage(directory.path() + "/no/such"), Errc::kIo,
+              {directory.path() + "/no/such", directory.path() + "/no does not exist"}));
   WriteFile(directory.path() + "/file", "x");
   CHECK(Fails(OpenLmdbStorage(directory.path() + "/file"), Errc::kIo, {"/file", "not a directory"}));
   CHECK(Fails(OpenLmdbStorage(""), Errc::kInvalidArgument));
@@ -69,7 +70,8 @@ TEST_CASE("a full map is a named error, the object refuses what follows, and a l
     }
     CHECK(Fails(result, Errc::kFull, {"1048576", "max_bytes", "ringraft.mdb"}));
     CHECK(written >= 10);
-    CHECK(Fails(storage.value()->Commit(HardState{Term(2), NodeId(1)}, std::nullopt, {}), Errc::kIo, {"restart the node"}));
+    CHECK(Fails(storage.value()->Commit(HardState{Term(2), NodeId(1)}, std::nullopt, {}), Errc::kIo,
+                {"restart the node"}));
     CHECK(Fails(storage.value()->Read(Index(1), 1), Errc::kIo, {"restart the node"}));
     CHECK(Fails(storage.value()->Recover(), Errc::kIo));
     CHECK(Fails(storage.value()->Store().Set("k", "v"), Errc::kIo));
@@ -101,16 +103,18 @@ TEST_CASE("batches of another group are refused, and groups see nothing of each 
   {
     auto storage = OpenLmdbStorage(directory.path(), two);
     REQUIRE(storage);
-    CHECK(Fails(storage.value()->Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"}, 1)}), Errc::kInvalidArgument,
-                {"group 1", "group 2"}));
-    REQUIRE(storage.value()->Commit(HardState{Term(3), NodeId(3)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"two"}, 2)}));
+    CHECK(Fails(storage.value()->Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"}, 1)}),
+                Errc::kInvalidArgument, {"group 1", "group 2"}));
+    REQUIRE(storage.value()->Commit(HardState{Term(3), NodeId(3)}, std::nullopt,
+                                    std::vector<BatchRef>{Batch(1, 1, {"two"}, 2)}));
     REQUIRE(storage.value()->Store().Set("key", "two"));
   }
   {
     auto storage = OpenLmdbStorage(directory.path(), one);
     REQUIRE(storage);
     CHECK(Text(*storage.value()) == "term 0 vote 0 | terms | configurations | ");
-    REQUIRE(storage.value()->Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(1, 4, {"config", "one"}), Batch(3, 5, {"c"})}));
+    REQUIRE(storage.value()->Commit(std::nullopt, std::nullopt,
+                                    std::vector<BatchRef>{Batch(1, 4, {"config", "one"}), Batch(3, 5, {"c"})}));
     REQUIRE(storage.value()->Commit(std::nullopt, Index(1), {}));
     CHECK(Text(*storage.value()) == "term 0 vote 0 | terms 1:4 | configurations 1:config | 1@4:config*");
     CHECK(storage.value()->Store().Get("key").value() == "");
@@ -130,7 +134,8 @@ TEST_CASE("a file that is rewritten again and again does not grow") {
   uintmax_t size = 0;
   for (int round = 0; round < 60; ++round) {
     std::vector<BatchRef> batches;
-    for (uint64_t i = 1; i <= 20; ++i) batches.push_back(Batch(i, static_cast<uint64_t>(round) + 1, {std::string(10'000, 'x')}));
+    for (uint64_t i = 1; i <= 20; ++i)
+      batches.push_back(Batch(i, static_cast<uint64_t>(round) + 1, {std::string(10'000, 'x')}));
     REQUIRE(storage.value()->Commit(std::nullopt, Index(0), batches));
     REQUIRE(storage.value()->Read(Index(1), SIZE_MAX));  // a reader that stayed would keep old pages
     if (round == 20) size = std::filesystem::file_size(directory.path() + "/ringraft.mdb");

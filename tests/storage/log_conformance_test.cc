@@ -67,10 +67,11 @@ STORAGE_CASE("type, command and time of an entry are kept") {
   auto storage = kind.Open();
   Log& log = storage->Log();
   std::string binary("\0\xff\n", 3);
-  std::vector<LogEntry> entries = {LogEntry(Index(1), Term(1), LogEntryType::kNoop, "", At(7)),
-                                   LogEntry(Index(2), Term(1), LogEntryType::kConfiguration, "members", At(7)),
-                                   LogEntry(Index(3), Term(1), LogEntryType::kCommand, binary, At(1'900'000'000'000'000)),
-                                   LogEntry(Index(4), Term(1), LogEntryType::kCommand, "", At(0))};
+  std::vector<LogEntry> entries = {
+      LogEntry(Index(1), Term(1), LogEntryType::kNoop, "", At(7)),
+      LogEntry(Index(2), Term(1), LogEntryType::kConfiguration, "members", At(7)),
+      LogEntry(Index(3), Term(1), LogEntryType::kCommand, binary, At(1'900'000'000'000'000)),
+      LogEntry(Index(4), Term(1), LogEntryType::kCommand, "", At(0))};
   REQUIRE(log.Append(entries));
   auto got = log.RangeGet(Index(0), Index(4));
   REQUIRE(got);
@@ -126,7 +127,8 @@ STORAGE_CASE("gaps, wrong indexes, zeros and falling terms are refused, and the 
   CHECK(Fails(log.Append(std::vector<LogEntry>{Entry(6, 0, "term 0")}), Errc::kInvalidArgument, {"6"}));
   CHECK(Fails(log.Append(std::vector<LogEntry>{Entry(6, 1, "falls")}), Errc::kInvalidArgument, {"term"}));
   CHECK(Fails(log.Append(std::vector<LogEntry>{Entry(6, 3, "f"), Entry(7, 2, "falls")}), Errc::kInvalidArgument));
-  CHECK(Fails(log.AppendAfter(Index(6), std::vector<LogEntry>{Entry(7, 2, "gap")}), Errc::kInvalidArgument, {"6", "5"}));
+  CHECK(
+      Fails(log.AppendAfter(Index(6), std::vector<LogEntry>{Entry(7, 2, "gap")}), Errc::kInvalidArgument, {"6", "5"}));
   CHECK(Fails(log.AppendAfter(Index(2), std::vector<LogEntry>{Entry(6, 2, "gap")}), Errc::kInvalidArgument));
   CHECK(Fails(log.AppendEntry(Entry(0, 1, "falls")), Errc::kInvalidArgument));
   CHECK(Range(log, 0, 9) == "1@1:a 2@1:b 3@1:c 4@2:d 5@2:e");
@@ -184,7 +186,8 @@ STORAGE_CASE("what the facet writes the storage recovers and reads, and the othe
   CHECK(storage->Log().Last().value() == LogPosition{Index(7), Term(3)});
   CHECK(Range(storage->Log(), 4, 9) == "5@2:e 6@3: 7@3:config A*");
   REQUIRE(storage->Log().AppendAfter(Index(6), std::vector<LogEntry>{Entry(7, 4, "x")}));
-  CHECK(Text(*storage) == "term 3 vote 2 | terms 1:1 4:2 6:3 7:4 | configurations | 1@1:a 2@1:b 3@1:c 4@2:d 5@2:e 6@3: 7@4:x");
+  CHECK(Text(*storage) ==
+        "term 3 vote 2 | terms 1:1 4:2 6:3 7:4 | configurations | 1@1:a 2@1:b 3@1:c 4@2:d 5@2:e 6@3: 7@4:x");
 }
 
 }  // namespace

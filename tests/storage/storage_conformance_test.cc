@@ -8,7 +8,9 @@
 namespace ringraft::storage {
 namespace {
 
-Result<void> Append(Storage& storage, std::vector<BatchRef> batches) { return storage.Commit(std::nullopt, std::nullopt, batches); }
+Result<void> Append(Storage& storage, std::vector<BatchRef> batches) {
+  return storage.Commit(std::nullopt, std::nullopt, batches);
+}
 
 STORAGE_CASE("a new storage is empty") {
   Kind kind;
@@ -20,10 +22,13 @@ STORAGE_CASE("a new storage is empty") {
 
 STORAGE_CASE("hard state, terms, configurations and entries are recovered, also after another opening") {
   Kind kind;
-  std::string expected = "term 3 vote 2 | terms 1:1 4:3 | configurations 2:config A 4:config B | 1@1: 2@1:config A* 3@1:b 4@3:config B* 5@3:c";
+  std::string expected =
+      "term 3 vote 2 | terms 1:1 4:3 | configurations 2:config A 4:config B | 1@1: 2@1:config A* 3@1:b 4@3:config B* "
+      "5@3:c";
   {
     auto storage = kind.Open();
-    REQUIRE(storage->Commit(HardState{Term(1), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"", "config A"})}));
+    REQUIRE(storage->Commit(HardState{Term(1), NodeId(1)}, std::nullopt,
+                            std::vector<BatchRef>{Batch(1, 1, {"", "config A"})}));
     REQUIRE(Append(*storage, {Batch(3, 1, {"b"})}));
     REQUIRE(storage->Commit(HardState{Term(3), NodeId(2)}, std::nullopt,
                             std::vector<BatchRef>{Batch(4, 3, {"config B"}), Batch(5, 3, {"c"})}));
@@ -50,13 +55,15 @@ STORAGE_CASE("an empty commit is a success, and so is a hard state alone") {
 STORAGE_CASE("batches that do not follow are refused, and nothing of their commit is done") {
   Kind kind;
   auto storage = kind.Open();
-  REQUIRE(storage->Commit(HardState{Term(2), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a", "b"}), Batch(3, 2, {"c"})}));
+  REQUIRE(storage->Commit(HardState{Term(2), NodeId(1)}, std::nullopt,
+                          std::vector<BatchRef>{Batch(1, 1, {"a", "b"}), Batch(3, 2, {"c"})}));
   std::string before = Text(*storage);
   HardState other{Term(9), NodeId(9)};
   for (const BatchRef& wrong : {Batch(5, 2, {"gap"}), Batch(3, 2, {"overlap"}), Batch(4, 1, {"falls"})})
     CHECK(Fails(storage->Commit(other, std::nullopt, std::vector<BatchRef>{wrong}), Errc::kInvalidArgument,
                 {std::to_string(wrong.first().value())}));
-  CHECK(Fails(storage->Commit(other, std::nullopt, std::vector<BatchRef>{Batch(4, 2, {"d"}), Batch(6, 2, {"gap"})}), Errc::kInvalidArgument));
+  CHECK(Fails(storage->Commit(other, std::nullopt, std::vector<BatchRef>{Batch(4, 2, {"d"}), Batch(6, 2, {"gap"})}),
+              Errc::kInvalidArgument));
   CHECK(Fails(storage->Commit(other, Index(1), std::vector<BatchRef>{Batch(4, 2, {"d"})}), Errc::kInvalidArgument));
   CHECK(Fails(storage->Commit(other, Index(9), std::vector<BatchRef>{Batch(10, 2, {"d"})}), Errc::kInvalidArgument));
   CHECK(Text(*storage) == before);
@@ -69,9 +76,11 @@ STORAGE_CASE("truncation removes entries, terms and configurations, at every ind
     CAPTURE(after);
     Kind kind;
     auto storage = kind.Open();
-    REQUIRE(Append(*storage, {Batch(1, 1, {"config 1", "b", "config 3"}), Batch(4, 2, {"d", "e", "config 6"}), Batch(7, 4, {"g", "h"})}));
+    REQUIRE(Append(*storage, {Batch(1, 1, {"config 1", "b", "config 3"}), Batch(4, 2, {"d", "e", "config 6"}),
+                              Batch(7, 4, {"g", "h"})}));
     REQUIRE(storage->Commit(HardState{Term(5), NodeId(3)}, Index(after), {}));
-    std::vector<std::string> entries = {"1@1:config 1*", "2@1:b", "3@1:config 3*", "4@2:d", "5@2:e", "6@2:config 6*", "7@4:g", "8@4:h"};
+    std::vector<std::string> entries = {"1@1:config 1*", "2@1:b",         "3@1:config 3*", "4@2:d",
+                                        "5@2:e",         "6@2:config 6*", "7@4:g",         "8@4:h"};
     std::string terms = after >= 7 ? " 1:1 4:2 7:4" : after >= 4 ? " 1:1 4:2" : after >= 1 ? " 1:1" : "";
     std::string configurations;
     for (uint64_t i : {1, 3, 6})
@@ -97,15 +106,18 @@ STORAGE_CASE("truncation and new batches are one commit") {
   Kind kind;
   auto storage = kind.Open();
   REQUIRE(Append(*storage, {Batch(1, 1, {"a", "b", "c"}), Batch(4, 1, {"d"})}));
-  REQUIRE(storage->Commit(HardState{Term(2), NodeId(0)}, Index(2), std::vector<BatchRef>{Batch(3, 2, {"x"}), Batch(4, 2, {"config y"})}));
-  CHECK(Text(*storage) == "term 2 vote 0 | terms 1:1 3:2 | configurations 4:config y | 1@1:a 2@1:b 3@2:x 4@2:config y*");
+  REQUIRE(storage->Commit(HardState{Term(2), NodeId(0)}, Index(2),
+                          std::vector<BatchRef>{Batch(3, 2, {"x"}), Batch(4, 2, {"config y"})}));
+  CHECK(Text(*storage) ==
+        "term 2 vote 0 | terms 1:1 3:2 | configurations 4:config y | 1@1:a 2@1:b 3@2:x 4@2:config y*");
 }
 
 STORAGE_CASE("a read begins with the batch that holds its index, and keeps to its bound behind the first") {
   Kind kind;
   auto storage = kind.Open();
   for (uint64_t i = 0; i < 10; ++i)
-    REQUIRE(Append(*storage, {Batch(i * 3 + 1, i + 1, {std::string(1000, 'a'), std::string(1000, 'b'), std::string(1000, 'c')})}));
+    REQUIRE(Append(
+        *storage, {Batch(i * 3 + 1, i + 1, {std::string(1000, 'a'), std::string(1000, 'b'), std::string(1000, 'c')})}));
   size_t size = Batch(1, 1, {std::string(1000, 'a'), std::string(1000, 'b'), std::string(1000, 'c')}).size();
   for (uint64_t from = 1; from <= 30; ++from) {
     CAPTURE(from);

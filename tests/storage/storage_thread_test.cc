@@ -58,7 +58,9 @@ class GatedStorage final : public Storage {
     if (static_cast<int>(commits_.size()) == failing_) return Error(Errc::kIo, "the disk is broken");
     return memory_->Commit(hard_state, truncate_after, batches);
   }
-  Result<std::vector<BatchRef>> Read(Index from, size_t max_bytes) const override { return memory_->Read(from, max_bytes); }
+  Result<std::vector<BatchRef>> Read(Index from, size_t max_bytes) const override {
+    return memory_->Read(from, max_bytes);
+  }
   ringraft::Log& Log() override { return memory_->Log(); }
   ringraft::Store& Store() override { return memory_->Store(); }
 
@@ -94,19 +96,21 @@ struct Rig {
   TestMailbox mailbox;
   std::vector<uint64_t> persisted;
   std::vector<std::pair<uint64_t, std::string>> failed;
-  std::unique_ptr<StorageThread> thread = std::make_unique<StorageThread>(storage, mailbox, [this](uint64_t number, Result<void> result) {
-    if (result) {
-      persisted.push_back(number);
-    } else {
-      failed.emplace_back(number, result.error().message());
-    }
-  });
+  std::unique_ptr<StorageThread> thread =
+      std::make_unique<StorageThread>(storage, mailbox, [this](uint64_t number, Result<void> result) {
+        if (result) {
+          persisted.push_back(number);
+        } else {
+          failed.emplace_back(number, result.error().message());
+        }
+      });
   ~Rig() {
     thread.reset();
     mailbox.Drain();
   }
 
-  void Submit(uint64_t number, std::optional<HardState> hard_state, std::optional<Index> truncate_after, std::vector<BatchRef> batches) {
+  void Submit(uint64_t number, std::optional<HardState> hard_state, std::optional<Index> truncate_after,
+              std::vector<BatchRef> batches) {
     thread->Submit(WriteRequest{number, hard_state, truncate_after, std::move(batches)});
   }
   void WaitFor(uint64_t number) {
@@ -145,7 +149,8 @@ TEST_CASE("a truncation begins a commit, and takes along what comes behind it") 
   rig.Submit(6, std::nullopt, Index(0), {Batch(1, 4, {"n"})});
   rig.storage.Open(4);
   rig.WaitFor(6);
-  CHECK(rig.storage.commits() == std::vector<std::string>{"1@1:a 2@1:b 3@1:c", "after 2;3@2:x 4@2:y", "term 3;after 1;2@3:z", "after 0;1@4:n"});
+  CHECK(rig.storage.commits() ==
+        std::vector<std::string>{"1@1:a 2@1:b 3@1:c", "after 2;3@2:x 4@2:y", "term 3;after 1;2@3:z", "after 0;1@4:n"});
   CHECK(Text(rig.storage) == "term 3 vote 1 | terms 1:4 | configurations | 1@4:n");
 }
 
@@ -269,7 +274,8 @@ TEST_CASE("writes of 8 MiB go through LMDB, and are there after a restart") {
       REQUIRE(result);
       persisted = number;
     });
-    for (uint64_t i = 1; i <= 5; ++i) thread.Submit(WriteRequest{i, HardState{Term(i), NodeId(1)}, std::nullopt, {Batch(i, 1, {large})}});
+    for (uint64_t i = 1; i <= 5; ++i)
+      thread.Submit(WriteRequest{i, HardState{Term(i), NodeId(1)}, std::nullopt, {Batch(i, 1, {large})}});
     mailbox.Until([&] { return persisted == 5; });
   }
   auto storage = OpenLmdbStorage(directory.path());

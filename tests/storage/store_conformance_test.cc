@@ -15,7 +15,10 @@ STORAGE_CASE("a value that was set is got, and the last one counts") {
   Kind kind;
   auto storage = kind.Open();
   Store& store = storage->Store();
-  std::string binary("\0\xff" "a", 3);
+  std::string binary(
+      "\0\xff"
+      "a",
+      3);
   REQUIRE(store.Set("key", "first"));
   REQUIRE(store.Set("key", binary));
   REQUIRE(store.Set("kez", "another"));

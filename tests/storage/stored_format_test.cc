@@ -35,7 +35,8 @@ TEST_CASE("a sealed value is given back under its key and no other, and every fl
       flipped[bit / 8] ^= static_cast<char>(1 << bit % 8);
       REQUIRE(!Unseal("key", flipped, "it"));
     }
-    for (size_t size = 0; size < sealed.size(); ++size) REQUIRE(!Unseal("key", std::string_view(sealed).substr(0, size), "it"));
+    for (size_t size = 0; size < sealed.size(); ++size)
+      REQUIRE(!Unseal("key", std::string_view(sealed).substr(0, size), "it"));
   }
 }
 

@@ -13,8 +13,8 @@ namespace ringraft::storage {
 namespace {
 
 std::string Text(const LogEntry& entry) {
-  return std::to_string(entry.index.value()) + "@" + std::to_string(entry.term.value()) + ":" + std::string(entry.command) +
-         (entry.type == LogEntryType::kConfiguration ? "*" : "");
+  return std::to_string(entry.index.value()) + "@" + std::to_string(entry.term.value()) + ":" +
+         std::string(entry.command) + (entry.type == LogEntryType::kConfiguration ? "*" : "");
 }
 
 void Add(std::string& text, const std::string& word) { text += (text.empty() ? "" : " ") + word; }
@@ -67,10 +67,13 @@ std::string Text(Storage& storage) {
   auto recovered = storage.Recover();
   REQUIRE_MESSAGE(recovered, recovered.error().message());
   const RecoveredLog& log = recovered.value();
-  std::string text = "term " + std::to_string(log.hard_state.term.value()) + " vote " + std::to_string(log.hard_state.vote.value()) + " | terms";
-  for (const TermRun& run : log.terms) text += " " + std::to_string(run.first_index.value()) + ":" + std::to_string(run.term.value());
+  std::string text = "term " + std::to_string(log.hard_state.term.value()) + " vote " +
+                     std::to_string(log.hard_state.vote.value()) + " | terms";
+  for (const TermRun& run : log.terms)
+    text += " " + std::to_string(run.first_index.value()) + ":" + std::to_string(run.term.value());
   text += " | configurations";
-  for (const StoredConfiguration& each : log.configurations) text += " " + std::to_string(each.index.value()) + ":" + each.command;
+  for (const StoredConfiguration& each : log.configurations)
+    text += " " + std::to_string(each.index.value()) + ":" + each.command;
   auto batches = storage.Read(Index(1), SIZE_MAX);
   REQUIRE_MESSAGE(batches, batches.error().message());
   CHECK(log.last_index == (batches.value().empty() ? Index(0) : batches.value().back().last()));

@@ -1,4 +1,5 @@
-// What the tests of the storages share: directories that go away, batches from a few words, one line of text for a whole state.
+// What the tests of the storages share: directories that go away, batches from a few words, one line of text for a
+// whole state.
 #pragma once
 
 #include <doctest/doctest.h>

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Flags the coroutine code that g++ 12 miscompiles, and what the house rules forbid besides.
 
-An aggregate or capturing-lambda temporary in a full expression with `co_await` is destroyed twice, and so is what stands in
-`co_await` inside `?:`; see CONTRIBUTING.md. Files whose name contains "canary" show such patterns on purpose.
+An aggregate or capturing-lambda temporary in a full expression with `co_await` is destroyed twice, and so is what is
+in `?:` with it; see CONTRIBUTING.md. Files whose name contains "canary" show such patterns on purpose.
 """
 
 import pathlib
@@ -87,7 +87,8 @@ def findings(source):
         without_lambdas = behind
         for a, _, b in reversed(all_lambdas):
             if position < a and b <= end:
-                without_lambdas = without_lambdas[:a - position] + " " * (b + 1 - a) + without_lambdas[b + 1 - position:]
+                blanks = " " * (b + 1 - a)
+                without_lambdas = without_lambdas[:a - position] + blanks + without_lambdas[b + 1 - position:]
         if "{" in without_lambdas:
             found.append((line, "a braced temporary inside a co_await expression: name it first"))
     for lines in statements.values():

@@ -33,15 +33,19 @@ def readme_problems(readme, exists):
 
 
 def top_level_problems(names):
-    return [f"{name}: the top level is fixed; put it into one of its folders" for name in names if name not in TOP_LEVEL]
+    return [f"{name}: the top level is fixed; put it into a folder" for name in names if name not in TOP_LEVEL]
 
 
 def tracked_top_level(root):
     """What git knows at the top level and what it would add; everything but build folders where there is no git."""
-    listing = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard"],
-                             cwd=root, capture_output=True, text=True, check=False)
-    if listing.returncode != 0:
-        return sorted(path.name for path in root.iterdir() if path.name != ".git" and not path.name.startswith("build"))
+    command = ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard"]
+    try:
+        listing = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        listing = None
+    if listing is None or listing.returncode != 0:
+        names = (path.name for path in root.iterdir())
+        return sorted(name for name in names if name != ".git" and not name.startswith("build"))
     return sorted({line.split("/", 1)[0] for line in listing.stdout.splitlines()})
 
 

@@ -1,0 +1,2 @@
+// Stands where an installed header would.
+#include "../../alloc.h"

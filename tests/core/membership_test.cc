@@ -1,0 +1,269 @@
+// Configuration changes by joint consensus: §4.1 - §4.3, and the bugs that others had there (A17, A18, C1 .. C14).
+#include <doctest/doctest.h>
+
+#include "cluster.h"
+
+namespace ringraft::core {
+namespace {
+
+using Added = std::vector<Peer>;
+using Removed = std::vector<NodeId>;
+
+Errc CodeOf(const Result<ConfigTicket>& result) { return result ? Errc::kOk : result.error().code(); }
+
+TEST_SUITE("4.3 joint consensus") {
+  TEST_CASE("C(old,new) counts at once and needs both majorities; C(new) follows when it is committed") {
+    Server leader;
+    leader.Lead();
+    auto ticket = leader->ProposeConfig(Added{MakePeer(4), MakePeer(5)}, Removed{NodeId(2)}, 0);
+    REQUIRE(ticket.has_value());
+    CHECK(leader->configuration().is_joint());  // C2: effective when appended
+    CHECK(leader->configuration_index() == Index(3));
+    CHECK(leader->PeerStatuses(leader.now).size() == 5);
+    leader.Persist();
+    leader.Replicate(4);
+    leader.Replicate(5);  // new: {1, 3, 4, 5} has 1, 4, 5; old: {1, 2, 3} has 1
+    CHECK(leader->commit_index() == Index(2));
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kPending);
+    leader.Replicate(2);
+    CHECK(leader->commit_index() == Index(3));
+    CHECK_FALSE(leader->configuration().is_joint());
+    CHECK(leader->configuration() == MakeConfiguration({1, 3, 4, 5}));
+    CHECK(leader->configuration_index() == Index(4));
+    CHECK_FALSE(leader.NextAppend(2).has_value());  // 2 has left
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kPending);
+    leader.Persist();
+    leader.Replicate(4);
+    CHECK(leader->commit_index() == Index(3));
+    leader.Replicate(5);
+    CHECK(leader->commit_index() == Index(4));
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kDone);
+  }
+
+  TEST_CASE("C3: one change at a time") {
+    Server leader;
+    leader.Lead();
+    REQUIRE(leader->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0).has_value());
+    CHECK(CodeOf(leader->ProposeConfig(Added{MakePeer(5)}, Removed{}, 0)) == Errc::kConfigInProgress);
+    leader.Persist();
+    for (uint64_t peer : {2, 4}) leader.Replicate(peer);
+    REQUIRE_FALSE(leader->configuration().is_joint());
+    leader->CheckInvariants();
+    CHECK(CodeOf(leader->ProposeConfig(Added{MakePeer(5)}, Removed{}, 0)) ==
+          Errc::kConfigInProgress);  // C(new) not committed
+    leader.Persist();
+    for (uint64_t peer : {2, 4}) leader.Replicate(peer);
+    CHECK(CodeOf(leader->ProposeConfig(Added{MakePeer(5)}, Removed{}, 0)) == Errc::kOk);
+  }
+
+  TEST_CASE("C1: no change before an entry of the leader's own term is committed") {
+    Server leader;
+    leader.Win();
+    leader.Persist();
+    CHECK(CodeOf(leader->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0)) == Errc::kConfigInProgress);
+    Server again({.applied = 1});  // even if it knows everything before to be committed
+    again.Win();
+    CHECK(CodeOf(again->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0)) == Errc::kConfigInProgress);
+    again.Persist();
+    again.Replicate(2);
+    CHECK(CodeOf(again->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0)) == Errc::kOk);
+  }
+
+  TEST_CASE("a follower refuses a change and names the leader") {
+    Server server;
+    server.Append(server.AppendArgs(2, 3, 1, 1));
+    auto refused = server->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error() == Errc::kNotLeader);
+    CHECK(refused.error().leader() == MakePeer(2));
+  }
+
+  TEST_CASE("C14: a change that makes no sense leaves no trace") {
+    Server leader;
+    leader.Lead();
+    CHECK(CodeOf(leader->ProposeConfig(Added{}, Removed{NodeId(1), NodeId(2), NodeId(3)}, 0)) == Errc::kEmptyConfig);
+    CHECK(CodeOf(leader->ProposeConfig(Added{MakePeer(2)}, Removed{}, 0)) == Errc::kAlreadyMember);
+    CHECK(CodeOf(leader->ProposeConfig(Added{}, Removed{NodeId(8)}, 0)) == Errc::kNotMember);
+    CHECK(leader->last_index() == Index(2));
+  }
+
+  TEST_CASE("C4: a truncated configuration gives way to the one before it") {
+    Server server;
+    server.Append(
+        server.AppendArgs(2, 2, 1, 1, {ConfigurationBatch(2, 2, MakeConfiguration({2, 3, 4}, {1, 2, 3}), 2)}));
+    CHECK(server->configuration().is_joint());
+    server.Append(server.AppendArgs(3, 3, 1, 1, {Commands(2, 3, 1, 3)}));
+    CHECK(server->configuration() == MakeConfiguration({1, 2, 3}));
+    CHECK(server->configuration_index() == Index(1));
+    CHECK(server->IsMember());
+    VoteRound round = server.TimeOut();
+    CHECK(round.peers.size() == 2);
+    server.Restart();
+    CHECK(server->configuration() == MakeConfiguration({1, 2, 3}));
+  }
+
+  TEST_CASE("C5: a new leader goes on with a joint configuration that it inherits, uncommitted or committed") {
+    for (uint64_t applied : {1, 2}) {
+      ServerSpec spec;
+      spec.applied = 1;
+      Server leader(spec);
+      // As a follower it got C(old,new), perhaps with the news that it is committed.
+      leader.Append(leader.AppendArgs(2, 2, 1, 1,
+                                      {ConfigurationBatch(2, 2, MakeConfiguration({1, 3, 4}, {1, 2, 3}), 2)}, applied));
+      leader.Advance(500 * kMs);
+      leader.Win({3});
+      CHECK(leader->configuration().is_joint());
+      leader.Persist();
+      leader.Replicate(3);
+      CHECK(leader->commit_index() == Index(3));  // its no-op, and with it C(old,new)
+      CHECK(leader->configuration() == MakeConfiguration({1, 3, 4}));
+      CHECK(leader->configuration_index() == Index(4));
+      leader.Persist();
+      leader.Replicate(3);
+      CHECK(leader->commit_index() == Index(4));
+      CHECK(leader->last_index() == Index(4));  // C7: C(new) once
+    }
+  }
+
+  TEST_CASE("an election in a joint configuration needs both majorities") {
+    Server server;
+    server.Append(
+        server.AppendArgs(2, 2, 1, 1, {ConfigurationBatch(2, 2, MakeConfiguration({1, 4, 5}, {1, 2, 3}), 2)}));
+    VoteRound round = server.TimeOut();
+    CHECK(round.peers.size() == 4);
+    server->OnVoteReply(server.now, NodeId(4), round.ticket, RequestVoteResults{Term(2), true});
+    server->OnVoteReply(server.now, NodeId(5), round.ticket, RequestVoteResults{Term(2), true});
+    CHECK(server->role() == Role::kPreCandidate);
+    server->OnVoteReply(server.now, NodeId(3), round.ticket, RequestVoteResults{Term(2), true});
+    CHECK(server->role() == Role::kCandidate);
+  }
+
+  TEST_CASE(
+      "C6: a leader that removes itself does not count itself, leads until C(new) is committed, then steps down for "
+      "good") {
+    Server leader;
+    leader.Lead();
+    auto ticket = leader->ProposeConfig(Added{}, Removed{NodeId(1)}, 0);
+    leader.Persist();
+    leader.Replicate(2);
+    CHECK(leader->commit_index() == Index(2));  // new: {2, 3} has only 2; itself does not count
+    while (leader->commit_index() < Index(3)) leader.Acknowledge(*leader.NextAppend(3));
+    CHECK(leader->commit_index() == Index(3));
+    CHECK(leader->configuration() == MakeConfiguration({2, 3}));
+    CHECK(leader->is_leader());
+    leader.Persist();
+    leader.Replicate(2);
+    CHECK(leader->is_leader());
+    leader.Propose();  // it goes on to serve
+    auto last = leader.NextAppend(3);
+    leader.Acknowledge(*last);
+    leader.Replicate(2);
+    CHECK(leader->role() == Role::kFollower);
+    CHECK(leader->commit_index() >= Index(4));
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kDone);
+    CHECK_FALSE(leader->IsMember());
+    CHECK(leader->NextTick() == TimePoint::max());
+    leader->OnTick(leader.now + std::chrono::hours(1));
+    CHECK(leader->role() == Role::kFollower);
+  }
+
+  TEST_CASE(
+      "4.2.2: who is removed by a configuration that may not be committed still stands, and may be the only one who "
+      "can win") {
+    Server server;
+    server.Append(server.AppendArgs(2, 2, 1, 1,
+                                    {ConfigurationBatch(2, 2, MakeConfiguration({3, 4}, {1, 2, 3}), 2),
+                                     ConfigurationBatch(3, 2, MakeConfiguration({3, 4}), 2)},
+                                    2));
+    CHECK_FALSE(server->IsMember());
+    server.Win({3, 4});
+    server.Persist();
+    server.Replicate(3);
+    CHECK(server->commit_index() == Index(2));
+    server.Replicate(4);
+    CHECK(server->commit_index() == Index(4));
+    CHECK(server->role() == Role::kFollower);
+    CHECK(server->NextTick() == TimePoint::max());
+  }
+
+  TEST_CASE("C10, C11: who is in no configuration of its log never stands, but votes") {
+    Server server = Server::Empty(4);
+    CHECK(server->NextTick() == TimePoint::max());
+    server.Advance(std::chrono::hours(1));
+    server->OnTick(server.now);
+    CHECK(server->role() == Role::kFollower);
+    server.Append(server.AppendArgs(2, 2, 0, 0, {ConfigurationBatch(1, 1, MakeConfiguration({1, 2, 3}), 9)}));
+    server.Advance(std::chrono::hours(1));
+    server->OnTick(server.now);
+    CHECK(server->role() == Role::kFollower);
+    CHECK(server.Vote(server.VoteArgs(3, 5, 1, 1)).vote_granted);
+  }
+
+  TEST_CASE(
+      "A18: after a restart in the middle of adding servers the newest configuration counts, not an older one of "
+      "itself alone") {
+    Server server({.configuration = MakeConfiguration({1})});
+    server.now = server->NextTick();
+    server->OnTick(server.now);
+    server.Persist();
+    REQUIRE(server->ProposeConfig(Added{MakePeer(2), MakePeer(3)}, Removed{}, 0).has_value());
+    server.Persist();
+    server.Restart();
+    CHECK(server->configuration() == MakeConfiguration({1, 2, 3}, {1}));
+    VoteRound round = server.TimeOut();
+    CHECK(round.peers.size() == 2);
+    CHECK(server->role() == Role::kPreCandidate);
+  }
+
+  TEST_CASE("a change whose entry was overwritten, or whose leader has lost office, cannot be told any more") {
+    Server leader;
+    leader.Lead();
+    auto ticket = leader->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0);
+    leader.Persist();
+    leader.Append(leader.AppendArgs(2, 3, 3, 2));
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kLost);
+    leader.Append(leader.AppendArgs(2, 3, 3, 2, {ConfigurationBatch(4, 3, MakeConfiguration({1, 2, 3, 4}), 2)}, 4));
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kDone);  // finished by another
+    Server other;
+    other.Lead();
+    ticket = other->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0);
+    other.Persist();
+    other.Append(other.AppendArgs(2, 3, 2, 2, {Commands(3, 3, 1, 2)}, 3));
+    CHECK(other->CheckConfig(ticket.value()) == ConfigProgress::kLost);
+  }
+
+  TEST_CASE("a server that is added starts with nothing and gets everything") {
+    ClusterOptions options;
+    options.servers = 4;
+    options.initial = 1;
+    Cluster cluster(options);
+    REQUIRE(cluster.RunUntil([&] { return cluster.IsSettled(); }, std::chrono::seconds(5)));
+    for (int i = 0; i < 30; ++i) cluster.Propose(1);
+    auto ticket = cluster.ChangeConfig(1, {MakePeer(2), MakePeer(3), MakePeer(4)}, {});
+    REQUIRE(ticket.has_value());
+    REQUIRE(cluster.RunUntil([&] { return cluster.IsSettled(); }, std::chrono::seconds(5)));
+    CHECK(cluster.core(1).CheckConfig(ticket.value()) == ConfigProgress::kDone);
+    CHECK(cluster.core(4).configuration().voters.size() == 4);
+    CHECK(cluster.leaderships() == 1);
+  }
+
+  TEST_CASE("C16: a removed server that never learns of it disturbs nobody") {
+    ClusterOptions options;
+    Cluster cluster(options);
+    REQUIRE(cluster.RunUntil([&] { return cluster.IsSettled(); }, std::chrono::seconds(5)));
+    uint64_t leader = cluster.Leader();
+    uint64_t removed = leader % 3 + 1;
+    for (uint64_t id = 1; id <= 3; ++id) cluster.Cut(id, removed);
+    REQUIRE(cluster.ChangeConfig(leader, {}, {NodeId(removed)}).has_value());
+    cluster.RunFor(std::chrono::seconds(2));
+    cluster.HealNetwork();
+    Term term = cluster.newest_term();
+    cluster.RunFor(std::chrono::seconds(60));
+    CHECK(cluster.newest_term() == term);
+    CHECK(cluster.Leader() == leader);
+    CHECK(cluster.core(leader).configuration().voters.size() == 2);
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::core

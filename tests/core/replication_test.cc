@@ -1,0 +1,280 @@
+// Appends as the leader, beyond Figure 2: pipelines, refusals out of order, reads from the disk (B5 .. B12).
+#include <doctest/doctest.h>
+
+#include "server.h"
+
+namespace ringraft::core {
+namespace {
+
+TEST_SUITE("leader: pipelines") {
+  TEST_CASE("a probe has one append in flight; after it, as many as the window allows") {
+    Server leader;
+    leader.Win();
+    leader.options.peer_window_calls = 16;
+    for (int i = 0; i < 40; ++i) leader.Propose();
+    auto probe = leader.NextAppend(2);
+    REQUIRE(probe.has_value());
+    CHECK(probe->args.entries.size() == 1);
+    CHECK_FALSE(leader.NextAppend(2).has_value());
+    leader.Acknowledge(*probe);
+    auto packed = leader.NextAppend(2);
+    REQUIRE(packed.has_value());
+    CHECK(packed->args.entries.size() == 40);  // all that waits goes in one call
+    CHECK_FALSE(leader.NextAppend(2).has_value());
+    size_t calls = 1;
+    for (; leader.Propose(), leader.NextAppend(2).has_value(); ++calls) REQUIRE(calls < 100);
+    CHECK(calls == 16);
+  }
+
+  TEST_CASE("the window is bounded in bytes, and an append too") {
+    CoreOptions options = TestOptions(1);
+    options.peer_window_bytes = 5000;
+    options.max_append_bytes = 2500;
+    Server leader({}, options);
+    leader.Lead();
+    for (int i = 0; i < 20; ++i) leader.Propose(1, std::string(1000 - 72, 'x'));
+    std::vector<AppendRequest> sent;
+    while (auto request = leader.NextAppend(2)) sent.push_back(*request);
+    REQUIRE(sent.size() == 3);
+    CHECK(sent[0].args.entries.size() == 2);
+    CHECK(sent[0].ticket.bytes == 2000);
+    CHECK(sent[2].args.entries.size() == 1);
+    CHECK(leader->PeerStatuses(leader.now)[1].inflight_bytes == 5000);
+    leader.Acknowledge(sent[0]);
+    CHECK(leader.NextAppend(2).has_value());
+    // One batch that is larger than everything goes alone.
+    leader.Replicate(3);
+    leader.Propose(1, std::string(9000, 'x'));
+    auto large = leader.NextAppend(3);
+    REQUIRE(large.has_value());
+    CHECK(large->args.entries.size() == 1);
+    CHECK_FALSE(leader.NextAppend(3).has_value());
+  }
+
+  TEST_CASE("B12: after answers, failures and refusals nothing stays in flight") {
+    Server leader;
+    leader.Lead();
+    std::vector<AppendRequest> sent;
+    for (int i = 0; i < 10; ++i) {
+      leader.Propose();
+      sent.push_back(*leader.NextAppend(2));
+    }
+    leader.Acknowledge(sent[3]);
+    leader.Refuse(sent[5], 4, 2);
+    CHECK(leader->PeerStatuses(leader.now)[1].inflight_bytes == 0);
+    for (const auto& request : sent) leader->OnAppendFailed(request.ticket);
+    auto probe = leader.NextAppend(2);
+    REQUIRE(probe.has_value());
+    for (const auto& request : sent) leader->OnAppendFailed(request.ticket);  // late: they concern no append of now
+    CHECK_FALSE(leader.NextAppend(2).has_value());
+    leader.Acknowledge(*probe);
+    leader.Replicate(2);
+    CHECK(leader->PeerStatuses(leader.now)[1].inflight_bytes == 0);
+    CHECK(leader->PeerStatuses(leader.now)[1].lag_entries == 0);
+  }
+
+  TEST_CASE("after a failure everything is sent again from the match on") {
+    Server leader;
+    leader.Lead();
+    leader.Propose();
+    leader.Propose();
+    auto request = leader.NextAppend(2);
+    leader->OnAppendFailed(request->ticket);
+    auto again = leader.NextAppend(2);
+    REQUIRE(again.has_value());
+    CHECK(again->args.prev_index == Index(2));
+  }
+
+  TEST_CASE("B5: a late or repeated refusal rewinds nothing") {
+    Server leader;
+    leader.Lead();
+    leader.Propose();
+    auto first = leader.NextAppend(2);
+    leader.Propose();
+    auto second = leader.NextAppend(2);
+    leader.Acknowledge(*second);
+    leader.Refuse(*first, 0, 0);   // overtaken
+    leader.Refuse(*first, 0, 0);   // and again
+    leader.Refuse(*second, 0, 0);  // answered before
+    CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(4));
+    leader.Propose();
+    auto third = leader.NextAppend(2);
+    REQUIRE(third.has_value());
+    CHECK(third->args.prev_index == Index(4));
+    leader.Propose();
+    CHECK(leader.NextAppend(2).has_value());  // it still replicates, several at a time
+  }
+
+  TEST_CASE("B5: the late refusal of an append that is not awaited any more does not disturb the probe") {
+    Server leader;
+    leader.Lead();
+    std::vector<AppendRequest> sent;
+    for (int i = 0; i < 3; ++i) {
+      leader.Propose();
+      sent.push_back(*leader.NextAppend(2));
+    }
+    leader.Refuse(sent[2], 2, 2);
+    auto probe = leader.NextAppend(2);
+    REQUIRE(probe.has_value());
+    CHECK(probe->args.prev_index == Index(2));
+    leader.Refuse(sent[1], 2, 2);
+    CHECK_FALSE(leader.NextAppend(2).has_value());  // the probe is on its way
+    leader.Acknowledge(*probe);
+    leader.Refuse(sent[0], 0, 0);
+    CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(3));
+  }
+
+  TEST_CASE("a refusal never takes it back behind what is known to match, whatever it names") {
+    Server leader;
+    leader.Lead();
+    for (int i = 0; i < 3; ++i) leader.Propose();
+    auto request = leader.NextAppend(2);
+    leader.Propose();
+    auto behind = leader.NextAppend(2);
+    leader.Refuse(*behind, 0, 0);
+    auto again = leader.NextAppend(2);
+    REQUIRE(again.has_value());
+    CHECK(again->args.prev_index == Index(2));
+    leader.Refuse(*again, ~uint64_t{0}, ~uint64_t{0});
+    CHECK(leader.NextAppend(2)->args.prev_index == Index(2));
+  }
+
+  TEST_CASE("B6: answers of an earlier term of office count for nothing, though their sequence may be in use again") {
+    Server leader;
+    leader.Win();
+    auto old = leader.NextAppend(3);
+    REQUIRE(old.has_value());
+    leader.Append(leader.AppendArgs(3, 3, 1, 1, {Commands(2, 3, 1, 3)}));
+    leader.Advance(500 * kMs);
+    leader.Win();
+    leader.Persist();
+    REQUIRE(leader->term() == Term(4));
+    auto present = leader.NextAppend(3);
+    REQUIRE(present.has_value());
+    REQUIRE(present->ticket.sequence == old->ticket.sequence);
+    leader.Acknowledge(*old);
+    CHECK(leader->PeerStatuses(leader.now)[2].match_index == Index(0));
+    CHECK(leader->commit_index() == Index(0));
+    leader.Acknowledge(*present);
+    CHECK(leader->PeerStatuses(leader.now)[2].match_index == Index(3));
+    CHECK(leader->commit_index() == Index(3));
+  }
+
+  TEST_CASE("an answer that names more than was sent is not believed") {
+    Server leader;
+    leader.Lead();
+    leader.Propose();
+    auto request = leader.NextAppend(2);
+    leader.Propose();
+    leader.Persist();
+    leader->OnAppendReply(leader.now, request->ticket, AppendEntriesResults{Term(2), true, Index(4), {}});
+    CHECK(leader->commit_index() == Index(2));
+    CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(2));
+  }
+
+  TEST_CASE("B7, B2: a heartbeat has prev at the match, and no commit index above it") {
+    Server leader;
+    leader.Lead();
+    leader.Propose();
+    leader.Persist();
+    leader.Replicate(2);
+    REQUIRE(leader->commit_index() == Index(3));
+    auto to_2 = leader->NextHeartbeat(NodeId(2), leader.now);
+    CHECK(to_2->args.prev_index == Index(3));
+    CHECK(to_2->args.prev_term == Term(2));
+    CHECK(to_2->args.leader_commit == Index(3));
+    auto to_3 = leader->NextHeartbeat(NodeId(3), leader.now);
+    CHECK(to_3->args.prev_index == Index(0));
+    CHECK(to_3->args.leader_commit == Index(0));
+    CHECK_FALSE(leader->NextHeartbeat(NodeId(4), leader.now).has_value());
+  }
+
+  TEST_CASE("a heartbeat that is refused although its match was durable is noted, and moves nothing") {
+    Server leader;
+    leader.Lead();
+    auto heartbeat = leader->NextHeartbeat(NodeId(2), leader.now);
+    leader->OnHeartbeatReply(leader.now, heartbeat->ticket, AppendEntriesResults{Term(2), false, Index(0), {}});
+    CHECK(leader->LostMatches(NodeId(2)) == 1);
+    CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(2));
+  }
+
+  TEST_CASE("an idle peer is told once what is committed") {
+    Server leader;
+    leader.Lead();
+    leader.Replicate(2);
+    leader.Propose();
+    leader.Persist();
+    auto data = leader.NextAppend(2);
+    leader.Acknowledge(*data);
+    REQUIRE(leader->commit_index() == Index(3));
+    auto news = leader.NextAppend(2);
+    REQUIRE(news.has_value());
+    CHECK(news->args.entries.empty());
+    CHECK(news->args.leader_commit == Index(3));
+    CHECK_FALSE(leader.NextAppend(2).has_value());
+    leader.Acknowledge(*news);
+    CHECK_FALSE(leader.NextAppend(2).has_value());
+  }
+
+  TEST_CASE("a peer far behind is served from the disk, one read at a time, by whole batches") {
+    CoreOptions options = TestOptions(1);
+    options.cached_tail_bytes = 200;
+    options.max_append_bytes = 400;
+    Server leader({}, options);
+    leader.Lead();
+    for (int i = 0; i < 50; ++i) leader.Propose(3);
+    leader.Persist();
+    leader.Replicate(2);
+    while (true) {
+      NextApplyResult next = leader->NextApply(1000, false);
+      if (auto* batches = std::get_if<std::vector<BatchRef>>(&next)) {
+        leader->OnApplied(batches->back().last());
+      } else if (auto* read = std::get_if<ReadRequest>(&next)) {
+        leader->OnApplied(leader->OnApplyRead(leader.disk.Read(read->from, 1000), false).back().last());
+      } else {
+        break;
+      }
+    }
+    CHECK(leader->cached_bytes() <= 200);
+    CHECK(leader->unapplied_bytes() == 0);
+    Server follower({.self = 3});
+    CHECK(BringUpToDate(leader, follower) <= 1);
+    CHECK(follower.Terms() == leader.Terms());
+    CHECK(follower.disk.batches().size() == leader.disk.batches().size());
+
+    // While a read is out there is no second one; a failed read may be asked for again.
+    Server slow({.self = 2});
+    leader.Append(leader.AppendArgs(3, 3, leader->last_index().value(), 2));
+    leader.Win();
+    auto probe = leader.NextAppend(2);
+    leader.Refuse(*probe, 1, 1);
+    probe = leader.NextAppend(2);
+    CHECK(probe->args.entries.empty());
+    leader.Acknowledge(*probe);
+    CHECK(std::holds_alternative<ReadRequest>(leader->NextAppend(NodeId(2), leader.now)));
+    CHECK(std::holds_alternative<std::monostate>(leader->NextAppend(NodeId(2), leader.now)));
+    leader->OnRead(NodeId(2), {});
+    CHECK(std::holds_alternative<ReadRequest>(leader->NextAppend(NodeId(2), leader.now)));
+    leader->OnRead(NodeId(2), {Commands(2, 1, 4, 9)});  // not what the log has: of an earlier leadership
+    CHECK(std::holds_alternative<ReadRequest>(leader->NextAppend(NodeId(2), leader.now)));
+    leader->OnRead(NodeId(2), leader.disk.Read(Index(2), 400));
+    CHECK(BringUpToDate(leader, slow) == 0);
+    CHECK(slow.Terms() == leader.Terms());
+  }
+
+  TEST_CASE("B9: on a single server an entry is committed when it is durable, not before") {
+    Server leader({.configuration = MakeConfiguration({1})});
+    leader.now = leader->NextTick();
+    leader->OnTick(leader.now);
+    leader.Persist();
+    leader.Propose();
+    CHECK(leader->commit_index() == Index(2));
+    leader.Take();
+    CHECK(leader->commit_index() == Index(2));
+    leader.FinishOne();
+    CHECK(leader->commit_index() == Index(3));
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::core

@@ -1,0 +1,283 @@
+// What leaves a node, and when: nothing that rests on the disk before the disk has it. The peers here are the test's own.
+#include "cluster.h"
+#include "support.h"
+
+using namespace ringraft;
+using namespace ringraft::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A peer that the test plays: it records what it is asked, and answers as it is told.
+class FakePeer final : public RpcService {
+ public:
+  FakePeer(Cluster& cluster, uint64_t id) : peer(PeerAt(id)), rpc(*cluster.reactor, cluster.network), changed(cluster.reactor->host().loop()) {
+    REQUIRE(rpc.Listen(peer.addr).has_value());
+    rpc.Register(*this, [] { return Identity(); });
+    REQUIRE(rpc.Serve().has_value());
+  }
+  ~FakePeer() override { rpc.Close(); }
+
+  Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) override {
+    ++(args.entries.empty() ? heartbeats : appends);
+    AppendEntriesResults results;
+    results.term = args.term;
+    results.success = true;
+    results.durable_match = args.entries.empty() ? args.prev_index : args.entries.back().last();
+    while (!args.entries.empty() && !acknowledges) {  // a disk that takes its time
+      auto woken = changed.Wait();
+      co_await woken;
+    }
+    co_return results;
+  }
+  Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) override {
+    ++(args.pre_vote ? pre_votes : votes);
+    RequestVoteResults results;
+    results.term = args.pre_vote ? args.term - 1 : args.term;
+    results.vote_granted = grants;
+    co_return results;
+  }
+  Task<Result<ForwardResults>> Forward(ForwardArgs) override { co_return Errc::kStopped; }
+  Result<void> OnHandshake(const Identity&) override { return Success(); }
+
+  void Acknowledge() {
+    acknowledges = true;
+    changed.Notify();
+  }
+
+  Peer peer;
+  LocalRpc rpc;
+  coro::Signal changed;
+  bool grants = false, acknowledges = false;
+  int heartbeats = 0, appends = 0, pre_votes = 0, votes = 0;
+};
+
+template <class R>
+using Reply = std::optional<Result<R>>;
+
+Detached AskAppend(FakePeer& peer, AppendEntriesArgs args, Reply<AppendEntriesResults>& reply) {
+  auto call = peer.rpc.CallAppendEntries(PeerAt(1).addr, std::move(args));
+  auto got = co_await call;
+  reply = std::move(got);
+}
+Detached AskVote(FakePeer& peer, RequestVoteArgs args, Reply<RequestVoteResults>& reply) {
+  auto call = peer.rpc.CallRequestVote(PeerAt(1).addr, args);
+  auto got = co_await call;
+  reply = std::move(got);
+}
+
+Detached AskForward(FakePeer& peer, ForwardArgs args, Reply<ForwardResults>& reply) {
+  auto call = peer.rpc.CallForward(PeerAt(1).addr, std::move(args));
+  auto got = co_await call;
+  reply = std::move(got);
+}
+
+// Node 1 of three is real, and its disk can be held.
+struct OneReal {
+  std::shared_ptr<GatedStorage> disk = std::make_shared<GatedStorage>();
+  Cluster cluster;
+  FakePeer two, three;
+
+  explicit OneReal(Duration election)
+      : cluster(1, Setup{[election](Options& options) {
+                           options.initial_members = {PeerAt(1), PeerAt(2), PeerAt(3)};
+                           options.election_timeout_min = election;
+                           options.election_timeout_max = election + 50ms;
+                         },
+                         [this](uint64_t) { return disk; }}),
+        two(cluster, 2),
+        three(cluster, 3) {}
+  ~OneReal() { disk->Open(); }
+
+  AppendEntriesArgs From(uint64_t leader, Term term, Index prev, Term prev_term) {
+    AppendEntriesArgs args;
+    args.group = GroupId(1);
+    args.to = NodeId(1);
+    args.term = term;
+    args.leader_id = NodeId(leader);
+    args.prev_index = prev;
+    args.prev_term = prev_term;
+    args.leader_commit = Index(1);
+    return args;
+  }
+  Result<AppendEntriesResults> Append(AppendEntriesArgs args) {
+    Reply<AppendEntriesResults> reply;
+    cluster.InTurn([&] { AskAppend(two, args, reply); });
+    cluster.Until("an append's reply", [&] { return reply.has_value(); });
+    return std::move(*reply);
+  }
+};
+
+BatchRef BatchAt(Index index, Term term, std::string_view command) {
+  LogEntry entry(index, term, LogEntryType::kCommand, command);
+  return MakeBatch(std::span<const LogEntry>(&entry, 1), NodeId(2), GroupId(1));
+}
+
+ForwardArgs ForwardOf(Duration timeout) {
+  ForwardArgs args;
+  args.group = GroupId(1);
+  args.to = NodeId(1);
+  args.timeout = timeout;
+  for (const char* command : {"f1", "f2"}) {
+    ForwardCall call;
+    call.commands.emplace_back(command);
+    args.calls.push_back(std::move(call));
+  }
+  return args;
+}
+
+// Node 1, elected by its fake peers.
+struct RealLeader : OneReal {
+  RealLeader() : OneReal(100ms) {
+    two.grants = three.grants = two.acknowledges = three.acknowledges = true;
+    raft = cluster.nodes[0].raft.get();
+    cluster.Until("it to lead, with its first entry committed", [&] {
+      RaftStatus status = raft->Status();
+      return raft->IsLeader() && status.commit_index == status.last_index && status.durable_index == status.last_index;
+    });
+  }
+  Raft* raft;
+};
+
+}  // namespace
+
+TEST_SUITE("node/gate") {
+  TEST_CASE("no append reply leaves before the disk has the entries, while heartbeats are answered and name no match beyond it") {
+    OneReal real(30s);
+    REQUIRE(real.Append(real.From(2, Term(2), Index(1), Term(1))).has_value());  // the term is on disk
+    Reply<AppendEntriesResults> reply, again;
+    {
+      ShutGate gate(*real.disk);
+      AppendEntriesArgs args = real.From(2, Term(2), Index(1), Term(1));
+      args.entries.push_back(BatchAt(Index(2), Term(2), "x"));
+      real.cluster.InTurn([&] { AskAppend(real.two, args, reply); });
+      real.cluster.Until("the write", [&] { return real.disk->IsHolding(); });
+      // The same append again: what is in memory already is not on disk either.
+      real.cluster.InTurn([&] { AskAppend(real.two, args, again); });
+      for (int i = 0; i < 20; ++i) {
+        Result<AppendEntriesResults> beat = real.Append(real.From(2, Term(2), Index(1), Term(1)));
+        REQUIRE(beat.has_value());
+        CHECK(beat.value().success);
+        CHECK(beat.value().durable_match <= Index(1));
+        // A heartbeat whose prev is the entry in memory must not name it either.
+        Result<AppendEntriesResults> ahead = real.Append(real.From(2, Term(2), Index(2), Term(2)));
+        REQUIRE(ahead.has_value());
+        if (ahead.value().success) CHECK(ahead.value().durable_match <= Index(1));
+      }
+      CHECK(!reply.has_value());
+      CHECK(!again.has_value());
+      CHECK(real.cluster.nodes[0].raft->Status().durable_index == Index(1));
+    }
+    real.cluster.Until("the replies", [&] { return reply.has_value() && again.has_value(); });
+    REQUIRE(reply->has_value());
+    CHECK(reply->value().success);
+    CHECK(reply->value().durable_match == Index(2));
+    REQUIRE(again->has_value());
+    CHECK(again->value().durable_match == Index(2));
+  }
+
+  TEST_CASE("no vote reply leaves before term and vote are on disk (A1)") {
+    OneReal real(30s);
+    Reply<RequestVoteResults> granted, refused;
+    RequestVoteArgs args;
+    args.group = GroupId(1);
+    args.to = NodeId(1);
+    args.term = Term(5);
+    args.candidate_id = NodeId(2);
+    args.last_index = Index(1);
+    args.last_term = Term(1);
+    real.cluster.Turns(3);
+    {
+      ShutGate gate(*real.disk);
+      real.cluster.InTurn([&] { AskVote(real.two, args, granted); });
+      real.cluster.Until("the write", [&] { return real.disk->IsHolding(); });
+      args.candidate_id = NodeId(3);
+      real.cluster.InTurn([&] { AskVote(real.three, args, refused); });
+      real.cluster.Turns(30);
+      CHECK(!granted.has_value());
+    }
+    real.cluster.Until("the replies", [&] { return granted.has_value() && refused.has_value(); });
+    REQUIRE(granted->has_value());
+    CHECK(granted->value().vote_granted);
+    CHECK(granted->value().term == Term(5));
+    REQUIRE(refused->has_value());
+    CHECK(!refused->value().vote_granted);
+    CHECK(real.disk->Recover().value().hard_state == HardState{Term(5), NodeId(2)});
+  }
+
+  TEST_CASE("no vote is asked for before the candidate's own vote is on disk; pre-votes need no disk") {
+    OneReal real(100ms);
+    ShutGate gate(*real.disk);
+    real.two.grants = real.three.grants = true;
+    real.cluster.Until("the write", [&] { return real.disk->IsHolding(); });
+    CHECK(real.two.pre_votes + real.three.pre_votes > 0);
+    real.cluster.Turns(30);
+    CHECK(real.two.votes + real.three.votes == 0);
+    CHECK(!real.cluster.nodes[0].raft->IsLeader());
+    real.disk->Open();
+    real.cluster.Until("the election", [&] { return real.cluster.nodes[0].raft->IsLeader(); });
+    CHECK(real.two.votes + real.three.votes > 0);
+  }
+
+  TEST_CASE("a leader acknowledges with its own disk held, when two followers have it on theirs") {
+    RealLeader real;
+    ShutGate gate(*real.disk);
+    Result<Bytes> result = real.cluster.Handle(*real.raft, "x");
+    REQUIRE(result.has_value());
+    CHECK(result.value().view() == "1:x");
+    CHECK(real.disk->IsHolding());
+    CHECK(real.raft->Status().durable_index < real.raft->Status().last_index);
+  }
+
+  TEST_CASE("a leader does not acknowledge what only it has on disk, nor what it and one follower have only in memory") {
+    RealLeader real;
+    real.two.acknowledges = real.three.acknowledges = false;
+    MaybeResult result;
+    Owned caller = CallOne(*real.raft, "x", HandleOptions(), result);
+    real.cluster.Until("it to be on its own disk, and heartbeats to be answered", [&] {
+      RaftStatus status = real.raft->Status();
+      int before = real.two.heartbeats;
+      if (status.durable_index != status.last_index || status.last_index < Index(3)) return false;
+      real.cluster.Until("a heartbeat", [&] { return real.two.heartbeats > before + 3; });
+      return true;
+    });
+    CHECK(!result.has_value());
+    {
+      // One follower has it, the leader's disk is held: one durable copy of three is no majority.
+      real.disk->Shut();
+      MaybeResult second;
+      Owned other = CallOne(*real.raft, "y", HandleOptions(), second);
+      real.cluster.Until("the write", [&] { return real.disk->IsHolding(); });
+      real.two.Acknowledge();
+      real.cluster.Until("the first, which the leader has on disk", [&] { return result.has_value(); });
+      CHECK(result->has_value());
+      real.cluster.Turns(20);
+      CHECK(!second.has_value());
+      real.disk->Open();
+      real.cluster.Until("the second", [&] { return second.has_value(); });
+      CHECK(second->has_value());
+    }
+  }
+
+  TEST_CASE("forwarded calls end with their own answers, and a peer's timeout cannot overflow the clock") {
+    RealLeader real;
+    for (Duration timeout : {Duration::max(), Duration(30s)}) {
+      Reply<ForwardResults> reply;
+      real.cluster.InTurn([&] { AskForward(real.two, ForwardOf(timeout), reply); });
+      real.cluster.Until("the reply", [&] { return reply.has_value(); });
+      REQUIRE(reply->has_value());
+      REQUIRE(reply->value().outcomes.size() == 2);
+      for (ForwardOutcome& outcome : reply->value().outcomes) CHECK(outcome.error == Errc::kOk);
+      CHECK(reply->value().outcomes[1].results.front().view().ends_with(":f2"));
+    }
+    // Followers that hang: what was forwarded with little time left is unknown then, and not a failure.
+    real.two.acknowledges = real.three.acknowledges = false;
+    for (Duration timeout : {Duration::min(), Duration(0), Duration(20ms)}) {
+      Reply<ForwardResults> reply;
+      real.cluster.InTurn([&] { AskForward(real.two, ForwardOf(timeout), reply); });
+      real.cluster.Until("the reply", [&] { return reply.has_value(); });
+      REQUIRE(reply->has_value());
+      for (ForwardOutcome& outcome : reply->value().outcomes) CHECK(outcome.error == Errc::kUnknown);
+    }
+  }
+}
