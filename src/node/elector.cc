@@ -7,11 +7,17 @@ Task<void> Node::RunElections() {
   for (;;) {
     core_->OnTick(loop().Now());
     Touch();
-    while (std::optional<core::VoteRound> round = core_->NextVoteRound()) scope_->Start(RunVoteRound(std::move(*round)));
-    // Contact with a leader moves the tick on without waking us: then this wakes, finds nothing due, and waits again.
-    auto woken = role_changed_->WaitUntil(core_->NextTick());
+    // Contact with a leader moves the tick on without waking us: then this wakes, finds nothing due, and waits again. What moves
+    // it closer (another role, or becoming a member) is noticed at the end of the turn.
+    next_tick_ = core_->NextTick();
+    auto woken = tick_moved_->WaitUntil(next_tick_);
     co_await woken;
   }
+}
+
+// A tick begins a round, and so does the answer that makes a pre-candidate a candidate.
+void Node::StartVoteRounds() {
+  while (std::optional<core::VoteRound> round = core_->NextVoteRound()) scope_->Start(RunVoteRound(std::move(*round)));
 }
 
 Task<void> Node::RunVoteRound(core::VoteRound round) {
@@ -31,7 +37,6 @@ Task<void> Node::AskForVote(Peer peer, RequestVoteArgs args, core::VoteTicket ti
   if (!reply) co_return;  // the next round asks again
   core_->OnVoteReply(loop().Now(), peer.id, ticket, reply.value());
   Touch();
-  role_changed_->Notify();
 }
 
 }  // namespace ringraft::node

@@ -80,7 +80,7 @@ void Node::StartOnReactor() {
   recovered_ = RecoveredLog();
 
   durable_ = std::make_unique<coro::Signal>(loop());
-  role_changed_ = std::make_unique<coro::Signal>(loop());
+  tick_moved_ = std::make_unique<coro::Signal>(loop());
   scope_ = std::make_unique<coro::Scope>(loop());
   shutdown_ = std::make_unique<coro::Scope>(loop());
   proposer_ = std::make_unique<Proposer>(*core_, options_.limits, *this);
@@ -205,6 +205,8 @@ void Node::OnTurnEnd() {
   SubmitWrites();
   if (leadership_ != nullptr) leadership_->Wake();
   applier_->Wake();
+  StartVoteRounds();
+  if (core_->NextTick() < next_tick_) tick_moved_->Notify();
   PublishStatus();
 }
 
@@ -251,11 +253,6 @@ void Node::FollowRole() {
     if (last_leader_ && last_leader_ != options_.id)
       logger_->Write(LogLevel::kInfo, fmt::format("{}: follows node {} in term {}", Name(), last_leader_.value(), term.value()));
     forwarder_->Wake();
-  }
-  if (role != last_role_ || term != last_term_) {
-    last_role_ = role;
-    last_term_ = term;
-    role_changed_->Notify();
   }
 }
 

@@ -97,6 +97,7 @@ class Node final : private reactor::TurnEndNode {
  private:
   // Elections: waits for the core's next tick, and runs the rounds of votes that come of it (elector.cc).
   Task<void> RunElections();
+  void StartVoteRounds();
   Task<void> RunVoteRound(core::VoteRound round);
   Task<void> AskForVote(Peer peer, RequestVoteArgs args, core::VoteTicket ticket);
 
@@ -168,12 +169,11 @@ class Node final : private reactor::TurnEndNode {
   std::unique_ptr<Forwarder> forwarder_;
   std::unique_ptr<Applier> applier_;
   std::unique_ptr<coro::Signal> durable_;      // a write has become durable
-  std::unique_ptr<coro::Signal> role_changed_;  // the next tick may be earlier than it was
+  std::unique_ptr<coro::Signal> tick_moved_;   // the core's next tick is earlier than what the elector waits for
+  TimePoint next_tick_;                        // what it waits for
   std::unique_ptr<coro::Scope> scope_;         // elections, applying, forwarding
   std::unique_ptr<Leadership> leadership_;     // exists while this node leads
   std::unique_ptr<coro::Scope> shutdown_;      // the one coroutine that outlives the others
-  Role last_role_ = Role::kFollower;
-  Term last_term_;
   NodeId last_leader_;
   Index last_configuration_;
   struct ConfigCall {

@@ -115,9 +115,23 @@ class Cluster {
   void Until(const char* what, const std::function<bool()>& condition) {
     auto give_up = Clock::now() + std::chrono::seconds(60);
     while (!condition()) {
-      REQUIRE_MESSAGE(Clock::now() < give_up, "gave up waiting for: ", what);
+      REQUIRE_MESSAGE(Clock::now() < give_up, "gave up waiting for: " << std::string(what) << Describe());
       reactor->RunOnce(std::chrono::milliseconds(5));
     }
+  }
+
+  std::string Describe() const {
+    std::string text;
+    for (const Node& node : nodes) {
+      if (node.raft == nullptr) continue;
+      RaftStatus status = node.raft->Status();
+      text += "\n  node " + std::to_string(status.id.value()) + (status.is_stopped ? " stopped " : " ") + ToString(status.role) + " term " +
+              std::to_string(status.term.value()) + " last " + std::to_string(status.last_index.value()) + " durable " +
+              std::to_string(status.durable_index.value()) + " commit " + std::to_string(status.commit_index.value()) + " applied " +
+              std::to_string(status.applied_index.value()) + " members";
+      for (const PeerStatus& peer : status.peers) text += " " + std::to_string(peer.peer.id.value());
+    }
+    return text;
   }
 
   Node* Leader() {

@@ -288,6 +288,7 @@ TEST_SUITE("node/real") {
       options.election_timeout_min = 300ms;
       options.election_timeout_max = 600ms;
       options.heartbeat_interval = 30ms;
+      options.rpc.logger = &SilentLogger();
       options.data_dir = directory.path + "/" + std::to_string(i + 1);
       auto raft = Raft::Create(options, machines[i]);
       if (!raft) return raft.error();

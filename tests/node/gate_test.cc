@@ -225,8 +225,8 @@ TEST_SUITE("node/gate") {
     Result<Bytes> result = real.cluster.Handle(*real.raft, "x");
     REQUIRE(result.has_value());
     CHECK(result.value().view() == "1:x");
-    CHECK(real.disk->IsHolding());
     CHECK(real.raft->Status().durable_index < real.raft->Status().last_index);
+    real.cluster.Until("its own write", [&] { return real.disk->IsHolding(); });
   }
 
   TEST_CASE("a leader does not acknowledge what only it has on disk, nor what it and one follower have only in memory") {
