@@ -7,8 +7,9 @@
             --dir --payload --conc --secs --store and prints a line of JSON with ops_s and p50_us.
   --craft   a load driver for C-Raft. It takes --dir --payload --conc --secs --segment; the same JSON.
 
-All run on the same disk. In each repetition every cell of the grid is run by each program once before the next cell, so that
-a disk that gets slower does so for all. A cell shows the median, and in brackets the least and the greatest of its runs.
+All run on the same disk. In each repetition every cell of the grid is run by each program once before the next cell,
+so that a disk that gets slower does so for all. A cell shows the median, and in brackets the least and the greatest of
+its runs.
 Each run is bounded in time; a run that fails is named and left out, and the exit code is then 1.
 """
 import argparse

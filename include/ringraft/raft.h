@@ -80,8 +80,7 @@ class Call {
  protected:
   Call(node::Node& node, HandleOptions options) : node_(node), options_(std::move(options)) {}
   // Of a call that has not been awaited: there is no slot yet.
-  Call(Call&& other) noexcept
-      : node_(other.node_), options_(std::move(other.options_)), commands_(other.commands_) {}
+  Call(Call&& other) noexcept : node_(other.node_), options_(std::move(other.options_)), commands_(other.commands_) {}
   ~Call();
   friend class node::Node;
 
@@ -156,8 +155,8 @@ class [[nodiscard]] DoneCall : public Call {
 // One member of a Raft group. All members may be called from any thread unless said otherwise.
 class Raft {
  public:
-  // Validates the options, opens the storage and checks whose it is. Touches no network. `state_machine` must outlive the
-  // node. Errors: kInvalidArgument, kWrongNode, kWrongCluster, kWrongVersion, kLocked, kCorrupt, kIo.
+  // Validates the options, opens the storage and checks whose it is. Touches no network. `state_machine` must outlive
+  // the node. Errors: kInvalidArgument, kWrongNode, kWrongCluster, kWrongVersion, kLocked, kCorrupt, kIo.
   static Result<std::unique_ptr<Raft>> Create(Options options, StateMachine& state_machine);
   static Result<std::unique_ptr<Raft>> Create(Options options, AsyncStateMachine& state_machine);
   // Stops the node if it still runs, and waits for it. Calls that wait end with kStopped or kUnknown first. Not to be
@@ -180,8 +179,8 @@ class Raft {
   RaftStatus Status() const;
 
   // Append, replicate, commit, apply; then the state machine's result. The bytes are copied before the caller is
-  // suspended. Errors: kNotLeader, kBusy, kTooLarge, kStopped: certainly not in the log; kUnknown: it may be applied, now
-  // or later; kNoLeader (with Forward).
+  // suspended. Errors: kNotLeader, kBusy, kTooLarge, kStopped: certainly not in the log; kUnknown: it may be applied,
+  // now or later; kNoLeader (with Forward).
   HandleOneCall Handle(Command command, HandleOptions options = HandleOptions()) {
     return HandleOneCall(*node_, command, std::move(options));
   }

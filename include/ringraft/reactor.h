@@ -25,7 +25,8 @@ struct ReactorOptions {
 
 class Reactor {
  public:
-  // Errors: kUnsupported with the cause (a kernel, sysctl or seccomp profile that refuses io_uring) and the remedy; kIo.
+  // Errors: kUnsupported with the cause (a kernel, sysctl or seccomp profile that refuses io_uring) and the remedy;
+  // kIo.
   static Result<std::unique_ptr<Reactor>> Create(ReactorOptions options = ReactorOptions());
   // Takes an implementation of the host instead of the ring: how the simulator and tests come in.
   explicit Reactor(std::unique_ptr<reactor::Host> host);

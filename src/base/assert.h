@@ -1,12 +1,13 @@
-// Invariants: checked in release builds too. A broken one stops the process, since nothing it would do could be trusted.
+// Invariants: checked in release builds too. A broken one stops the process, since nothing it would do could be
+// trusted.
 #pragma once
 
 namespace ringraft::base {
 [[noreturn]] void AssertFailed(const char* condition, const char* file, int line) noexcept;
 }  // namespace ringraft::base
 
-#define RINGRAFT_ASSERT(condition)                                                     \
-  do {                                                                                 \
-    if (!(condition)) [[unlikely]]                                                     \
-      ::ringraft::base::AssertFailed(#condition, __FILE__, __LINE__);                  \
+#define RINGRAFT_ASSERT(condition)                                    \
+  do {                                                                \
+    if (!(condition)) [[unlikely]]                                    \
+      ::ringraft::base::AssertFailed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -93,12 +93,15 @@ Result<void> CheckEntries(const BatchHeader& header, std::string_view body) {
   size_t at = 0;
   bool has_configuration = false;
   for (uint32_t i = 0; i < header.count; ++i) {
-    if (body.size() - at < BatchHeader::kEntryOverhead) return Error(Errc::kCorrupt, "a batch has fewer entries than its header says");
+    if (body.size() - at < BatchHeader::kEntryOverhead)
+      return Error(Errc::kCorrupt, "a batch has fewer entries than its header says");
     uint32_t length = Load<uint32_t>(body.data() + at);
     uint8_t type = static_cast<uint8_t>(body[at + 4]);
     at += BatchHeader::kEntryOverhead;
-    if (length > body.size() - at) return Error(Errc::kCorrupt, fmt::format("entry {} of a batch is longer than the batch", i));
-    if (type < 1 || type > 3) return Error(Errc::kCorrupt, fmt::format("entry {} of a batch has the unknown type {}", i, type));
+    if (length > body.size() - at)
+      return Error(Errc::kCorrupt, fmt::format("entry {} of a batch is longer than the batch", i));
+    if (type < 1 || type > 3)
+      return Error(Errc::kCorrupt, fmt::format("entry {} of a batch has the unknown type {}", i, type));
     has_configuration |= type == static_cast<uint8_t>(LogEntryType::kConfiguration);
     at += length;
   }
@@ -120,11 +123,14 @@ BatchRef::~BatchRef() {
 
 Result<BatchRef> BatchRef::Decode(std::string_view bytes) {
   if (bytes.size() < BatchHeader::kSize)
-    return Error(Errc::kCorrupt, fmt::format("a batch of {} bytes is shorter than its header of {}", bytes.size(), BatchHeader::kSize));
-  if (Load<uint32_t>(bytes.data()) != kMagic) return Error(Errc::kCorrupt, "a batch does not begin with its magic number");
+    return Error(Errc::kCorrupt,
+                 fmt::format("a batch of {} bytes is shorter than its header of {}", bytes.size(), BatchHeader::kSize));
+  if (Load<uint32_t>(bytes.data()) != kMagic)
+    return Error(Errc::kCorrupt, "a batch does not begin with its magic number");
   BatchHeader header = DecodeHeader(bytes.data());
   if (header.body_bytes != bytes.size() - BatchHeader::kSize)
-    return Error(Errc::kCorrupt, fmt::format("a batch of {} bytes should have {} behind its header", bytes.size(), header.body_bytes));
+    return Error(Errc::kCorrupt,
+                 fmt::format("a batch of {} bytes should have {} behind its header", bytes.size(), header.body_bytes));
   if (Load<uint64_t>(bytes.data() + 56) != Checksum(bytes.data(), bytes.size()))
     return Error(Errc::kCorrupt, fmt::format("the batch at index {} fails its checksum", header.base_index.value()));
   if (header.count == 0 || !header.base_index || !header.term || header.base_index.value() > UINT64_MAX / 2)
@@ -183,7 +189,9 @@ BatchRef BatchRef::Slice(Index from, Index to) const {
 }
 
 BatchBuilder::BatchBuilder(BatchBuilder&& other) noexcept
-    : rep_(std::exchange(other.rep_, nullptr)), count_(std::exchange(other.count_, 0)), flags_(std::exchange(other.flags_, 0)) {}
+    : rep_(std::exchange(other.rep_, nullptr)),
+      count_(std::exchange(other.count_, 0)),
+      flags_(std::exchange(other.flags_, 0)) {}
 
 BatchBuilder& BatchBuilder::operator=(BatchBuilder&& other) noexcept {
   std::swap(rep_, other.rep_);
@@ -205,7 +213,8 @@ void BatchBuilder::Reserve(size_t more) {
   while (capacity < needed) capacity *= 2;
   BatchRef::Rep* bigger = BatchRef::Rep::New(capacity);
   if (rep_ != nullptr) {
-    std::memcpy(bigger->bytes() + BatchHeader::kSize, rep_->bytes() + BatchHeader::kSize, rep_->size - BatchHeader::kSize);
+    std::memcpy(bigger->bytes() + BatchHeader::kSize, rep_->bytes() + BatchHeader::kSize,
+                rep_->size - BatchHeader::kSize);
     bigger->size = rep_->size;
     BatchRef::Rep::Delete(rep_);
   }

@@ -8,31 +8,56 @@ class Category final : public std::error_category {
   const char* name() const noexcept override { return "ringraft"; }
   std::string message(int value) const override {
     switch (static_cast<Errc>(value)) {
-      case Errc::kOk: return "success";
-      case Errc::kRanRepeatedly: return "the node has been run already; make a new one";
-      case Errc::kStopped: return "the node has stopped";
-      case Errc::kNotLeader: return "this node is not the leader";
-      case Errc::kNoLeader: return "no leader was found in time";
-      case Errc::kUnknown: return "the outcome is unknown: it may be applied, now or later";
-      case Errc::kBusy: return "a queue is full; try again later";
-      case Errc::kTooLarge: return "larger than a limit";
-      case Errc::kInvalidArgument: return "invalid argument";
-      case Errc::kConfigInProgress: return "an earlier configuration change is not finished; try again later";
-      case Errc::kAlreadyMember: return "the peer is a member already";
-      case Errc::kNotMember: return "the id is not a member";
-      case Errc::kEmptyConfig: return "the change would leave no member";
-      case Errc::kApply: return "the state machine failed to apply";
-      case Errc::kIo: return "a system call failed";
-      case Errc::kCorrupt: return "corrupt data";
-      case Errc::kFull: return "no space left";
-      case Errc::kLocked: return "the data directory is in use";
-      case Errc::kWrongNode: return "belongs to another node";
-      case Errc::kWrongCluster: return "belongs to another cluster";
-      case Errc::kWrongVersion: return "a format or protocol version that this build does not speak";
-      case Errc::kUnsupported: return "not supported here";
-      case Errc::kUnreachable: return "the peer cannot be reached";
-      case Errc::kTimedOut: return "no answer in time";
-      case Errc::kProtocol: return "the peer broke the protocol";
+      case Errc::kOk:
+        return "success";
+      case Errc::kRanRepeatedly:
+        return "the node has been run already; make a new one";
+      case Errc::kStopped:
+        return "the node has stopped";
+      case Errc::kNotLeader:
+        return "this node is not the leader";
+      case Errc::kNoLeader:
+        return "no leader was found in time";
+      case Errc::kUnknown:
+        return "the outcome is unknown: it may be applied, now or later";
+      case Errc::kBusy:
+        return "a queue is full; try again later";
+      case Errc::kTooLarge:
+        return "larger than a limit";
+      case Errc::kInvalidArgument:
+        return "invalid argument";
+      case Errc::kConfigInProgress:
+        return "an earlier configuration change is not finished; try again later";
+      case Errc::kAlreadyMember:
+        return "the peer is a member already";
+      case Errc::kNotMember:
+        return "the id is not a member";
+      case Errc::kEmptyConfig:
+        return "the change would leave no member";
+      case Errc::kApply:
+        return "the state machine failed to apply";
+      case Errc::kIo:
+        return "a system call failed";
+      case Errc::kCorrupt:
+        return "corrupt data";
+      case Errc::kFull:
+        return "no space left";
+      case Errc::kLocked:
+        return "the data directory is in use";
+      case Errc::kWrongNode:
+        return "belongs to another node";
+      case Errc::kWrongCluster:
+        return "belongs to another cluster";
+      case Errc::kWrongVersion:
+        return "a format or protocol version that this build does not speak";
+      case Errc::kUnsupported:
+        return "not supported here";
+      case Errc::kUnreachable:
+        return "the peer cannot be reached";
+      case Errc::kTimedOut:
+        return "no answer in time";
+      case Errc::kProtocol:
+        return "the peer broke the protocol";
     }
     return "unknown ringraft error " + std::to_string(value);
   }
@@ -53,8 +78,8 @@ Error::Error(Errc code, std::string_view message)
 Error Error::NotLeader(std::optional<Peer> leader) {
   Error error(Errc::kNotLeader);
   if (!leader) return error;
-  std::string message = "this node is not the leader; the leader is node " + std::to_string(leader->id.value()) + " at " +
-                        leader->addr.text();
+  std::string message = "this node is not the leader; the leader is node " + std::to_string(leader->id.value()) +
+                        " at " + leader->addr.text();
   error.details_ = std::make_shared<const Details>(Details{std::move(message), std::move(leader)});
   return error;
 }

@@ -18,12 +18,15 @@ Result<void> InRange(const char* name, T value, T least, T most) {
   return Invalid(fmt::format("{} is {}; it must be from {} to {}", name, value, least, most));
 }
 
-int64_t Milliseconds(Duration duration) { return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count(); }
+int64_t Milliseconds(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
 
 Result<void> ValidateMembers(const Options& options) {
   if (options.initial_members.empty()) return Success();
   if (options.bootstrap_as_leader)
-    return Invalid("initial_members and bootstrap_as_leader are both set; a cluster is started in one way only, drop one");
+    return Invalid(
+        "initial_members and bootstrap_as_leader are both set; a cluster is started in one way only, drop one");
   std::set<NodeId> ids;
   std::set<Addr> addrs;
   const Peer* self = nullptr;
@@ -38,7 +41,8 @@ Result<void> ValidateMembers(const Options& options) {
     if (peer.id == options.id) self = &peer;
   }
   if (self == nullptr)
-    return Invalid(fmt::format("initial_members does not have this node's id {}; the list is the same on every node", options.id.value()));
+    return Invalid(fmt::format("initial_members does not have this node's id {}; the list is the same on every node",
+                               options.id.value()));
   if (self->addr != options.addr)
     return Invalid(fmt::format("addr is {} but initial_members says {} for this node's id {}; make them the same",
                                options.addr.text(), self->addr.text(), options.id.value()));
@@ -51,24 +55,38 @@ Result<void> ValidateTimes(const Options& options) {
   if (auto ok = InRange<int64_t>("election_timeout_min (ms)", min, 10, 60'000); !ok) return ok;
   if (auto ok = InRange<int64_t>("election_timeout_max (ms)", max, 10, 120'000); !ok) return ok;
   if (min >= max)
-    return Invalid(fmt::format("election_timeout_min is {} ms and election_timeout_max is {} ms; min must be less than max, "
-                               "or elections would tie for ever", min, max));
+    return Invalid(
+        fmt::format("election_timeout_min is {} ms and election_timeout_max is {} ms; min must be less than max, "
+                    "or elections would tie for ever",
+                    min, max));
   if (options.heartbeat_interval < milliseconds(1) || options.heartbeat_interval > options.election_timeout_min / 2)
-    return Invalid(fmt::format("heartbeat_interval is {} ms; it must be from 1 ms to half of election_timeout_min ({} ms)",
-                               Milliseconds(options.heartbeat_interval), min / 2));
+    return Invalid(
+        fmt::format("heartbeat_interval is {} ms; it must be from 1 ms to half of election_timeout_min ({} ms)",
+                    Milliseconds(options.heartbeat_interval), min / 2));
   return Success();
 }
 
 Result<void> ValidateLimits(const Limits& limits) {
   constexpr size_t kMiB = size_t{1} << 20;
   if (auto ok = InRange<size_t>("limits.max_command_bytes", limits.max_command_bytes, 1, 64 * kMiB); !ok) return ok;
-  if (auto ok = InRange<size_t>("limits.max_call_bytes", limits.max_call_bytes, limits.max_command_bytes, 256 * kMiB); !ok) return ok;
-  if (auto ok = InRange<size_t>("limits.max_call_commands", limits.max_call_commands, 1, size_t{1} << 20); !ok) return ok;
+  if (auto ok = InRange<size_t>("limits.max_call_bytes", limits.max_call_bytes, limits.max_command_bytes, 256 * kMiB);
+      !ok)
+    return ok;
+  if (auto ok = InRange<size_t>("limits.max_call_commands", limits.max_call_commands, 1, size_t{1} << 20); !ok)
+    return ok;
   if (auto ok = InRange<size_t>("limits.max_batch_bytes", limits.max_batch_bytes, 4096, 64 * kMiB); !ok) return ok;
-  if (auto ok = InRange<size_t>("limits.max_waiting_bytes", limits.max_waiting_bytes, limits.max_call_bytes, SIZE_MAX / 2); !ok) return ok;
-  if (auto ok = InRange<size_t>("limits.max_waiting_calls", limits.max_waiting_calls, 1, size_t{1} << 24); !ok) return ok;
-  if (auto ok = InRange<size_t>("limits.max_unapplied_bytes", limits.max_unapplied_bytes, limits.max_call_bytes, SIZE_MAX / 2); !ok) return ok;
-  if (auto ok = InRange<size_t>("limits.peer_window_bytes", limits.peer_window_bytes, 4096, SIZE_MAX / 2); !ok) return ok;
+  if (auto ok =
+          InRange<size_t>("limits.max_waiting_bytes", limits.max_waiting_bytes, limits.max_call_bytes, SIZE_MAX / 2);
+      !ok)
+    return ok;
+  if (auto ok = InRange<size_t>("limits.max_waiting_calls", limits.max_waiting_calls, 1, size_t{1} << 24); !ok)
+    return ok;
+  if (auto ok = InRange<size_t>("limits.max_unapplied_bytes", limits.max_unapplied_bytes, limits.max_call_bytes,
+                                SIZE_MAX / 2);
+      !ok)
+    return ok;
+  if (auto ok = InRange<size_t>("limits.peer_window_bytes", limits.peer_window_bytes, 4096, SIZE_MAX / 2); !ok)
+    return ok;
   if (auto ok = InRange<size_t>("limits.peer_window_calls", limits.peer_window_calls, 1, 1024); !ok) return ok;
   return InRange<size_t>("limits.cached_tail_bytes", limits.cached_tail_bytes, 4096, SIZE_MAX / 2);
 }
@@ -88,7 +106,8 @@ Result<void> Options::Validate() const {
 
 Result<Addr> ParseAddr(std::string_view text) {
   auto bad = [&](std::string_view why) {
-    return Invalid(fmt::format("the address '{}' {}; write host:port, for example 127.0.0.1:7101 or [::1]:7101", text, why));
+    return Invalid(
+        fmt::format("the address '{}' {}; write host:port, for example 127.0.0.1:7101 or [::1]:7101", text, why));
   };
   size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad("has no port");
@@ -99,7 +118,8 @@ Result<Addr> ParseAddr(std::string_view text) {
     return bad("has several colons; an IPv6 host stands in brackets");
   }
   if (host.empty()) return bad("has no host");
-  if (host.find_first_of(" \t\r\n[]=,") != std::string_view::npos) return bad("has a host with characters that no host has");
+  if (host.find_first_of(" \t\r\n[]=,") != std::string_view::npos)
+    return bad("has a host with characters that no host has");
   unsigned port = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
   if (error != std::errc() || end != digits.data() + digits.size() || port < 1 || port > 65535)
@@ -115,7 +135,8 @@ Result<Peer> ParsePeer(std::string_view text) {
   if (equals == std::string_view::npos) return bad("has no '='");
   uint64_t id = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + equals, id);
-  if (error != std::errc() || end != text.data() + equals || id == 0) return bad("has an id that is no number of at least 1");
+  if (error != std::errc() || end != text.data() + equals || id == 0)
+    return bad("has an id that is no number of at least 1");
   auto addr = ParseAddr(text.substr(equals + 1));
   if (!addr) return addr.error();
   return Peer(NodeId(id), addr.value());

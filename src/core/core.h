@@ -186,6 +186,7 @@ class Core {
   BatchRef Propose(BatchBuilder& builder, int64_t append_time_ns);
   // Appends C(old,new). C(new) follows by itself when that is committed. Errors: kNotLeader, kConfigInProgress, and
   // those of Configuration::Joint. Also kConfigInProgress until an entry of this term is committed (§4.1, Ongaro 2015).
+  // Members that it adds count as heard from at the time of the last call that told the time: `OnTick` comes first.
   Result<ConfigTicket> ProposeConfig(std::span<const Peer> added, std::span<const NodeId> removed,
                                      int64_t append_time_ns);
   ConfigProgress CheckConfig(const ConfigTicket& ticket) const;

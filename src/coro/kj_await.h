@@ -1,9 +1,9 @@
 // Awaiting a KJ promise from a coroutine: `auto call = Await(loop, kj::mv(promise)); auto result = co_await call;`
 // and the reverse: `ToKj(scope, task)` runs a coroutine for somebody who wants a KJ promise.
 //
-// The promise's callbacks only put the coroutine on the ready queue: resuming inside the callback would destroy the promise
-// in its own callback, which KJ refuses. Destroying the awaiter cancels the promise. All of it belongs to one reactor and
-// happens in its turns.
+// The promise's callbacks only put the coroutine on the ready queue: resuming inside the callback would destroy the
+// promise in its own callback, which KJ refuses. Destroying the awaiter cancels the promise. All of it belongs to one
+// reactor and happens in its turns.
 #pragma once
 
 #include <kj/async.h>
@@ -134,9 +134,10 @@ Task<void> RunAndFulfill(Task<T> task, Fulfiller<T> fulfiller) {
 
 }  // namespace detail
 
-// Runs the task, at once, as a member of `scope`, and fulfils the returned promise with what it returns, or rejects it with
-// the exception that left it. The scope alone owns the task: dropping the promise does not cancel it, since the drop may
-// come from inside the very coroutine, and what it does may have to be done. Cancelling the scope rejects the promise.
+// Runs the task, at once, as a member of `scope`, and fulfils the returned promise with what it returns, or rejects it
+// with the exception that left it. The scope alone owns the task: dropping the promise does not cancel it, since the
+// drop may come from inside the very coroutine, and what it does may have to be done. Cancelling the scope rejects the
+// promise.
 template <class T>
 kj::Promise<T> ToKj(Scope& scope, Task<T> task) {
   auto paf = kj::newPromiseAndFulfiller<T>();

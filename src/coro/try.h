@@ -1,5 +1,6 @@
-// RINGRAFT_TRY(name, expression): `auto name = value`, or return the error; RINGRAFT_CO_TRY in coroutines (name the awaited
-// result first: statement expressions around co_await do not compile). RINGRAFT_TRYV / RINGRAFT_CO_TRYV for Result<void>.
+// RINGRAFT_TRY(name, expression): `auto name = value`, or return the error; RINGRAFT_CO_TRY in coroutines (name the
+// awaited result first: statement expressions around co_await do not compile). RINGRAFT_TRYV / RINGRAFT_CO_TRYV for
+// Result<void>.
 #pragma once
 
 #include "ringraft/errc.h"
@@ -7,12 +8,14 @@
 #define RINGRAFT_TRY_JOIN2(a, b) a##b
 #define RINGRAFT_TRY_JOIN(a, b) RINGRAFT_TRY_JOIN2(a, b)
 
-#define RINGRAFT_TRY_AS(ret, temporary, name, ...)                     \
-  auto&& temporary = (__VA_ARGS__);                                    \
-  if (!temporary) [[unlikely]] ret ::ringraft::Error(temporary.error()); \
+#define RINGRAFT_TRY_AS(ret, temporary, name, ...) \
+  auto&& temporary = (__VA_ARGS__);                \
+  if (!temporary) [[unlikely]]                     \
+    ret ::ringraft::Error(temporary.error());      \
   auto name = std::move(temporary).assume_value()
-#define RINGRAFT_TRYV_AS(ret, temporary, ...) \
-  if (auto&& temporary = (__VA_ARGS__); !temporary) [[unlikely]] ret ::ringraft::Error(temporary.error())
+#define RINGRAFT_TRYV_AS(ret, temporary, ...)                    \
+  if (auto&& temporary = (__VA_ARGS__); !temporary) [[unlikely]] \
+  ret ::ringraft::Error(temporary.error())
 
 #define RINGRAFT_TRY(name, ...) RINGRAFT_TRY_AS(return, RINGRAFT_TRY_JOIN(try_, __LINE__), name, __VA_ARGS__)
 #define RINGRAFT_CO_TRY(name, ...) RINGRAFT_TRY_AS(co_return, RINGRAFT_TRY_JOIN(try_, __LINE__), name, __VA_ARGS__)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Shows ringraft-kv at work: installs what a fresh Debian lacks, builds, starts three nodes on this machine, writes and reads
-# through redis-cli, kills the leader, shows that nothing is lost, brings the dead node back, and cleans up.
+# Shows ringraft-kv at work: installs what a fresh Debian lacks, builds, starts three nodes on this machine, writes and
+# reads through redis-cli, kills the leader, shows that nothing is lost, brings the dead node back, and cleans up.
 #
 # Everything is in build-release/ of this checkout and in one temporary folder. Only processes started here are ended.
 set -u
@@ -118,7 +118,8 @@ say "The compiler, the libraries and redis-cli are there."
 step "2. Building ringraft-kv in $build_dir/"
 home=$(mktemp -d) || fail "no temporary folder"
 if [ ! -f $build_dir/build.ninja ]; then
-  CXX=$(ringraft_compiler "${CXX:-g++}") meson setup $build_dir --buildtype=release </dev/null >"$home/meson.log" 2>&1 ||
+  CXX=$(ringraft_compiler "${CXX:-g++}") meson setup $build_dir --buildtype=release </dev/null \
+    >"$home/meson.log" 2>&1 ||
     fail "meson setup did not succeed"
 fi
 ninja -C $build_dir src/kv/ringraft-kv </dev/null >"$home/build.log" 2>&1 || fail "the build did not succeed"
@@ -152,7 +153,7 @@ say "They elected node $leader, in term $(field "$leader" term)."
 
 step "4. Writing and reading with redis-cli"
 follower=$((leader % 3 + 1))
-say "redis-cli -p $(client_port_of $follower) SET greeting 'hello from a follower'   (node $follower forwards it to the leader)"
+say "redis-cli -p $(client_port_of $follower) SET greeting 'hello from a follower'   (node $follower forwards it)"
 say "  $(ask $follower SET greeting 'hello from a follower')"
 say "redis-cli -p $(client_port_of "$leader") GET greeting"
 say "  $(ask "$leader" GET greeting)"
@@ -186,7 +187,8 @@ while :; do
   [ -n "$applied" ] && [ -n "$target" ] && [ "$applied" -ge "$target" ] && break
   kill -0 "$(pid_of "$dead")" 2>/dev/null || fail "node $dead has ended by itself"
   tries=$((tries + 1))
-  [ $tries -lt 300 ] || fail "node $dead did not catch up within 30 s: it is at ${applied:-nothing} of ${target:-nothing}"
+  [ $tries -lt 300 ] ||
+    fail "node $dead did not catch up within 30 s: it is at ${applied:-nothing} of ${target:-nothing}"
   sleep 0.1
 done
 say "Node $dead is a $(field "$dead" role) and has applied $applied entries; the leader has committed $target."

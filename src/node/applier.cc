@@ -79,8 +79,8 @@ Task<void> Applier::ApplyEntries() {
                                : fmt::format("it says that it applied {} of {} entries and gave {} results",
                                              applied.value(), rest.size(), results_.size());
     node_.logger().Write(LogLevel::kError,
-                         fmt::format("{}: the state machine made no progress at index {}: {}; trying again in {} ms", node_.Name(),
-                                     rest.front().index.value(), why,
+                         fmt::format("{}: the state machine made no progress at index {}: {}; trying again in {} ms",
+                                     node_.Name(), rest.front().index.value(), why,
                                      std::chrono::duration_cast<std::chrono::milliseconds>(retry).count()));
     auto later = node_.loop().SleepUntil(node_.loop().Now() + retry);
     co_await later;

@@ -177,8 +177,8 @@ void SlotPool::Free(CallSlot& slot) {
   Unreference();
 }
 
-// A stack of numbers whose head carries a tag, so that a slot that was popped and pushed in between is noticed. Chunks are
-// never freed while the pool lives, so reading next_free of a slot that has just been taken is harmless.
+// A stack of numbers whose head carries a tag, so that a slot that was popped and pushed in between is noticed. Chunks
+// are never freed while the pool lives, so reading next_free of a slot that has just been taken is harmless.
 CallSlot* SlotPool::Pop() {
   uint64_t head = free_head_.load(std::memory_order_acquire);
   while (static_cast<uint32_t>(head) != 0) {

@@ -56,8 +56,8 @@ struct CallSlot final : reactor::MailboxNode, base::ListHook {  // the hook is t
   bool IsWithNode(uint32_t of_generation) const;
   bool IsAwaited(uint32_t of_generation) const;  // kPending: somebody still wants the result
 
-  // Node: the outcome is in `error` and `results`; hands the slot to its caller. False if nobody waits any more (the slot
-  // is then freed if it was the node's, and must not be touched in any case). May run the caller inline.
+  // Node: the outcome is in `error` and `results`; hands the slot to its caller. False if nobody waits any more (the
+  // slot is then freed if it was the node's, and must not be touched in any case). May run the caller inline.
   bool Complete(uint32_t of_generation);
   // Caller: it dies while it is suspended.
   void Abandon(uint32_t of_generation);
@@ -84,8 +84,8 @@ struct CallSlot final : reactor::MailboxNode, base::ListHook {  // the hook is t
   TimePoint deadline = TimePoint::max();
   bool forward = false;
   bool is_config = false;
-  uint32_t count = 0;              // commands
-  std::string encoded;             // the commands as entries of a batch
+  uint32_t count = 0;   // commands
+  std::string encoded;  // the commands as entries of a batch
   std::unique_ptr<ConfigChange> config;
   CancelNode cancel;
 
@@ -112,9 +112,9 @@ class SlotPool {
   CallSlot* Acquire(Node& node);  // kPending; null at the limit. Any thread, lock-free once warm.
   void Free(CallSlot& slot);      // any thread
 
-  // Brackets of a post to the reactor: the node, and the reactor's mailbox, outlive what is between them. One post ends twice:
-  // when it has been delivered, and when the poster has left the mailbox. They are here because a stop request may come when
-  // the node is gone, while the slot of its call still waits in an executor's queue.
+  // Brackets of a post to the reactor: the node, and the reactor's mailbox, outlive what is between them. One post ends
+  // twice: when it has been delivered, and when the poster has left the mailbox. They are here because a stop request
+  // may come when the node is gone, while the slot of its call still waits in an executor's queue.
   void OpenPosts() { accepts_posts_.store(true, std::memory_order_seq_cst); }
   void ClosePosts() { accepts_posts_.store(false, std::memory_order_seq_cst); }
   bool BeginPost();  // false if the node does not run

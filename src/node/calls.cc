@@ -39,27 +39,32 @@ Error Node::CheckSize(std::span<const Command> commands, size_t& bytes) const {
                                               commands.size(), limits.max_call_commands));
   for (const Command& command : commands) {
     if (command.size() > limits.max_command_bytes)
-      return Error(Errc::kTooLarge, fmt::format("a command of {} bytes is over limits.max_command_bytes ({}); split it or raise the limit on every node",
-                                                command.size(), limits.max_command_bytes));
+      return Error(
+          Errc::kTooLarge,
+          fmt::format(
+              "a command of {} bytes is over limits.max_command_bytes ({}); split it or raise the limit on every node",
+              command.size(), limits.max_command_bytes));
     bytes += BatchHeader::kEntryOverhead + command.size();
   }
   size_t payload = bytes - commands.size() * BatchHeader::kEntryOverhead;
   if (payload > limits.max_call_bytes)
-    return Error(Errc::kTooLarge, fmt::format("a call of {} bytes is over limits.max_call_bytes ({}); split it", payload, limits.max_call_bytes));
+    return Error(Errc::kTooLarge, fmt::format("a call of {} bytes is over limits.max_call_bytes ({}); split it",
+                                              payload, limits.max_call_bytes));
   return Error();
 }
 
 CallSlot* Node::NewCall(Call& call, std::coroutine_handle<> caller) {
   CallSlot* slot = slots_->Acquire(*this);
   if (slot == nullptr) {
-    call.refused_ = Error(Errc::kBusy, fmt::format("limits.max_waiting_calls ({}) calls wait; try again later", options_.limits.max_waiting_calls));
+    call.refused_ = Error(Errc::kBusy, fmt::format("limits.max_waiting_calls ({}) calls wait; try again later",
+                                                   options_.limits.max_waiting_calls));
     return nullptr;
   }
   const HandleOptions& options = call.options_;
   slot->caller = caller;
   slot->executor = options.executor_;
   slot->forward = options.forward_;
-  slot->deadline = options.deadline_ ? *options.deadline_
+  slot->deadline = options.deadline_  ? *options.deadline_
                    : options.forward_ ? Clock::now() + kForwardTimeout
                                       : TimePoint::max();
   slot->encoded.clear();
@@ -102,7 +107,8 @@ bool Node::Begin(Call& call, std::coroutine_handle<> caller) {
   return true;
 }
 
-// From another thread. Once the slot is posted the caller may run, or die, at any moment: nothing of it is touched then.
+// From another thread. Once the slot is posted the caller may run, or die, at any moment: nothing of it is touched
+// then.
 bool Node::HandOver(Call& call, CallSlot& slot) {
   if (!slots_->BeginPost()) {
     call.Release();
@@ -124,7 +130,8 @@ bool Node::BeginConfig(Call& call, ConfigChange change, std::coroutine_handle<> 
   slot->forward = false;
   slot->is_config = true;
   slot->config = std::make_unique<ConfigChange>(std::move(change));
-  return HandOver(call, *slot);  // also on the reactor: it may end at once, which the caller's suspension has to precede
+  return HandOver(call,
+                  *slot);  // also on the reactor: it may end at once, which the caller's suspension has to precede
 }
 
 bool Node::BeginDone(Call& call, std::coroutine_handle<> caller) {
@@ -162,6 +169,9 @@ void Node::Dispatch(CallSlot& slot, uint32_t generation) {
 }
 
 void Node::DispatchConfig(CallSlot& slot, uint32_t generation) {
+  // New members count as heard from at the core's present time, which has to be ours: an idle leader may not have been
+  // told it for longer than an election time-out, and would then miss a majority at once.
+  core_->OnTick(loop().Now());
   if (!core_->is_leader()) return EndCall(slot, generation, Errc::kNotLeader);
   Result<core::ConfigTicket> ticket = core_->ProposeConfig(slot.config->added, slot.config->removed, WallNanoseconds());
   if (!ticket) return EndCall(slot, generation, ticket.error());

@@ -7,8 +7,8 @@ Task<void> Node::RunElections() {
   for (;;) {
     core_->OnTick(loop().Now());
     Touch();
-    // Contact with a leader moves the tick on without waking us: then this wakes, finds nothing due, and waits again. What moves
-    // it closer (another role, or becoming a member) is noticed at the end of the turn.
+    // Contact with a leader moves the tick on without waking us: then this wakes, finds nothing due, and waits again.
+    // What moves it closer (another role, or becoming a member) is noticed at the end of the turn.
     next_tick_ = core_->NextTick();
     auto woken = tick_moved_->WaitUntil(next_tick_);
     co_await woken;

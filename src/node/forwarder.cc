@@ -37,8 +37,9 @@ Result<void> Forwarder::Check(size_t bytes) {
     DropEnded();
   }
   if (waiting_bytes_ + bytes <= node_.limits().max_waiting_bytes) return Success();
-  return Error(Errc::kBusy, fmt::format("{} bytes wait to be forwarded and limits.max_waiting_bytes is {}; try again later",
-                                        waiting_bytes_, node_.limits().max_waiting_bytes));
+  return Error(Errc::kBusy,
+               fmt::format("{} bytes wait to be forwarded and limits.max_waiting_bytes is {}; try again later",
+                           waiting_bytes_, node_.limits().max_waiting_bytes));
 }
 
 void Forwarder::Add(CallSlot& slot) {

@@ -35,14 +35,20 @@ uint64_t Random() {
 
 Result<StoredIdentity> Decode(const std::string& value) {
   StoredIdentity stored;
-  if (value.size() < 4) return Error(Errc::kCorrupt, "the stored identity of the data directory is shorter than its format number");
+  if (value.size() < 4)
+    return Error(Errc::kCorrupt, "the stored identity of the data directory is shorter than its format number");
   std::memcpy(&stored.format, value.data(), sizeof stored.format);
   if (stored.format != kFormat)
-    return Error(Errc::kWrongVersion, fmt::format("the data directory has format {} and this build knows format {}; use the build that wrote it",
-                                                  stored.format, kFormat));
+    return Error(
+        Errc::kWrongVersion,
+        fmt::format("the data directory has format {} and this build knows format {}; use the build that wrote it",
+                    stored.format, kFormat));
   if (value.size() != sizeof stored)
-    return Error(Errc::kCorrupt, fmt::format("the stored identity has {} bytes instead of {}; restore this node's directory or re-create the node",
-                                             value.size(), sizeof stored));
+    return Error(
+        Errc::kCorrupt,
+        fmt::format(
+            "the stored identity has {} bytes instead of {}; restore this node's directory or re-create the node",
+            value.size(), sizeof stored));
   std::memcpy(&stored, value.data(), sizeof stored);
   return stored;
 }
@@ -89,8 +95,10 @@ Result<Identity> ClaimStorage(const Options& options, Storage& storage, const Re
   identity.cluster = named;
   if (value.value().empty()) {
     if (recovered.last_index)
-      return Error(Errc::kCorrupt, fmt::format("{} has a log up to index {} but no identity; it was not written by a node, or is damaged",
-                                               where, recovered.last_index.value()));
+      return Error(
+          Errc::kCorrupt,
+          fmt::format("{} has a log up to index {} but no identity; it was not written by a node, or is damaged", where,
+                      recovered.last_index.value()));
     identity.incarnation = Random();
     if (!identity.cluster && options.bootstrap_as_leader) {
       identity.cluster.high = Random();
@@ -101,23 +109,27 @@ Result<Identity> ClaimStorage(const Options& options, Storage& storage, const Re
     if (!decoded) return decoded.error();
     const StoredIdentity& stored = decoded.value();
     if (stored.node != options.id.value())
-      return Error(Errc::kWrongNode, fmt::format("{} belongs to node {}, and this is node {}; give each node its own directory",
-                                                 where, stored.node, options.id.value()));
+      return Error(Errc::kWrongNode,
+                   fmt::format("{} belongs to node {}, and this is node {}; give each node its own directory", where,
+                               stored.node, options.id.value()));
     if (stored.group != options.group.value())
-      return Error(Errc::kWrongNode, fmt::format("{} belongs to group {}, and this is group {}", where, stored.group, options.group.value()));
+      return Error(Errc::kWrongNode, fmt::format("{} belongs to group {}, and this is group {}", where, stored.group,
+                                                 options.group.value()));
     ClusterId stored_cluster;
     stored_cluster.high = stored.cluster_high;
     stored_cluster.low = stored.cluster_low;
     // A name is checked always; a member list only says how a cluster began, so it counts only where no name is given.
     if (stored_cluster && named && stored_cluster != named)
-      return Error(Errc::kWrongCluster, fmt::format("{} belongs to cluster {}, and the options name cluster {}; check the cluster name, the member list and the directory",
+      return Error(Errc::kWrongCluster, fmt::format("{} belongs to cluster {}, and the options name cluster {}; check "
+                                                    "the cluster name, the member list and the directory",
                                                     where, ToString(stored_cluster), ToString(named)));
     if (stored_cluster) identity.cluster = stored_cluster;
     identity.incarnation = stored.incarnation;
     identity.start_count = stored.start_count;
   }
   ++identity.start_count;
-  if (auto written = storage.Store().Set(kIdentityKey, EncodeIdentity(identity, options.group)); !written) return written.error();
+  if (auto written = storage.Store().Set(kIdentityKey, EncodeIdentity(identity, options.group)); !written)
+    return written.error();
   return identity;
 }
 

@@ -18,8 +18,8 @@ inline constexpr const char* kIdentityKey = "ringraft/identity";
 // The cluster that the options name, if they do: by cluster_name, otherwise by initial_members.
 ClusterId NamedCluster(const Options& options);
 
-// Writes the first configuration if the log is empty and the options start a cluster: index 1, term 1, the same bytes on
-// every node. Idempotent.
+// Writes the first configuration if the log is empty and the options start a cluster: index 1, term 1, the same bytes
+// on every node. Idempotent.
 Result<void> BeginLog(const Options& options, Storage& storage, RecoveredLog& recovered);
 
 }  // namespace ringraft::node

@@ -8,10 +8,7 @@
 #include "storage/storage_thread.h"
 
 namespace ringraft::node {
-namespace {
-
-
-}  // namespace
+namespace {}  // namespace
 
 Node::Node(Options options, Parts parts)
     : options_(std::move(options)),
@@ -73,7 +70,8 @@ void Node::StartOnReactor() {
   core_options.max_append_bytes = options_.limits.max_batch_bytes;
   core_options.cached_tail_bytes = options_.limits.cached_tail_bytes;
   core_options.tell_commit_when_idle = false;  // the next append or heartbeat does, for nothing
-  core_options.wall_clock_offset_ns = WallNanoseconds() - std::chrono::duration_cast<std::chrono::nanoseconds>(loop().Now().time_since_epoch()).count();
+  core_options.wall_clock_offset_ns =
+      WallNanoseconds() - std::chrono::duration_cast<std::chrono::nanoseconds>(loop().Now().time_since_epoch()).count();
   core_options.seed = options_.seed != 0 ? options_.seed : host_->RandomSeed();
   Index applied = machine_ != nullptr ? machine_->AppliedIndex() : async_machine_->AppliedIndex();
   core_ = std::make_unique<core::Core>(core_options, recovered_, applied, loop().Now());
@@ -89,11 +87,13 @@ void Node::StartOnReactor() {
   applier_ = std::make_unique<Applier>(*this, machine_, async_machine_);
   service_ = std::make_unique<Service>(*this);
   commit_queue_ = std::make_unique<storage::StorageThread>(
-      *storage_, host_->mailbox(), [this](uint64_t number, Result<void> result) { OnPersisted(number, std::move(result)); });
+      *storage_, host_->mailbox(),
+      [this](uint64_t number, Result<void> result) { OnPersisted(number, std::move(result)); });
 
-  logger_->Write(LogLevel::kInfo, fmt::format("{}: starts at {} in cluster {}, term {}, last index {}, start {}", Name(),
-                                              options_.addr.text(), ToString(identity_.cluster), core_->term().value(),
-                                              core_->last_index().value(), identity_.start_count));
+  logger_->Write(LogLevel::kInfo,
+                 fmt::format("{}: starts at {} in cluster {}, term {}, last index {}, start {}", Name(),
+                             options_.addr.text(), ToString(identity_.cluster), core_->term().value(),
+                             core_->last_index().value(), identity_.start_count));
   rpc_->Register(*service_, [this] { return identity_; });
   if (Result<void> serving = rpc_->Serve(); !serving) return Fail(serving.error());
   scope_->Start(RunElections());
@@ -126,7 +126,7 @@ void Node::Fail(Error error) {
 }
 
 void Node::BeginStop() {
-  if (core_ == nullptr) StartOnReactor();  // cannot be: the start message was posted first
+  RINGRAFT_ASSERT(core_ != nullptr);  // the start message was posted first
   is_stopping_ = true;
   is_leader_.store(false, std::memory_order_release);
   leadership_.reset();
@@ -160,8 +160,8 @@ Task<void> Node::Shutdown() {
   reactor_->Post([this] { FinishStop(); });
 }
 
-// Runs outside every coroutine of the node. Once the lock is released the node may be destroyed, by another thread or by the
-// first of the callers below.
+// Runs outside every coroutine of the node. Once the lock is released the node may be destroyed, by another thread or
+// by the first of the callers below.
 void Node::FinishStop() {
   std::vector<std::pair<CallSlot*, uint32_t>> calls;
   Error reason = failure_;
@@ -234,7 +234,6 @@ void Node::FollowRole() {
   Role role = core_->role();
   Term term = core_->term();
   if (leadership_ != nullptr && (role != Role::kLeader || leadership_->term() != term)) {
-    CheckConfigCalls();  // the change that removed this leader may be what it stepped down for: then it is done
     leadership_.reset();
     logger_->Write(LogLevel::kInfo, fmt::format("{}: leads no more; term {}", Name(), term.value()));
     EndLeadersCalls();
@@ -251,7 +250,8 @@ void Node::FollowRole() {
   if (core_->leader() != last_leader_) {
     last_leader_ = core_->leader();
     if (last_leader_ && last_leader_ != options_.id)
-      logger_->Write(LogLevel::kInfo, fmt::format("{}: follows node {} in term {}", Name(), last_leader_.value(), term.value()));
+      logger_->Write(LogLevel::kInfo,
+                     fmt::format("{}: follows node {} in term {}", Name(), last_leader_.value(), term.value()));
     forwarder_->Wake();
   }
 }
@@ -320,8 +320,10 @@ Task<Result<std::vector<BatchRef>>> Node::ReadLog(Index from, size_t max_bytes) 
   auto reading = host_->RunBlocking([answer, storage, from, max_bytes] { *answer = storage->Read(from, max_bytes); });
   co_await reading;
   if (*answer && answer->value().empty())
-    co_return Error(Errc::kCorrupt, fmt::format("the log has no entry at index {}, which it should have; restore this node from its peers",
-                                                from.value()));
+    co_return Error(
+        Errc::kCorrupt,
+        fmt::format("the log has no entry at index {}, which it should have; restore this node from its peers",
+                    from.value()));
   co_return std::move(*answer);
 }
 

@@ -1,8 +1,9 @@
-// One member of a Raft group on a reactor: owns the core, the storage, the transport and the coroutines that connect them.
+// One member of a Raft group on a reactor: owns the core, the storage, the transport and the coroutines that connect
+// them.
 //
-// Threads: the members under "any thread" say so; everything else runs in turns of the reactor. All decisions are the core's.
-// What the core wants done is taken up once a turn, in OnTurnEnd, so that everything that has gathered becomes one batch, one
-// write and one message a peer.
+// Threads: the members under "any thread" say so; everything else runs in turns of the reactor. All decisions are the
+// core's. What the core wants done is taken up once a turn, in OnTurnEnd, so that everything that has gathered becomes
+// one batch, one write and one message a peer.
 #pragma once
 
 #include <atomic>
@@ -168,12 +169,12 @@ class Node final : private reactor::TurnEndNode {
   std::unique_ptr<Deadlines> deadlines_;
   std::unique_ptr<Forwarder> forwarder_;
   std::unique_ptr<Applier> applier_;
-  std::unique_ptr<coro::Signal> durable_;      // a write has become durable
-  std::unique_ptr<coro::Signal> tick_moved_;   // the core's next tick is earlier than what the elector waits for
-  TimePoint next_tick_;                        // what it waits for
-  std::unique_ptr<coro::Scope> scope_;         // elections, applying, forwarding
-  std::unique_ptr<Leadership> leadership_;     // exists while this node leads
-  std::unique_ptr<coro::Scope> shutdown_;      // the one coroutine that outlives the others
+  std::unique_ptr<coro::Signal> durable_;     // a write has become durable
+  std::unique_ptr<coro::Signal> tick_moved_;  // the core's next tick is earlier than what the elector waits for
+  TimePoint next_tick_;                       // what it waits for
+  std::unique_ptr<coro::Scope> scope_;        // elections, applying, forwarding
+  std::unique_ptr<Leadership> leadership_;    // exists while this node leads
+  std::unique_ptr<coro::Scope> shutdown_;     // the one coroutine that outlives the others
   NodeId last_leader_;
   Index last_configuration_;
   struct ConfigCall {

@@ -9,17 +9,20 @@ namespace ringraft::node {
 
 Result<void> Proposer::Check(size_t bytes) const {
   if (waiting_bytes_ + bytes > limits_.max_waiting_bytes)
-    return Error(Errc::kBusy, fmt::format("{} bytes wait to be appended and limits.max_waiting_bytes is {}; try again later",
-                                          waiting_bytes_, limits_.max_waiting_bytes));
+    return Error(Errc::kBusy,
+                 fmt::format("{} bytes wait to be appended and limits.max_waiting_bytes is {}; try again later",
+                             waiting_bytes_, limits_.max_waiting_bytes));
   if (core_.unapplied_bytes() + waiting_bytes_ + bytes > limits_.max_unapplied_bytes)
-    return Error(Errc::kBusy, fmt::format("{} bytes of the log are not applied and limits.max_unapplied_bytes is {}; try again later",
-                                          core_.unapplied_bytes(), limits_.max_unapplied_bytes));
+    return Error(
+        Errc::kBusy,
+        fmt::format("{} bytes of the log are not applied and limits.max_unapplied_bytes is {}; try again later",
+                    core_.unapplied_bytes(), limits_.max_unapplied_bytes));
   return Success();
 }
 
 Proposer::Waiting& Proposer::OpenBatch(size_t more_bytes) {
-  if (waiting_.empty() || (!waiting_.back().builder.empty() &&
-                           waiting_.back().builder.size() + more_bytes > limits_.max_batch_bytes)) {
+  if (waiting_.empty() ||
+      (!waiting_.back().builder.empty() && waiting_.back().builder.size() + more_bytes > limits_.max_batch_bytes)) {
     waiting_.emplace_back();
     waiting_.back().waiters = SpareWaiters();
   }
@@ -49,7 +52,8 @@ void Proposer::Add(CallSlot& slot, std::span<const Command> commands) {
 
 size_t Proposer::Uncommitted() const {
   size_t count = 0;
-  for (auto batch = in_flight_.rbegin(); batch != in_flight_.rend() && batch->last > core_.commit_index(); ++batch) ++count;
+  for (auto batch = in_flight_.rbegin(); batch != in_flight_.rend() && batch->last > core_.commit_index(); ++batch)
+    ++count;
   return count;
 }
 

@@ -1,4 +1,5 @@
-// From waiting calls to batches in the log, and from applied entries back to their callers. Reactor only; owned by the node.
+// From waiting calls to batches in the log, and from applied entries back to their callers. Reactor only; owned by the
+// node.
 //
 //   Add -> open batch -> (turn end: Flush) Core::Propose -> in flight -> (applier: Deliver) -> the callers
 #pragma once

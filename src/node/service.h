@@ -1,4 +1,5 @@
-// What peers may ask of this node: tells the core, waits for the disk where the reply rests on it, answers. Reactor only.
+// What peers may ask of this node: tells the core, waits for the disk where the reply rests on it, answers. Reactor
+// only.
 #pragma once
 
 #include "ringraft/rpc.h"

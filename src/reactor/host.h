@@ -72,8 +72,8 @@ class Mailbox {
  protected:
   virtual void Wake() = 0;
 
-  // The reactor goes to sleep only if this returns true, and calls EndSleep when it is awake again. From then until then
-  // the first `Post`, or `WakeIfAsleep`, calls `Wake`, once (mailbox.cc says why none is missed).
+  // The reactor goes to sleep only if this returns true, and calls EndSleep when it is awake again. From then until
+  // then the first `Post`, or `WakeIfAsleep`, calls `Wake`, once (mailbox.cc says why none is missed).
   bool BeginSleep();
   void EndSleep();
   void WakeIfAsleep();

@@ -25,7 +25,8 @@ kj::Exception SystemException(const char* call, int error) {
 
 }  // namespace
 
-// --- reading ----------------------------------------------------------------------------------------------------------
+// --- reading
+// ----------------------------------------------------------------------------------------------------------
 
 class RingStream::ReadAdapter final : private PollWaiter {
  public:
@@ -38,9 +39,15 @@ class RingStream::ReadAdapter final : private PollWaiter {
  private:
   void OnPoll(int) override {
     switch (stream_.TryRead(buffer_, min_, max_, got_)) {
-      case Progress::kBlocked: StartPolling(*stream_.fd_, POLLIN); break;
-      case Progress::kDone: fulfiller_.fulfill(kj::cp(got_)); break;
-      case Progress::kFailed: fulfiller_.reject(stream_.ReadError()); break;
+      case Progress::kBlocked:
+        StartPolling(*stream_.fd_, POLLIN);
+        break;
+      case Progress::kDone:
+        fulfiller_.fulfill(kj::cp(got_));
+        break;
+      case Progress::kFailed:
+        fulfiller_.reject(stream_.ReadError());
+        break;
     }
   }
 
@@ -61,9 +68,12 @@ kj::Promise<size_t> RingStream::tryRead(void* buffer, size_t min_bytes, size_t m
   char* const bytes = static_cast<char*>(buffer);
   size_t got = 0;
   switch (TryRead(bytes, min_bytes, max_bytes, got)) {
-    case Progress::kDone: return got;
-    case Progress::kFailed: return ReadError();
-    case Progress::kBlocked: break;
+    case Progress::kDone:
+      return got;
+    case Progress::kFailed:
+      return ReadError();
+    case Progress::kBlocked:
+      break;
   }
   return kj::newAdaptedPromise<size_t, ReadAdapter>(*this, bytes, min_bytes, max_bytes, got);
 }
@@ -107,7 +117,8 @@ void RingStream::abortRead() { ::shutdown(fd_->fd(), SHUT_RD); }
 
 kj::Exception RingStream::ReadError() const { return SystemException("recv", read_error_); }
 
-// --- writing ----------------------------------------------------------------------------------------------------------
+// --- writing
+// ----------------------------------------------------------------------------------------------------------
 
 void RingStream::Cursor::Advance(size_t bytes) {
   is_begun |= bytes > 0;
@@ -176,9 +187,13 @@ kj::Promise<void> RingStream::write(Pieces pieces) {
   cursor.pieces = pieces;
   if (!flush_.is_polling()) {
     switch (Send(&cursor)) {
-      case Progress::kDone: return kj::READY_NOW;
-      case Progress::kFailed: return WriteError();
-      case Progress::kBlocked: flush_.StartPolling(*fd_, POLLOUT); break;
+      case Progress::kDone:
+        return kj::READY_NOW;
+      case Progress::kFailed:
+        return WriteError();
+      case Progress::kBlocked:
+        flush_.StartPolling(*fd_, POLLOUT);
+        break;
     }
   }
   return kj::newAdaptedPromise<void, WriteAdapter>(*this, cursor);
@@ -264,7 +279,8 @@ kj::Exception RingStream::WriteError() const {
                        kj::str("an earlier write was cancelled in its middle"));
 }
 
-// --- the rest ---------------------------------------------------------------------------------------------------------
+// --- the rest
+// ---------------------------------------------------------------------------------------------------------
 
 class RingStream::DisconnectAdapter final : private PollWaiter {
  public:
@@ -278,9 +294,7 @@ class RingStream::DisconnectAdapter final : private PollWaiter {
   PolledFdRef fd_;
 };
 
-kj::Promise<void> RingStream::whenWriteDisconnected() {
-  return kj::newAdaptedPromise<void, DisconnectAdapter>(fd_);
-}
+kj::Promise<void> RingStream::whenWriteDisconnected() { return kj::newAdaptedPromise<void, DisconnectAdapter>(fd_); }
 
 void RingStream::getsockopt(int level, int option, void* value, kj::uint* length) {
   socklen_t size = *length;

@@ -1,5 +1,5 @@
-// A kj::AsyncIoStream over a socket of the ring, made for Cap'n Proto: it reads ahead, so that a message's header and body
-// take one system call, and it gathers small writes until the end of the turn, so that a call, the answers and the
+// A kj::AsyncIoStream over a socket of the ring, made for Cap'n Proto: it reads ahead, so that a message's header and
+// body take one system call, and it gathers small writes until the end of the turn, so that a call, the answers and the
 // "finish" messages of one turn go out together.
 #pragma once
 
@@ -13,12 +13,13 @@
 
 namespace ringraft::reactor {
 
-// Created, used and destroyed in turns. KJ's rules hold: one read and one write at a time; what they refer to lives until
-// their promise is done or dropped. A write that was dropped when a part of it had been sent breaks the stream.
+// Created, used and destroyed in turns. KJ's rules hold: one read and one write at a time; what they refer to lives
+// until their promise is done or dropped. A write that was dropped when a part of it had been sent breaks the stream.
 class RingStream final : public kj::AsyncIoStream {
  public:
   static constexpr size_t kReadAhead = 16 * 1024;
-  // A write is gathered while no more than this waits; larger ones are sent at once, with what was gathered before them.
+  // A write is gathered while no more than this waits; larger ones are sent at once, with what was gathered before
+  // them.
   static constexpr size_t kMaxGathered = 32 * 1024;
 
   explicit RingStream(Socket socket);
@@ -83,9 +84,9 @@ class RingStream final : public kj::AsyncIoStream {
   IoBuffer gather_;
   size_t gathered_begin_ = 0;
   size_t gathered_end_ = 0;
-  int write_error_ = 0;       // final
-  bool is_broken_ = false;    // a write was dropped in its middle
-  bool is_shut_down_ = false; // shutdownWrite was called; done as soon as everything is sent
+  int write_error_ = 0;        // final
+  bool is_broken_ = false;     // a write was dropped in its middle
+  bool is_shut_down_ = false;  // shutdownWrite was called; done as soon as everything is sent
   WriteAdapter* writer_ = nullptr;
   TurnEnd turn_end_;
   FlushWaiter flush_;

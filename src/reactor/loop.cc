@@ -76,7 +76,8 @@ bool Loop::RunKj() {
 }
 
 bool Loop::RunTimers() {
-  // A timer that a timer schedules waits for the next pass, even if it is due: otherwise two could keep us here for ever.
+  // A timer that a timer schedules waits for the next pass, even if it is due: otherwise two could keep us here for
+  // ever.
   const uint64_t sequence_limit = next_sequence_;
   bool worked = false;
   while (!timers_.empty()) {

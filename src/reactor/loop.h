@@ -1,6 +1,6 @@
 // The scheduler of one reactor: ready coroutines, timers, turn-end hooks, and KJ's event loop as a guest. It knows no
-// kernel: the real reactor and the simulator both drive it. One thread at a time; between turns it belongs to no thread,
-// so one thread may drive several loops in turn, and a loop may move to another thread.
+// kernel: the real reactor and the simulator both drive it. One thread at a time; between turns it belongs to no
+// thread, so one thread may drive several loops in turn, and a loop may move to another thread.
 //
 // Deterministic: ready coroutines run first in, first out; timers by time and then by the order of scheduling.
 #pragma once
@@ -92,8 +92,9 @@ class Loop {
   class YieldAwaiter;
   YieldAwaiter Yield();
 
-  // Makes this loop and its KJ loop the thread's current ones. KJ objects are created, used and destroyed only while one
-  // lives: a turn is inside one, and who destroys KJ objects between turns puts one around it. Nests for the same loop.
+  // Makes this loop and its KJ loop the thread's current ones. KJ objects are created, used and destroyed only while
+  // one lives: a turn is inside one, and who destroys KJ objects between turns puts one around it. Nests for the same
+  // loop.
   class Entered {
    public:
     explicit Entered(Loop& loop);
@@ -106,9 +107,9 @@ class Loop {
     std::optional<kj::WaitScope> scope_;  // none if this loop was entered already
   };
 
-  // One turn: enters the KJ loop, calls `poll` (which may make things ready), then runs ready coroutines, KJ events and due
-  // timers until none is left or `max_passes` are over, with the turn-end hooks whenever nothing else is left, and at the
-  // end in any case, so that a busy loop does not starve them.
+  // One turn: enters the KJ loop, calls `poll` (which may make things ready), then runs ready coroutines, KJ events and
+  // due timers until none is left or `max_passes` are over, with the turn-end hooks whenever nothing else is left, and
+  // at the end in any case, so that a busy loop does not starve them.
   template <class Poll>
   void Turn(Poll&& poll, int max_passes = 64) {
     Entered entered(*this);

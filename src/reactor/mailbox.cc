@@ -5,10 +5,10 @@
 //   P2 read is_asleep_; if true, take    R2 read head_; if it is not empty, do not sleep
 //      it down and call Wake             R3 wait in the kernel
 //
-// All four are sequentially consistent, so there is one order of them. If P2 comes before R1 and sees no sleeper, P1 comes
-// before R2 in it, and R2 sees the node. If P2 comes after R1 it sees the sleeper (or that another poster, which saw it, has
-// taken the flag down and will call Wake), and what Wake does (a write to an eventfd that the ring polls) ends the wait even
-// if it happens before R3. Nothing is written while the reactor is busy.
+// All four are sequentially consistent, so there is one order of them. If P2 comes before R1 and sees no sleeper, P1
+// comes before R2 in it, and R2 sees the node. If P2 comes after R1 it sees the sleeper (or that another poster, which
+// saw it, has taken the flag down and will call Wake), and what Wake does (a write to an eventfd that the ring polls)
+// ends the wait even if it happens before R3. Nothing is written while the reactor is busy.
 #include "base/assert.h"
 #include "reactor/host.h"
 

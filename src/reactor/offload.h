@@ -28,8 +28,8 @@ class OffloadPool {
   OffloadPool(const OffloadPool&) = delete;
   OffloadPool& operator=(const OffloadPool&) = delete;
 
-  // True if the work was done, false if `deadline` came first (the work goes on, ignored). Dropping the task lets the work
-  // finish too, so the function must own what it uses. An exception that leaves it stops the process.
+  // True if the work was done, false if `deadline` came first (the work goes on, ignored). Dropping the task lets the
+  // work finish too, so the function must own what it uses. An exception that leaves it stops the process.
   Task<bool> Run(std::function<void()> work, TimePoint deadline = TimePoint::max());
 
  private:

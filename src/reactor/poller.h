@@ -1,6 +1,6 @@
-// Waiting for a file descriptor to become readable or writable, through the ring. The kernel is asked for readiness only and
-// never holds a caller's buffer, so dropping a waiter is always safe: the operation's object belongs to the poller and stays
-// until the kernel has let go of it.
+// Waiting for a file descriptor to become readable or writable, through the ring. The kernel is asked for readiness
+// only and never holds a caller's buffer, so dropping a waiter is always safe: the operation's object belongs to the
+// poller and stays until the kernel has let go of it.
 #pragma once
 
 #include <poll.h>

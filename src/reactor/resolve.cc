@@ -36,7 +36,8 @@ Result<HostPort> SplitAddr(const Addr& addr) {
   const std::string& text = addr.text();
   const size_t colon = text.rfind(':');
   const auto malformed = [&](const char* why) {
-    return Error(Errc::kInvalidArgument, fmt::format("address \"{}\": {}; write host:port or [v6-address]:port", text, why));
+    return Error(Errc::kInvalidArgument,
+                 fmt::format("address \"{}\": {}; write host:port or [v6-address]:port", text, why));
   };
   if (colon == std::string::npos) return malformed("the port is missing");
   HostPort result;

@@ -16,7 +16,8 @@ namespace {
 
 constexpr unsigned kLeastEntries = 64;
 
-// Best first. Completions are delivered when the owner asks for them, without interrupting it; older kernels answer EINVAL.
+// Best first. Completions are delivered when the owner asks for them, without interrupting it; older kernels answer
+// EINVAL.
 constexpr uint32_t kFlagSets[] = {
     IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
         IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP,
@@ -135,8 +136,8 @@ void Ring::FlushOverflow() {
   }
 }
 
-// EBUSY: the completion queue has overflowed and must be emptied first. EAGAIN: no memory for requests at the moment. In both
-// cases the entries stay queued and go with the next submission.
+// EBUSY: the completion queue has overflowed and must be emptied first. EAGAIN: no memory for requests at the moment.
+// In both cases the entries stay queued and go with the next submission.
 void Ring::Submitted(int result) {
   if (result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN || result == -EBUSY) return;
   std::fprintf(stderr, "ringraft: io_uring_enter: %s\n", std::strerror(-result));
@@ -162,7 +163,8 @@ void Ring::SubmitAndWait(Duration timeout) {
 void Ring::SubmitAndPeek() {
   Bind();
   FlushOverflow();
-  // Peeking enters the kernel by itself if the ring says that completions are waiting to be posted; submitting does it too.
+  // Peeking enters the kernel by itself if the ring says that completions are waiting to be posted; submitting does it
+  // too.
   if (io_uring_sq_ready(&ring_) > 0) Submitted(io_uring_submit_and_get_events(&ring_));
   Collect();
 }

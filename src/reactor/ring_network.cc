@@ -48,7 +48,8 @@ Task<Result<Socket>> RingNetwork::ConnectSocket(Addr addr, Duration timeout) {
     auto run = offload_.Run(std::move(work), deadline);
     const bool is_done = co_await run;
     if (!is_done) {
-      co_return Error(Errc::kTimedOut, fmt::format("cannot connect to {}: its name was not resolved in time", addr.text()));
+      co_return Error(Errc::kTimedOut,
+                      fmt::format("cannot connect to {}: its name was not resolved in time", addr.text()));
     }
     if (!resolution->result) co_return resolution->result.error();
     addresses = resolution->result.value();

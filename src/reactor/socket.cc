@@ -36,7 +36,8 @@ void SetNoDelay(int fd) {
 
 }  // namespace
 
-// --- awaiters ---------------------------------------------------------------------------------------------------------
+// --- awaiters
+// ---------------------------------------------------------------------------------------------------------
 
 bool SocketAwaiter::await_ready() {
   if (is_closed()) return true;
@@ -195,7 +196,8 @@ Result<Socket> AcceptAwaiter::await_resume() {
   return Socket(fd_->poller(), std::exchange(accepted_, -1));
 }
 
-// --- Socket -----------------------------------------------------------------------------------------------------------
+// --- Socket
+// -----------------------------------------------------------------------------------------------------------
 
 void Socket::ShutdownWrite() {
   if (fd_) ::shutdown(fd_->fd(), SHUT_WR);
@@ -226,7 +228,8 @@ std::string ToString(const SocketAddress& address) {
   return address.family() == AF_INET6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 
-// --- Listener ---------------------------------------------------------------------------------------------------------
+// --- Listener
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -276,7 +279,8 @@ Addr Listener::BoundAddr() const {
   return Addr(ToString(address));
 }
 
-// --- connecting -------------------------------------------------------------------------------------------------------
+// --- connecting
+// -------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -317,7 +321,8 @@ class ConnectAwaiter final : private PollWaiter, private TimerNode {
 };
 
 Error ConnectError(const Addr& addr, int error) {
-  if (error == ETIMEDOUT) return Error(Errc::kTimedOut, fmt::format("cannot connect to {}: no answer in time", addr.text()));
+  if (error == ETIMEDOUT)
+    return Error(Errc::kTimedOut, fmt::format("cannot connect to {}: no answer in time", addr.text()));
   if (error == EMFILE || error == ENFILE) {
     return Error(Errc::kIo, fmt::format("cannot connect to {}: {}; raise RLIMIT_NOFILE (ulimit -n)", addr.text(),
                                         std::strerror(error)));

@@ -3,8 +3,8 @@
 //   auto read = socket.Read(buffer);
 //   auto got = co_await read;          // Result<size_t>; 0: the other side has finished
 //
-// Each operation first tries the non-blocking system call and polls only if that would block, so the kernel never holds a
-// caller's buffer; dropping an awaiter, at any time, is safe. The awaiters allocate nothing.
+// Each operation first tries the non-blocking system call and polls only if that would block, so the kernel never holds
+// a caller's buffer; dropping an awaiter, at any time, is safe. The awaiters allocate nothing.
 #pragma once
 
 #include <sys/uio.h>
@@ -160,7 +160,7 @@ class Listener {
 
   explicit operator bool() const { return static_cast<bool>(fd_); }
   AcceptAwaiter Accept() { return AcceptAwaiter(fd_); }
-  void Close();  // frees the port at once; an Accept that waits ends with kStopped
+  void Close();            // frees the port at once; an Accept that waits ends with kStopped
   Addr BoundAddr() const;  // with the port that the kernel has chosen for port 0
 
  private:
@@ -168,8 +168,8 @@ class Listener {
   PolledFdRef fd_;
 };
 
-// Connects to the first address that answers before the deadline. TCP, no delay. Errors: kUnreachable, kTimedOut, kIo; they
-// name `addr`.
+// Connects to the first address that answers before the deadline. TCP, no delay. Errors: kUnreachable, kTimedOut, kIo;
+// they name `addr`.
 Task<Result<Socket>> ConnectTo(Poller& poller, Addr addr, std::vector<SocketAddress> addresses, TimePoint deadline);
 
 // "1.2.3.4:5" or "[::1]:5".

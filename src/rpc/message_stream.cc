@@ -194,8 +194,8 @@ kj::Promise<void> MessageStream::writeMessage(kj::ArrayPtr<const int>, Segments 
   return Write(segments);
 }
 
-// That an answer has arrived is no news: it travels with the next message, and costs neither side a system call or a wake-up of its
-// own. The peer keeps a few words for each call until then, so only so many wait.
+// That an answer has arrived is no news: it travels with the next message, and costs neither side a system call or a
+// wake-up of its own. The peer keeps a few words for each call until then, so only so many wait.
 bool MessageStream::MayWait(Segments segments) const {
   if (side_ != Side::kCaller || held_messages_ >= kMaxHeld) return false;
   capnp::SegmentArrayMessageReader reader(segments);

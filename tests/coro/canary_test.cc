@@ -1,6 +1,7 @@
-// Which everyday patterns around co_await does this compiler get right? Each case counts constructions and destructions of
-// objects inside one full expression with a co_await. The patterns that the library's public types rely on must be right on
-// every compiler; the others are reported, so that a compiler that cures (or breaks) one is noticed. See CONTRIBUTING.md.
+// Which everyday patterns around co_await does this compiler get right? Each case counts constructions and destructions
+// of objects inside one full expression with a co_await. The patterns that the library's public types rely on must be
+// right on every compiler; the others are reported, so that a compiler that cures (or breaks) one is noticed. See
+// CONTRIBUTING.md.
 //
 // One more pattern does not even compile on g++ 12: a braced initializer list inside the awaited call, as in
 // `co_await Take({Named("a"), Named("b")})` ("array used as initializer"), so it can have no case here.
@@ -213,8 +214,8 @@ TEST_CASE("what the lint forbids is reported per compiler") {
   for (const Case& one : cases) {
     const Verdict verdict = Try(one.pattern);
     if (!verdict.is_right()) ++wrong;
-    MESSAGE(std::string(one.name) << ": " << (verdict.is_right() ? "right" : "WRONG") << " (made " << verdict.counts.made
-                     << ", destroyed " << verdict.counts.destroyed << ")");
+    MESSAGE(std::string(one.name) << ": " << (verdict.is_right() ? "right" : "WRONG") << " (made "
+                                  << verdict.counts.made << ", destroyed " << verdict.counts.destroyed << ")");
   }
 #ifdef __clang__
   CHECK(wrong == 0);

@@ -201,7 +201,8 @@ TEST_CASE_FIXTURE(CoroFixture, "one coroutine may cancel another scope whose cor
   CHECK(living == 0);
 }
 
-// --- KJ ---------------------------------------------------------------------------------------------------------------
+// --- KJ
+// ---------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -276,18 +277,21 @@ TEST_CASE_FIXTURE(CoroFixture, "a task becomes a KJ promise, with its value and 
   Loop::Entered entered(loop);
   Scope scope(loop);
   auto first = ToKj<int>(scope, AddAfterYield(loop, 2, 3)).then([this](int sum) { story.push_back(sum); });
-  auto second = ToKj<int>(scope, AddAfterYield(loop, -2, 3)).then([this](int sum) { story.push_back(sum); },
-                                                                 [this](kj::Exception&&) { story.push_back(-1); });
+  auto second = ToKj<int>(scope, AddAfterYield(loop, -2, 3))
+                    .then([this](int sum) { story.push_back(sum); }, [this](kj::Exception&&) { story.push_back(-1); });
   auto both = first.then([&] { return kj::mv(second); }).eagerlyEvaluate(nullptr);
   Turn();
   CHECK(story == std::vector<int>{5, -1});
 }
 
-TEST_CASE_FIXTURE(CoroFixture, "a KJ promise of a task may be dropped, and the task goes on; a cancelled scope rejects it") {
+TEST_CASE_FIXTURE(CoroFixture,
+                  "a KJ promise of a task may be dropped, and the task goes on; a cancelled scope rejects it") {
   Loop::Entered entered(loop);
   Scope scope(loop);
   int living = 0;
-  { auto dropped = ToKj(scope, Nothing(loop, Life(living))); }
+  {
+    auto dropped = ToKj(scope, Nothing(loop, Life(living)));
+  }
   CHECK(living > 0);
   Turn();
   CHECK(living == 0);

@@ -20,4 +20,5 @@ def test(arguments):
         assert ended.returncode == 0, 'the test peer found a broken rule'
 
 
-cluster.run(test, [('--shim', '', 'the shared object made of slow_flush.c'), ('--peer', '', 'the program test_peer')], limit=90)
+cluster.run(test, [('--shim', '', 'the shared object made of slow_flush.c'), ('--peer', '', 'the program test_peer')],
+            limit=90)

@@ -1,5 +1,5 @@
-// A peer for tests: takes a member's place towards one running node whose flushes are slow, stands for election, leads, and
-// checks what leaves the node before its disk has it. Ends with 0 if every rule held, and prints the figures.
+// A peer for tests: takes a member's place towards one running node whose flushes are slow, stands for election, leads,
+// and checks what leaves the node before its disk has it. Ends with 0 if every rule held, and prints the figures.
 //
 //   test_peer SELF TARGET DELAY_MS ID=ADDR ...     (the members; SELF and TARGET are ids of theirs)
 #include <fmt/format.h>
@@ -103,8 +103,9 @@ Task<void> Heartbeats(Probe& p) {
     auto reply = co_await call;
     Require(reply.has_value(), "a heartbeat was not answered");
     Require(reply.value().success, "a heartbeat was refused");
-    Require(reply.value().durable_match <= p.durable, fmt::format("a heartbeat's reply names {} while only {} is known to be durable",
-                                                                  reply.value().durable_match.value(), p.durable.value()));
+    Require(reply.value().durable_match <= p.durable,
+            fmt::format("a heartbeat's reply names {} while only {} is known to be durable",
+                        reply.value().durable_match.value(), p.durable.value()));
     ++p.heartbeats_answered;
     auto pause = p.reactor.Sleep(kHeartbeatInterval);
     co_await pause;
@@ -131,14 +132,17 @@ Task<void> Lead(Probe& p) {
     Duration took = Clock::now() - begun;
     Require(reply && reply.value().success, "an append was refused");
     Require(reply.value().durable_match == p.sent, "an append's reply does not name the append");
-    Require(took >= p.delay, fmt::format("an append's reply came after {:.1f} ms, before its flush", Milliseconds(took)));
+    Require(took >= p.delay,
+            fmt::format("an append's reply came after {:.1f} ms, before its flush", Milliseconds(took)));
     answered = p.heartbeats_answered - answered;
-    Require(answered >= kHeartbeatsWhileWaiting, fmt::format("only {} heartbeats were answered while an append waited for its flush", answered));
+    Require(answered >= kHeartbeatsWhileWaiting,
+            fmt::format("only {} heartbeats were answered while an append waited for its flush", answered));
     shortest = std::min(shortest, Milliseconds(took));
     fewest = std::min(fewest, answered);
     p.durable = p.sent;
   }
-  fmt::print("{} appends: the quickest reply after {:.1f} ms; at least {} heartbeats answered during each\n", kAppends, shortest, fewest);
+  fmt::print("{} appends: the quickest reply after {:.1f} ms; at least {} heartbeats answered during each\n", kAppends,
+             shortest, fewest);
   p.is_done = true;
   p.reactor.Stop();
 }
@@ -169,7 +173,8 @@ int main(int argc, char** argv) {
   Refusing service;
   auto rpc = MakeCapnpRpc(*reactor.value());
   if (auto listening = rpc->Listen(options.addr); !listening) Fail(listening.error().message());
-  Probe p{*reactor.value(), *rpc, *target, options.id, std::chrono::milliseconds(std::atoi(argv[3])), Term(), Index(), Index()};
+  Probe p{*reactor.value(), *rpc,    *target, options.id, std::chrono::milliseconds(std::atoi(argv[3])),
+          Term(),           Index(), Index()};
   reactor.value()->Post([&] {
     rpc->Register(service, [identity] { return identity; });
     if (auto serving = rpc->Serve(); !serving) Fail(serving.error().message());

@@ -238,7 +238,8 @@ TEST_SUITE("node/abandon") {
     cluster.Until("the deadline", [&] { return old.has_value(); });
     CHECK(CodeOf(old) == Errc::kUnknown);
     one.Destroy();
-    cluster.InTurn([&] { two = CallOne(*leader.raft, "fresh", HandleOptions(), fresh); });  // the slot that was freed last
+    cluster.InTurn(
+        [&] { two = CallOne(*leader.raft, "fresh", HandleOptions(), fresh); });  // the slot that was freed last
     cluster.Until("both to be in the log", [&] { return leader.raft->Status().last_index == before + 2; });
     CHECK(!fresh.has_value());
     held.OpenAll();
@@ -274,7 +275,9 @@ TEST_SUITE("node/cancel") {
     MaybeResult result;
     Owned caller;
     bool elsewhere = false;
-    SUBCASE("before delivery") { caller = CallOne(*leader.raft, "x", HandleOptions().StopOn(source.get_token()), result); }
+    SUBCASE("before delivery") {
+      caller = CallOne(*leader.raft, "x", HandleOptions().StopOn(source.get_token()), result);
+    }
     SUBCASE("before delivery, from another thread") {
       elsewhere = true;
       caller = CallOne(*leader.raft, "x", HandleOptions().StopOn(source.get_token()), result);
@@ -369,8 +372,10 @@ TEST_SUITE("node/deadline") {
     std::deque<MaybeResult> results(300);
     std::vector<Owned> callers;
     for (size_t i = 0; i < results.size(); ++i)
-      callers.push_back(CallOne(*node.raft, "x", HandleOptions().Deadline(Clock::now() + 1s * static_cast<int>(i)), results[i]));
-    callers.push_back(CallOne(*node.raft, "y", HandleOptions().Deadline(TimePoint::max()).Forward(), results.emplace_back()));
+      callers.push_back(
+          CallOne(*node.raft, "x", HandleOptions().Deadline(Clock::now() + 1s * static_cast<int>(i)), results[i]));
+    callers.push_back(
+        CallOne(*node.raft, "y", HandleOptions().Deadline(TimePoint::max()).Forward(), results.emplace_back()));
     callers.push_back(CallOne(*node.raft, "y", HandleOptions().Deadline(TimePoint()), results.emplace_back()));
     cluster.Until("all", [&] {
       for (MaybeResult& result : results)

@@ -1,4 +1,5 @@
-// "No heap allocation per command in steady state", counted. Sanitizers keep their own operator new, so the case is absent there.
+// "No heap allocation per command in steady state", counted. Sanitizers keep their own operator new, so the case is
+// absent there.
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define RINGRAFT_TEST_SANITIZED
@@ -121,8 +122,8 @@ TEST_SUITE("node/allocation") {
         Count(machines.cluster, leader, command, 20000, 4096);
         double few = static_cast<double>(Count(machines.cluster, leader, command, 10000, 256)) / 10000;
         double many = static_cast<double>(Count(machines.cluster, leader, command, 40000, 4096)) / 40000;
-        MESSAGE(nodes << " nodes, " << payload << " bytes: " << few << " allocations a command with 256 outstanding, " << many
-                      << " with 4096");
+        MESSAGE(nodes << " nodes, " << payload << " bytes: " << few << " allocations a command with 256 outstanding, "
+                      << many << " with 4096");
         // What is left is per batch, on all nodes together: a quarter of what is outstanding is in each.
         CHECK(few * 256 / 4 < (nodes == 1 ? 4 : 24));
         CHECK(many < 0.05);

@@ -125,9 +125,10 @@ class Cluster {
     for (const Node& node : nodes) {
       if (node.raft == nullptr) continue;
       RaftStatus status = node.raft->Status();
-      text += "\n  node " + std::to_string(status.id.value()) + (status.is_stopped ? " stopped " : " ") + ToString(status.role) + " term " +
-              std::to_string(status.term.value()) + " last " + std::to_string(status.last_index.value()) + " durable " +
-              std::to_string(status.durable_index.value()) + " commit " + std::to_string(status.commit_index.value()) + " applied " +
+      text += "\n  node " + std::to_string(status.id.value()) + (status.is_stopped ? " stopped " : " ") +
+              ToString(status.role) + " term " + std::to_string(status.term.value()) + " last " +
+              std::to_string(status.last_index.value()) + " durable " + std::to_string(status.durable_index.value()) +
+              " commit " + std::to_string(status.commit_index.value()) + " applied " +
               std::to_string(status.applied_index.value()) + " members";
       for (const PeerStatus& peer : status.peers) text += " " + std::to_string(peer.peer.id.value());
     }
@@ -152,7 +153,8 @@ class Cluster {
     Until("the end of a call", [&] { return result.has_value(); });
     return std::move(*result);
   }
-  static Detached HandleInto(Raft& raft, std::string command, HandleOptions options, std::optional<Result<Bytes>>& result) {
+  static Detached HandleInto(Raft& raft, std::string command, HandleOptions options,
+                             std::optional<Result<Bytes>>& result) {
     Result<Bytes> got = co_await raft.Handle(command, options);
     result = std::move(got);
   }

@@ -1,9 +1,10 @@
 // Clusters: growing and shrinking, forwarding, catching up, and the real transport and storage.
+#include "cluster.h"
+
 #include <unistd.h>
 
 #include <filesystem>
 
-#include "cluster.h"
 #include "support.h"
 
 using namespace ringraft;
@@ -31,8 +32,8 @@ std::vector<uint64_t> Ids(const RaftStatus& status) {
   return ids;
 }
 
-Owned Forwarding(Raft& raft, std::string prefix, int calls, std::vector<std::string>& acknowledged, std::vector<std::string>& unknown,
-                 int& ended) {
+Owned Forwarding(Raft& raft, std::string prefix, int calls, std::vector<std::string>& acknowledged,
+                 std::vector<std::string>& unknown, int& ended) {
   for (int i = 0; i < calls; ++i) {
     std::string command = prefix + std::to_string(i);
     Result<Bytes> result = co_await raft.Handle(command, HandleOptions().Forward().Timeout(20s));
@@ -75,7 +76,9 @@ TEST_SUITE("node/membership") {
     REQUIRE(cluster.Handle(*first.raft, "three").has_value());
     CHECK(Ids(first.raft->Status()) == std::vector<uint64_t>{1, 2, 3});
     CHECK(!first.raft->Status().is_joint);
-    cluster.Until("the joiners", [&] { return cluster.At(2).machine->applied.size() == 3 && cluster.At(3).machine->applied.size() == 3; });
+    cluster.Until("the joiners", [&] {
+      return cluster.At(2).machine->applied.size() == 3 && cluster.At(3).machine->applied.size() == 3;
+    });
 
     Result<void> shrunk = ChangeOn(cluster, *first.raft, {}, {NodeId(1)});
     REQUIRE_MESSAGE(shrunk.has_value(), shrunk.error().message());
@@ -85,6 +88,21 @@ TEST_SUITE("node/membership") {
     REQUIRE(cluster.Handle(*leader.raft, "without").has_value());
     CHECK(leader.machine->applied == std::vector<std::string>{"alone", "two", "three", "without"});
     CHECK(Ids(leader.raft->Status()) == std::vector<uint64_t>{2, 3});
+  }
+
+  TEST_CASE(
+      "a leader that was alone and idle for longer than an election time-out keeps leading when a member is added") {
+    Cluster cluster(0, Setup{[](Options& options) { options.bootstrap_as_leader = options.id == NodeId(1); }, {}});
+    Cluster::Node& first = cluster.Add(1, {});
+    cluster.WaitForLeader();
+    Term term = first.raft->Status().term;
+    TimePoint idle_until = Clock::now() + 2 * first.options.election_timeout_max;
+    cluster.Until("the leader to have been idle", [&] { return Clock::now() > idle_until; });
+    cluster.Add(2, {});
+    Result<void> grown = ChangeOn(cluster, *first.raft, {PeerAt(2)}, {});
+    REQUIRE_MESSAGE(grown.has_value(), grown.error().message());
+    REQUIRE(cluster.Handle(*first.raft, "two").has_value());
+    CHECK(first.raft->Status().term == term);
   }
 
   TEST_CASE("two nodes may be added and one removed in one change, and all restart with it") {
@@ -176,7 +194,8 @@ TEST_SUITE("node/status") {
 }
 
 TEST_SUITE("node/forward") {
-  TEST_CASE("forwarded calls survive changes of the leader: acknowledged ones are applied once, unknown ones at most once") {
+  TEST_CASE(
+      "forwarded calls survive changes of the leader: acknowledged ones are applied once, unknown ones at most once") {
     Cluster cluster(3);
     cluster.WaitForLeader();
     std::vector<std::string> acknowledged, unknown;
@@ -233,7 +252,8 @@ TEST_SUITE("node/forward") {
         if (!result) return false;
       return span.has_value();
     });
-    for (size_t i = 0; i < results.size(); ++i) CHECK(results[i]->value().view() == std::to_string(i + 1) + ":" + std::to_string(i));
+    for (size_t i = 0; i < results.size(); ++i)
+      CHECK(results[i]->value().view() == std::to_string(i + 1) + ":" + std::to_string(i));
     REQUIRE(span->has_value());
     CHECK(span->value()[1].view() == "52:s2");
     CHECK(leader.machine->applied == expected);
@@ -255,14 +275,16 @@ TEST_SUITE("node/catch-up") {
     Cluster::Node& leader = cluster.WaitForLeader();
     Cluster::Node& away = cluster.nodes[&leader == &cluster.nodes[0] ? 1 : 0];
     cluster.network.Cut(away.options.addr);
-    for (int i = 0; i < 300; ++i) REQUIRE(cluster.Handle(*leader.raft, std::to_string(i) + std::string(500, 'x')).has_value());
+    for (int i = 0; i < 300; ++i)
+      REQUIRE(cluster.Handle(*leader.raft, std::to_string(i) + std::string(500, 'x')).has_value());
     CHECK(away.machine->applied.empty());
     std::atomic<int>& reads = disks[leader.options.id.value() - 1]->reads;
     int before = reads;
     cluster.network.Heal(away.options.addr);
     size_t most_in_flight = 0;
     cluster.Until("the follower to catch up", [&] {
-      for (const PeerStatus& peer : leader.raft->Status().peers) most_in_flight = std::max(most_in_flight, peer.inflight_bytes);
+      for (const PeerStatus& peer : leader.raft->Status().peers)
+        most_in_flight = std::max(most_in_flight, peer.inflight_bytes);
       return away.machine->applied.size() == 300;
     });
     CHECK(away.machine->applied == leader.machine->applied);
@@ -277,7 +299,8 @@ TEST_SUITE("node/real") {
     Cluster driver(0);
     std::vector<Peer> members;
     int base = 20000 + static_cast<int>(getpid() % 20000);
-    for (int i = 1; i <= 3; ++i) members.emplace_back(NodeId(static_cast<uint64_t>(i)), Addr("127.0.0.1:" + std::to_string(base + i)));
+    for (int i = 1; i <= 3; ++i)
+      members.emplace_back(NodeId(static_cast<uint64_t>(i)), Addr("127.0.0.1:" + std::to_string(base + i)));
     std::deque<ListMachine> machines(3);
     std::vector<std::unique_ptr<Raft>> rafts(3);
     auto start = [&](size_t i) -> Result<void> {

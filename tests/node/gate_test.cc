@@ -1,4 +1,5 @@
-// What leaves a node, and when: nothing that rests on the disk before the disk has it. The peers here are the test's own.
+// What leaves a node, and when: nothing that rests on the disk before the disk has it. The peers here are the test's
+// own.
 #include "cluster.h"
 #include "support.h"
 
@@ -11,7 +12,8 @@ namespace {
 // A peer that the test plays: it records what it is asked, and answers as it is told.
 class FakePeer final : public RpcService {
  public:
-  FakePeer(Cluster& cluster, uint64_t id) : peer(PeerAt(id)), rpc(*cluster.reactor, cluster.network), changed(cluster.reactor->host().loop()) {
+  FakePeer(Cluster& cluster, uint64_t id)
+      : peer(PeerAt(id)), rpc(*cluster.reactor, cluster.network), changed(cluster.reactor->host().loop()) {
     REQUIRE(rpc.Listen(peer.addr).has_value());
     rpc.Register(*this, [] { return Identity(); });
     REQUIRE(rpc.Serve().has_value());
@@ -142,7 +144,9 @@ struct RealLeader : OneReal {
 }  // namespace
 
 TEST_SUITE("node/gate") {
-  TEST_CASE("no append reply leaves before the disk has the entries, while heartbeats are answered and name no match beyond it") {
+  TEST_CASE(
+      "no append reply leaves before the disk has the entries, while heartbeats are answered and name no match beyond "
+      "it") {
     OneReal real(30s);
     REQUIRE(real.Append(real.From(2, Term(2), Index(1), Term(1))).has_value());  // the term is on disk
     Reply<AppendEntriesResults> reply, again;
@@ -229,7 +233,8 @@ TEST_SUITE("node/gate") {
     real.cluster.Until("its own write", [&] { return real.disk->IsHolding(); });
   }
 
-  TEST_CASE("a leader does not acknowledge what only it has on disk, nor what it and one follower have only in memory") {
+  TEST_CASE(
+      "a leader does not acknowledge what only it has on disk, nor what it and one follower have only in memory") {
     RealLeader real;
     real.two.acknowledges = real.three.acknowledges = false;
     MaybeResult result;

@@ -215,7 +215,8 @@ TEST_SUITE("node/life") {
       }
       std::deque<MaybeResult> results(20);
       std::vector<Owned> callers;
-      for (MaybeResult& result : results) callers.push_back(CallOne(*raft.value(), "y", HandleOptions().On(executor).Forward(), result));
+      for (MaybeResult& result : results)
+        callers.push_back(CallOne(*raft.value(), "y", HandleOptions().On(executor).Forward(), result));
       raft.value().reset();
       while (executor.RunOne()) {
       }
@@ -278,7 +279,8 @@ TEST_SUITE("node/life") {
         std::vector<Errc> ends;
         std::vector<Owned> callers;
         for (auto& node : cluster.nodes)
-          for (int i = 0; i < 3; ++i) callers.push_back(KeepCalling(*node.raft, HandleOptions().Forward().Timeout(10s), ends));
+          for (int i = 0; i < 3; ++i)
+            callers.push_back(KeepCalling(*node.raft, HandleOptions().Forward().Timeout(10s), ends));
         cluster.Turns(k);
         cluster.nodes[static_cast<size_t>(victim)].raft.reset();
         cluster.Turns(3);

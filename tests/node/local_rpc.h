@@ -1,4 +1,5 @@
-// A transport for tests: nodes of one process, on one reactor or several, call each other's services directly. Links can be cut.
+// A transport for tests: nodes of one process, on one reactor or several, call each other's services directly. Links
+// can be cut.
 #pragma once
 
 #include <map>
@@ -36,7 +37,8 @@ class LocalRpc final : public Rpc {
   ~LocalRpc() override { Close(); }
 
   Result<void> Listen(const Addr& addr) override {
-    if (network_.nodes_.contains(addr)) return Error(Errc::kIo, "cannot listen on " + addr.text() + ": Address already in use");
+    if (network_.nodes_.contains(addr))
+      return Error(Errc::kIo, "cannot listen on " + addr.text() + ": Address already in use");
     addr_ = addr;
     network_.nodes_[addr] = this;
     return Success();
@@ -86,7 +88,8 @@ class LocalRpc final : public Rpc {
 
   LocalRpc* Find(const Addr& addr) {
     auto at = network_.nodes_.find(addr);
-    if (at == network_.nodes_.end() || !at->second->is_serving_ || network_.IsCut(addr) || network_.IsCut(addr_)) return nullptr;
+    if (at == network_.nodes_.end() || !at->second->is_serving_ || network_.IsCut(addr) || network_.IsCut(addr_))
+      return nullptr;
     return at->second;
   }
 

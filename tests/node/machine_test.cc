@@ -130,7 +130,8 @@ TEST_SUITE("node/machine") {
     find_leader();
     REQUIRE(cluster.Handle(*rafts[leader], "1").has_value());
     {
-      // The leader's own disk hangs. The others commit, so the leader knows that it is committed, and yet does not apply.
+      // The leader's own disk hangs. The others commit, so the leader knows that it is committed, and yet does not
+      // apply.
       ShutGate gate(*disks[leader]);
       size_t before = machines[leader].commands.size();
       MaybeResult result;
@@ -184,7 +185,8 @@ TEST_SUITE("node/machine") {
     std::deque<MaybeResult> results(3);
     std::vector<Owned> callers;
     cluster.InTurn([&] {
-      for (int i = 0; i < 3; ++i) callers.push_back(CallOne(*node.raft, std::to_string(i), HandleOptions(), results[static_cast<size_t>(i)]));
+      for (int i = 0; i < 3; ++i)
+        callers.push_back(CallOne(*node.raft, std::to_string(i), HandleOptions(), results[static_cast<size_t>(i)]));
     });
     cluster.Until("it to wait", [&] { return machine.rounds == 1; });
     cluster.Turns(5);

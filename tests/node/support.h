@@ -61,7 +61,8 @@ class QueueExecutor final : public Executor {
   std::deque<Resumption> queue_;
 };
 
-// A coroutine that starts at once and is destroyed by its owner, suspended or ended. Written by hand, as a user's might be.
+// A coroutine that starts at once and is destroyed by its owner, suspended or ended. Written by hand, as a user's might
+// be.
 class Owned {
  public:
   struct promise_type {

@@ -28,7 +28,9 @@ class Life {
 
 struct World {
   explicit World(RingHost& host)
-      : host(host), listener(std::move(host.ring_network().ListenSocket(Addr("127.0.0.1:0"))).value()), signal(host.loop()) {}
+      : host(host),
+        listener(std::move(host.ring_network().ListenSocket(Addr("127.0.0.1:0"))).value()),
+        signal(host.loop()) {}
   RingHost& host;
   Listener listener;
   coro::Signal signal;

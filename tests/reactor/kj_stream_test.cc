@@ -1,5 +1,3 @@
-#include "rpc/capnp_compat.h"
-
 #include "reactor/kj_stream.h"
 
 #include <capnp/rpc-twoparty.h>
@@ -15,6 +13,7 @@
 
 #include "coro/kj_await.h"
 #include "echo.capnp.h"
+#include "rpc/capnp_compat.h"
 #include "support.h"
 
 namespace ringraft::reactor {
@@ -129,7 +128,8 @@ TEST_CASE_FIXTURE(StreamFixture, "8 MiB go through tiny buffers, behind gathered
   CHECK(Quiet());
 }
 
-TEST_CASE_FIXTURE(StreamFixture, "dropped reads and writes leave nothing in flight, and a half-sent write breaks the stream") {
+TEST_CASE_FIXTURE(StreamFixture,
+                  "dropped reads and writes leave nothing in flight, and a half-sent write breaks the stream") {
   Connect(4096);
   char buffer[10];
   const std::string bytes(1 << 20, 'x');
@@ -140,9 +140,10 @@ TEST_CASE_FIXTURE(StreamFixture, "dropped reads and writes leave nothing in flig
     CHECK(host->in_flight() == 2);
   }
   bool has_failed = false;
-  auto after = left->write("y", 1)
-                   .then([] {}, [&](kj::Exception&& e) { has_failed = e.getType() == kj::Exception::Type::DISCONNECTED; })
-                   .eagerlyEvaluate(nullptr);
+  auto after =
+      left->write("y", 1)
+          .then([] {}, [&](kj::Exception&& e) { has_failed = e.getType() == kj::Exception::Type::DISCONNECTED; })
+          .eagerlyEvaluate(nullptr);
   REQUIRE(Until(has_failed));
   left = nullptr;
   CHECK(Quiet());
@@ -157,7 +158,8 @@ TEST_CASE_FIXTURE(StreamFixture, "bytes that were accepted survive the stream th
   REQUIRE(Until(is_done));
 }
 
-TEST_CASE_FIXTURE(StreamFixture, "a peer that is gone is a DISCONNECTED exception, and whenWriteDisconnected resolves") {
+TEST_CASE_FIXTURE(StreamFixture,
+                  "a peer that is gone is a DISCONNECTED exception, and whenWriteDisconnected resolves") {
   bool is_disconnected = false, has_failed = false;
   auto watch = left->whenWriteDisconnected().then([&] { is_disconnected = true; }).eagerlyEvaluate(nullptr);
   host->Turn(Duration::zero());
@@ -165,9 +167,10 @@ TEST_CASE_FIXTURE(StreamFixture, "a peer that is gone is a DISCONNECTED exceptio
   right = nullptr;
   REQUIRE(Until(is_disconnected));
   const std::string large(100'000, 'x');
-  auto write = left->write(large.data(), large.size())
-                   .then([] {}, [&](kj::Exception&& e) { has_failed = e.getType() == kj::Exception::Type::DISCONNECTED; })
-                   .eagerlyEvaluate(nullptr);
+  auto write =
+      left->write(large.data(), large.size())
+          .then([] {}, [&](kj::Exception&& e) { has_failed = e.getType() == kj::Exception::Type::DISCONNECTED; })
+          .eagerlyEvaluate(nullptr);
   REQUIRE(Until(has_failed));
   CHECK(Quiet());
 }
@@ -186,7 +189,8 @@ TEST_CASE_FIXTURE(StreamFixture, "a gathered write that fails is told to the nex
   REQUIRE(Until(has_failed));
 }
 
-// --- Cap'n Proto ------------------------------------------------------------------------------------------------------
+// --- Cap'n Proto
+// ------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -203,7 +207,8 @@ class EchoServer final : public test::Echo::Server {
 struct Side {
   Side(kj::AsyncIoStream& stream, capnp::rpc::twoparty::Side side, capnp::Capability::Client bootstrap)
       : network(stream, side), rpc(capnp::makeRpcServer(network, kj::mv(bootstrap))) {}
-  Side(kj::AsyncIoStream& stream) : network(stream, capnp::rpc::twoparty::Side::CLIENT), rpc(capnp::makeRpcClient(network)) {}
+  Side(kj::AsyncIoStream& stream)
+      : network(stream, capnp::rpc::twoparty::Side::CLIENT), rpc(capnp::makeRpcClient(network)) {}
 
   test::Echo::Client Bootstrap() {
     capnp::word scratch[4];

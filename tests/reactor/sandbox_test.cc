@@ -27,8 +27,7 @@ bool RefuseIoUring(int error) {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 // What `RingHost::Create` says in a child that has been prepared like this.
@@ -57,18 +56,17 @@ std::string MessageInChild(Prepare prepare) {
   return text;
 }
 
-std::string Expected(Errc code, const std::string& text) {
-  return std::to_string(static_cast<int>(code)) + " " + text;
-}
+std::string Expected(Errc code, const std::string& text) { return std::to_string(static_cast<int>(code)) + " " + text; }
 
 }  // namespace
 
 TEST_CASE("a seccomp profile that refuses io_uring is named, with the remedy") {
   const std::string text = MessageInChild([] { return RefuseIoUring(EPERM); });
-  CHECK(text == Expected(Errc::kUnsupported,
-                         "io_uring_setup: Operation not permitted: a seccomp profile refuses io_uring, as those of "
-                         "containers do; allow io_uring_setup, io_uring_enter and io_uring_register in it (for a trial: "
-                         "docker run --security-opt seccomp=unconfined)"));
+  CHECK(text ==
+        Expected(Errc::kUnsupported,
+                 "io_uring_setup: Operation not permitted: a seccomp profile refuses io_uring, as those of "
+                 "containers do; allow io_uring_setup, io_uring_enter and io_uring_register in it (for a trial: "
+                 "docker run --security-opt seccomp=unconfined)"));
 }
 
 TEST_CASE("a kernel without io_uring is named, with the remedy") {

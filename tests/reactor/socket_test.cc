@@ -1,9 +1,9 @@
 #include "reactor/socket.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <memory>
@@ -322,13 +322,13 @@ TEST_CASE("a port in use is named, with the remedy") {
   auto second = host->ring_network().ListenSocket(addr);
   REQUIRE_FALSE(second);
   CHECK(second.error() == Errc::kIo);
-  CHECK(second.error().message() == "cannot listen on " + addr.text() +
-                                        ": Address already in use; stop the other process or choose another port");
+  CHECK(second.error().message() ==
+        "cannot listen on " + addr.text() + ": Address already in use; stop the other process or choose another port");
 }
 
 TEST_CASE("malformed addresses are refused by name") {
-  for (const char* text : {"", "localhost", "localhost:", "localhost:http", "localhost:65536", "::1:80", "[::1:80", "a b:1",
-                           "localhost:-1", "localhost:80x"}) {
+  for (const char* text : {"", "localhost", "localhost:", "localhost:http", "localhost:65536", "::1:80", "[::1:80",
+                           "a b:1", "localhost:-1", "localhost:80x"}) {
     CAPTURE(text);
     auto where = SplitAddr(Addr(text));
     REQUIRE_FALSE(where);

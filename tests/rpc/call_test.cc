@@ -178,6 +178,9 @@ TEST_CASE("a port where nobody listens is unreachable, and calls fail at once un
     CHECK(result.error().message().find(nobody.text()) != std::string::npos);
   }
   CHECK(a.logger.lines.size() == 1);
+  auto listener = world.reactor().host().network().Listen(nobody);
+  REQUIRE(listener);
+  CHECK(Finish(world, a.rpc->CallAppendEntries(nobody, args)).error().message().find("cannot reach") == 0);
 }
 
 TEST_CASE("an append or a vote without an answer times out, and takes its connection with it") {
