@@ -81,8 +81,8 @@ class Cluster {
     Options options;
     options.id = NodeId(id);
     options.addr = PeerAt(id).addr;
-    options.election_timeout_min = std::chrono::milliseconds(100);
-    options.election_timeout_max = std::chrono::milliseconds(200);
+    options.election_timeout_min = std::chrono::milliseconds(200);
+    options.election_timeout_max = std::chrono::milliseconds(400);
     options.heartbeat_interval = std::chrono::milliseconds(20);
     options.logger = &SilentLogger();
     options.seed = id;

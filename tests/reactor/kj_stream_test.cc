@@ -1,5 +1,7 @@
 #include "reactor/kj_stream.h"
 
+#include "rpc/capnp_compat.h"  // before anything of Cap'n Proto
+
 #include <capnp/rpc-twoparty.h>
 #include <doctest/doctest.h>
 #include <kj/debug.h>
@@ -13,7 +15,6 @@
 
 #include "coro/kj_await.h"
 #include "echo.capnp.h"
-#include "rpc/capnp_compat.h"
 #include "support.h"
 
 namespace ringraft::reactor {
