@@ -37,7 +37,8 @@ class HandleOptions {
     return *this;
   }
   HandleOptions& Timeout(Duration timeout) { return Deadline(Clock::now() + timeout); }
-  // Resume through `executor` instead of inline on the reactor's thread. It must outlive the call.
+  // Resume through `executor` instead of inline on the reactor's thread. It must live until the node has
+  // stopped: a caller may be destroyed just before the node posts for it.
   HandleOptions& On(Executor& executor) {
     executor_ = &executor;
     return *this;
@@ -171,7 +172,8 @@ class Raft {
   Result<void> Run(Reactor& reactor);
   // Begins to stop, and returns. Every call ends: kUnknown if it is in the log, kStopped otherwise. Idempotent.
   void Stop();
-  // `co_await raft.Done()` completes once the node has stopped.
+  // `co_await raft.Done()` completes once the node has stopped. Of the options only the executor counts; it must live
+  // until then.
   DoneCall Done(HandleOptions options = HandleOptions()) { return DoneCall(*node_, std::move(options)); }
 
   bool IsLeader() const;
