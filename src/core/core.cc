@@ -108,11 +108,19 @@ size_t Core::unapplied_bytes() const { return state_->tail.unapplied_bytes(); }
 size_t Core::cached_bytes() const { return state_->tail.bytes(); }
 
 std::vector<PeerStatus> Core::PeerStatuses(TimePoint now) const {
+  std::vector<PeerStatus> statuses;
+  FillPeerStatuses(now, statuses);
+  return statuses;
+}
+
+void Core::FillPeerStatuses(TimePoint now, std::vector<PeerStatus>& statuses) const {
   const State& s = *state_;
   const Leadership* leading = s.leadership();
-  std::vector<PeerStatus> statuses;
+  size_t count = 0;
   for (const Peer& peer : s.configuration().Members()) {
-    PeerStatus status;
+    if (count == statuses.size()) statuses.emplace_back();
+    PeerStatus& status = statuses[count++];
+    status = PeerStatus();
     status.peer = peer;
     status.is_self = peer.id == s.options.self;
     status.is_voter = std::any_of(s.configuration().voters.begin(), s.configuration().voters.end(),
@@ -129,9 +137,8 @@ std::vector<PeerStatus> Core::PeerStatuses(TimePoint now) const {
       }
       status.lag_entries = s.last_index() - status.match_index;
     }
-    statuses.push_back(std::move(status));
   }
-  return statuses;
+  statuses.resize(count);
 }
 
 // --- time ---

@@ -158,6 +158,7 @@ class Core {
   Index configuration_index() const;
   bool IsMember() const;
   std::vector<PeerStatus> PeerStatuses(TimePoint now) const;
+  void FillPeerStatuses(TimePoint now, std::vector<PeerStatus>& statuses) const;  // in place, no allocation
   size_t unapplied_bytes() const;  // in memory and not yet applied
   size_t cached_bytes() const;
 

@@ -8,8 +8,6 @@
 #include "storage/storage_thread.h"
 
 namespace ringraft::node {
-namespace {}  // namespace
-
 Node::Node(Options options, Parts parts)
     : options_(std::move(options)),
       logger_(options_.logger != nullptr ? options_.logger : &StderrLogger()),
@@ -290,7 +288,7 @@ void Node::PublishStatus() {
   status_.commit_index = core_->commit_index();
   status_.applied_index = core_->applied_index();
   status_.is_joint = core_->configuration().is_joint();
-  status_.peers = core_->PeerStatuses(loop().Now());
+  core_->FillPeerStatuses(loop().Now(), status_.peers);
   status_.waiting_calls = slots_->in_use();
   status_.waiting_bytes = proposer_->waiting_bytes();
 }

@@ -25,8 +25,7 @@ kj::Exception SystemException(const char* call, int error) {
 
 }  // namespace
 
-// --- reading
-// ----------------------------------------------------------------------------------------------------------
+// --- reading ---
 
 class RingStream::ReadAdapter final : private PollWaiter {
  public:
@@ -117,8 +116,7 @@ void RingStream::abortRead() { ::shutdown(fd_->fd(), SHUT_RD); }
 
 kj::Exception RingStream::ReadError() const { return SystemException("recv", read_error_); }
 
-// --- writing
-// ----------------------------------------------------------------------------------------------------------
+// --- writing ---
 
 void RingStream::Cursor::Advance(size_t bytes) {
   is_begun |= bytes > 0;
@@ -279,8 +277,7 @@ kj::Exception RingStream::WriteError() const {
                        kj::str("an earlier write was cancelled in its middle"));
 }
 
-// --- the rest
-// ---------------------------------------------------------------------------------------------------------
+// --- the rest ---
 
 class RingStream::DisconnectAdapter final : private PollWaiter {
  public:

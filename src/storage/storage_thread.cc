@@ -89,9 +89,11 @@ StorageThread::StorageThread(Storage& storage, reactor::Mailbox& mailbox, OnPers
       thread_([this] { Run(); }) {}
 
 StorageThread::~StorageThread() {
-  is_stopping_.store(true);
-  has_news_.store(1);
-  has_news_.notify_one();
+  {
+    std::lock_guard lock(mutex_);
+    is_stopping_ = true;
+  }
+  news_.notify_one();
   thread_.join();
   report_->Abandon();
 }
@@ -101,8 +103,7 @@ void StorageThread::Submit(WriteRequest request) {
     std::lock_guard lock(mutex_);
     waiting_.push_back(std::move(request));
   }
-  // The notification is a system call only if the thread sleeps.
-  if (has_news_.exchange(1) == 0) has_news_.notify_one();
+  news_.notify_one();  // a system call only if the thread sleeps
 }
 
 StorageThread::Counters StorageThread::counters() const {
@@ -115,21 +116,13 @@ StorageThread::Counters StorageThread::counters() const {
 
 void StorageThread::Run() {
   pthread_setname_np(pthread_self(), "ringraft-disk");
-  while (true) {
-    has_news_.store(0);
-    bool is_stopping = is_stopping_.load();  // before taking: what was submitted before the destructor is written
-    if (TakeAll()) {
-      CommitAll();
-    } else if (is_stopping) {
-      return;
-    } else {
-      has_news_.wait(0);
-    }
-  }
+  while (TakeAll()) CommitAll();
 }
 
 bool StorageThread::TakeAll() {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  // What was submitted before the destructor is written.
+  while (waiting_.empty() && !is_stopping_) news_.wait(lock);
   std::swap(taken_, waiting_);
   return !taken_.empty();
 }

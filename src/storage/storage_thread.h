@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -42,7 +43,7 @@ class StorageThread final : public CommitQueue {
   class Report;
 
   void Run();
-  bool TakeAll();  // false if nothing waits
+  bool TakeAll();  // waits for something; false at the end
   void CommitAll();
   // Merges taken_[begin..] into one commit; returns the end of what it merged.
   size_t CommitGroup(size_t begin);
@@ -51,10 +52,10 @@ class StorageThread final : public CommitQueue {
   Storage& storage_;
   std::shared_ptr<Report> report_;
 
-  std::mutex mutex_;                   // held for a few instructions only
-  std::vector<WriteRequest> waiting_;  // needs the mutex
-  std::atomic<uint32_t> has_news_{0};  // what the thread sleeps on
-  std::atomic<bool> is_stopping_{false};
+  std::mutex mutex_;  // held for a few instructions only; of the next three
+  std::condition_variable news_;
+  std::vector<WriteRequest> waiting_;
+  bool is_stopping_ = false;
 
   // The thread's own; the vectors keep their buffers.
   std::vector<WriteRequest> taken_;
