@@ -64,11 +64,15 @@ case $compiler in clang++-19*) packages="$packages $RINGRAFT_CLANG_PACKAGES" ;; 
 # shellcheck disable=SC2086  # a list of words
 (ringraft_install_packages $packages) || give_up "packages are missing"
 
+# The other compiler's builds show that every source includes what it uses.
+pch=-Db_pch=true
+case $compiler in clang*) pch=-Db_pch=false ;; esac
+
 echo "== $label: building in $build_dir"
 if [ ! -f "$build_dir/build.ninja" ]; then
   # shellcheck disable=SC2086  # lists of words
   CXX=$(ringraft_compiler "$compiler") meson setup "$build_dir" --buildtype="$buildtype" -Db_sanitize="$sanitize" \
-    -Db_lundef=false $setup_options </dev/null || give_up "meson setup failed"
+    -Db_lundef=false $pch $setup_options </dev/null || give_up "meson setup failed"
 fi
 
 # A sanitizer must find its shadow memory free: no random layout, where that may be switched off.

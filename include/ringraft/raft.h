@@ -197,6 +197,9 @@ class Raft {
     return ChangeConfigCall(*node_, std::move(added), std::move(removed), std::move(options));
   }
 
+  // The library's own parts look inside.
+  node::Node& node() { return *node_; }
+
  private:
   explicit Raft(std::unique_ptr<node::Node> node);
   std::unique_ptr<node::Node> node_;

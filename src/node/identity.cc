@@ -10,6 +10,7 @@
 #include <xxhash.h>
 
 #include "core/configuration.h"
+#include "storage/commit_queue.h"
 
 namespace ringraft::node {
 namespace {
@@ -26,7 +27,8 @@ struct StoredIdentity {
 };
 static_assert(sizeof(StoredIdentity) == 56);
 
-uint64_t Random() {
+uint64_t Random(Storage& storage) {
+  if (auto* hosted = dynamic_cast<storage::HostedStorage*>(&storage)) return hosted->RandomIncarnation();
   uint64_t value = 0;
   while (value == 0)
     if (getrandom(&value, sizeof value, 0) != sizeof value) value = 0;
@@ -99,10 +101,10 @@ Result<Identity> ClaimStorage(const Options& options, Storage& storage, const Re
           Errc::kCorrupt,
           fmt::format("{} has a log up to index {} but no identity; it was not written by a node, or is damaged", where,
                       recovered.last_index.value()));
-    identity.incarnation = Random();
+    identity.incarnation = Random(storage);
     if (!identity.cluster && options.bootstrap_as_leader) {
-      identity.cluster.high = Random();
-      identity.cluster.low = Random();
+      identity.cluster.high = Random(storage);
+      identity.cluster.low = Random(storage);
     }
   } else {
     Result<StoredIdentity> decoded = Decode(value.value());

@@ -84,9 +84,12 @@ void Node::StartOnReactor() {
   forwarder_ = std::make_unique<Forwarder>(*this);
   applier_ = std::make_unique<Applier>(*this, machine_, async_machine_);
   service_ = std::make_unique<Service>(*this);
-  commit_queue_ = std::make_unique<storage::StorageThread>(
-      *storage_, host_->mailbox(),
-      [this](uint64_t number, Result<void> result) { OnPersisted(number, std::move(result)); });
+  auto on_persisted = [this](uint64_t number, Result<void> result) { OnPersisted(number, std::move(result)); };
+  if (auto* hosted = dynamic_cast<storage::HostedStorage*>(storage_.get())) {
+    commit_queue_ = hosted->MakeQueue(std::move(on_persisted));
+  } else {
+    commit_queue_ = std::make_unique<storage::StorageThread>(*storage_, host_->mailbox(), std::move(on_persisted));
+  }
 
   logger_->Write(LogLevel::kInfo,
                  fmt::format("{}: starts at {} in cluster {}, term {}, last index {}, start {}", Name(),

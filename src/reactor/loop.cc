@@ -44,6 +44,7 @@ Loop::Entered::~Entered() noexcept {
 }
 
 void Loop::RunPasses(int max_passes) {
+  ready_.TakeAll(postponed_);
   for (int pass = 0; pass < max_passes; ++pass) {
     if (pass > 0) now_ = time_.Now();
     bool worked = RunReady();
@@ -59,6 +60,7 @@ void Loop::RunPasses(int max_passes) {
 // Only what is ready now: what becomes ready meanwhile is for the next pass.
 bool Loop::RunReady() {
   if (ready_.empty()) return false;
+  if (order_ != nullptr) return RunReadyInOrder();
   base::List<ReadyNode> batch;
   batch.TakeAll(ready_);
   // A coroutine may destroy others of the batch: they unlink themselves from it.
@@ -67,6 +69,26 @@ bool Loop::RunReady() {
     handle.resume();
   }
   return true;
+}
+
+bool Loop::RunReadyInOrder() {
+  base::List<ReadyNode> batch;
+  batch.TakeAll(ready_);
+  bool worked = false;
+  while (!batch.empty()) {
+    const size_t count = batch.CountSlowly();
+    ReadyNode* node = batch.front();
+    for (size_t skip = count > 1 ? order_->Choose(count) : 0; skip > 0; --skip) node = batch.Next(*node);
+    if (order_->Postpone()) {
+      postponed_.PushBack(*node);
+      continue;
+    }
+    node->Unlink();
+    std::coroutine_handle<> handle = node->handle;
+    handle.resume();
+    worked = true;
+  }
+  return worked;
 }
 
 bool Loop::RunKj() {
@@ -98,7 +120,7 @@ void Loop::RunTurnEnd() {
 }
 
 bool Loop::HasWork() const {
-  if (!ready_.empty() || !turn_end_.empty() || port_.is_runnable) return true;
+  if (!ready_.empty() || !postponed_.empty() || !turn_end_.empty() || port_.is_runnable) return true;
   return !timers_.empty() && timers_.front()->when_ <= time_.Now();
 }
 

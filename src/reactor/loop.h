@@ -61,6 +61,19 @@ class TurnEndNode : public base::ListHook {
   virtual ~TurnEndNode() = default;
 };
 
+// Who decides in which order ready coroutines run; without one, first in, first out. Nothing may depend on the order
+// between two coroutines that are ready at once, nor on when a ready one runs: the simulator tries.
+class ReadyOrder {
+ public:
+  // The position of the next one to run, 0 .. ready - 1.
+  virtual size_t Choose(size_t ready) = 0;
+  // Shall it wait for a later turn instead?
+  virtual bool Postpone() = 0;
+
+ protected:
+  ~ReadyOrder() = default;
+};
+
 class Loop {
  public:
   explicit Loop(const TimeSource& time);
@@ -79,6 +92,7 @@ class Loop {
   void MakeReady(ReadyNode& node) {  // no effect if it is ready already
     if (!node.is_linked()) ready_.PushBack(node);
   }
+  void SetReadyOrder(ReadyOrder* order) { order_ = order; }
   void Schedule(TimerNode& timer, TimePoint when);  // moves it if it is scheduled already
   void Cancel(TimerNode& timer);
   void AtTurnEnd(TurnEndNode& node) {  // no effect if it waits already
@@ -133,6 +147,7 @@ class Loop {
 
   void RunPasses(int max_passes);
   bool RunReady();
+  bool RunReadyInOrder();
   bool RunKj();
   bool RunTimers();
   void RunTurnEnd();
@@ -149,7 +164,9 @@ class Loop {
 
   const TimeSource& time_;
   TimePoint now_;
+  ReadyOrder* order_ = nullptr;
   base::List<ReadyNode> ready_;
+  base::List<ReadyNode> postponed_;  // to the next turn
   base::List<TurnEndNode> turn_end_;
   std::vector<TimerNode*> timers_;  // a binary heap; each timer knows its position
   uint64_t next_sequence_ = 0;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -29,6 +31,17 @@ class CommitQueue {
   virtual ~CommitQueue() = default;
   // Reactor thread; never blocks.
   virtual void Submit(WriteRequest request) = 0;
+};
+
+// A Storage that brings what stands for its thread, and for the randomness of its first creation: the simulated disk.
+class HostedStorage {
+ public:
+  // Called on the reactor. `number`: this write and all before it are durable, or the first that failed, and why.
+  using OnPersisted = std::function<void(uint64_t number, Result<void> result)>;
+
+  virtual ~HostedStorage() = default;
+  virtual std::unique_ptr<CommitQueue> MakeQueue(OnPersisted on_persisted) = 0;
+  virtual uint64_t RandomIncarnation() = 0;  // not 0
 };
 
 }  // namespace ringraft::storage
