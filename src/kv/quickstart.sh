@@ -118,7 +118,7 @@ say "The compiler, the libraries and redis-cli are there."
 step "2. Building ringraft-kv in $build_dir/"
 home=$(mktemp -d) || fail "no temporary folder"
 if [ ! -f $build_dir/build.ninja ]; then
-  CXX=$(ringraft_compiler "${CXX:-g++}") meson setup $build_dir --buildtype=release </dev/null \
+  CXX=$(ringraft_compiler "${CXX:-g++}") meson setup $build_dir --buildtype=release -Dtests=false </dev/null \
     >"$home/meson.log" 2>&1 ||
     fail "meson setup did not succeed"
 fi
