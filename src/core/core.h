@@ -178,6 +178,9 @@ class Core {
   // --- follower ---
   // `args.entries` are checked batches (BatchRef::Decode); their indexes and terms are checked here: kProtocol.
   Result<AppendTicket> OnAppendEntries(TimePoint now, const AppendEntriesArgs& args);
+  // The write that the reply still waits for, 0 if none: the ticket's, and if the term has moved on since, the one that
+  // makes the newer term durable, since the reply will name it. Ask again after each wait.
+  WriteNumber AppendGate(const AppendTicket& ticket) const;
   // The reply, when the gate is durable (asserted); it names no match that is not on this node's disk. If the term has
   // moved on in between, it is a refusal with the new term.
   AppendEntriesResults FinishAppend(const AppendTicket& ticket) const;

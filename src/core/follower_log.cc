@@ -118,6 +118,12 @@ Result<AppendTicket> Core::OnAppendEntries(TimePoint now, const AppendEntriesArg
   return ticket;
 }
 
+WriteNumber Core::AppendGate(const AppendTicket& ticket) const {
+  const State& s = *state_;
+  if (ticket.gate > s.persistence.persisted()) return ticket.gate;
+  return ticket.term != s.term ? s.persistence.HardStateGate() : 0;
+}
+
 AppendEntriesResults Core::FinishAppend(const AppendTicket& ticket) const {
   const State& s = *state_;
   RINGRAFT_ASSERT(ticket.gate <= s.persistence.persisted());  // B8: no answer before the disk has what it says

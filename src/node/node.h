@@ -89,6 +89,8 @@ class Node final : private reactor::TurnEndNode {
   Result<void> LearnCluster(ClusterId cluster);
   std::string Name() const;  // "node 1"
   bool is_stopping() const { return is_stopping_; }
+  bool has_started() const { return core_ != nullptr; }
+  size_t calls_in_use() const { return slots_->in_use(); }
 
   // Completes when the write of this number is on disk; never if the disk fails (the node then stops).
   Task<void> Durable(core::WriteNumber number);

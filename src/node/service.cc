@@ -24,8 +24,10 @@ Task<Result<AppendEntriesResults>> Service::AppendEntries(AppendEntriesArgs args
     co_return ticket.error();
   }
   args.entries.clear();
-  if (ticket.value().gate > node_.core().persisted()) {
-    auto durable = node_.Durable(ticket.value().gate);
+  for (;;) {
+    const core::WriteNumber gate = node_.core().AppendGate(ticket.value());
+    if (gate == 0) break;
+    auto durable = node_.Durable(gate);
     co_await durable;
   }
   co_return node_.core().FinishAppend(ticket.value());

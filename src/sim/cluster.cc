@@ -1,0 +1,298 @@
+#include "sim/cluster.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "node/node.h"
+#include "sim/call.h"
+
+namespace ringraft::sim {
+namespace {
+
+constexpr Nanos kOperatorPause = 300 * kMilli;
+constexpr auto kOperatorPatience = std::chrono::seconds(3);
+
+Detached Change(Raft& raft, std::vector<Peer> added, std::vector<NodeId> removed, TimePoint deadline,
+                std::function<void(Errc)> done) {
+  HandleOptions options;
+  options.Deadline(deadline);
+  auto change = raft.ChangeConfig(std::move(added), std::move(removed), options);
+  Result<void> changed = co_await change;
+  done(changed ? Errc::kOk : changed.error().code());
+}
+
+}  // namespace
+
+// What the nodes say is part of the story; not their complaints, which may quote texts of other libraries.
+void Slot::Write(LogLevel level, std::string_view message) {
+  if (host == nullptr || host->is_crashed()) return;
+  if (level == LogLevel::kInfo && message.starts_with("node ")) {
+    world_.Tell(fmt::format("  {}", message));
+  } else {
+    world_.trace().Mix(8, id, static_cast<uint64_t>(level));
+  }
+}
+
+Cluster::Cluster(World& world, Service& service, const SimOptions& options, std::function<void(uint64_t)> on_apply)
+    : world_(world),
+      service_(service),
+      options_(options),
+      on_apply_(std::move(on_apply)),
+      net_(world),
+      oracle_(world, [this](uint64_t node) { return FindDisk(node); }) {
+  for (size_t i = 0; i < options.nodes; ++i) {
+    slots_.push_back(std::make_unique<Slot>(world, i));
+    Slot& slot = *slots_.back();
+    slot.id = next_id_++;
+    slot.address = fmt::format("10.0.0.{}:7000", slot.id);
+    slot.disk = std::make_shared<SimDisk>(world, slot.id, oracle_);
+    first_members_.push_back(PeerOf(slot));
+  }
+}
+
+Cluster::~Cluster() {
+  for (auto& slot : slots_)
+    if (slot->raft != nullptr) Crash(*slot, true);
+}
+
+const SimDisk* Cluster::FindDisk(uint64_t node) const {
+  for (const auto& slot : slots_)
+    if (slot->id == node) return slot->disk.get();
+  return nullptr;
+}
+
+std::vector<Slot*> Cluster::slots() {
+  std::vector<Slot*> all;
+  for (auto& slot : slots_) all.push_back(slot.get());
+  return all;
+}
+
+std::vector<Slot*> Cluster::Up() {
+  std::vector<Slot*> up;
+  for (auto& slot : slots_)
+    if (slot->state == Slot::State::kUp) up.push_back(slot.get());
+  return up;
+}
+
+bool Cluster::AllUp() const {
+  return std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->state == Slot::State::kUp; });
+}
+
+Slot* Cluster::Leader() {
+  Slot* newest = nullptr;
+  for (Slot* slot : Up()) {
+    if (!slot->raft->IsLeader()) continue;
+    if (newest == nullptr || slot->raft->node().core().term() > newest->raft->node().core().term()) newest = slot;
+  }
+  return newest;
+}
+
+void Cluster::SetDisks(const DiskFaults& faults) {
+  disk_faults_ = faults;
+  for (auto& slot : slots_) slot->disk->SetFaults(faults);
+}
+
+Options Cluster::OptionsFor(const Slot& slot) const {
+  Options options = options_.raft;
+  options.id = NodeId(slot.id);
+  options.addr = Addr(slot.address);
+  options.data_dir.clear();
+  options.cluster_name = "simulated";
+  options.storage = slot.disk;
+  options.seed = world_.trace().hash() | 1;  // another one at each start
+  if (slot.is_joiner) {
+    options.initial_members.clear();
+    options.bootstrap_as_leader = false;
+  } else {
+    options.initial_members = first_members_;
+  }
+  return options;
+}
+
+// --- life and death ---
+
+void Cluster::Start(Slot& slot) {
+  RINGRAFT_ASSERT(slot.raft == nullptr);
+  ++slot.life;
+  slot.machine = service_.MakeMachine(NodeId(slot.id));
+  slot.tap = std::make_unique<TapMachine>(world_, slot.id, oracle_, taps_, *slot.machine, on_apply_);
+  auto host = std::make_unique<SimHost>(world_, net_, slot.address, slot.id, slot);
+  slot.host = host.get();
+  slot.host->SetSchedule(schedule_);
+  slot.host->on_turn = [this, &slot] { OnTurn(slot); };
+  slot.reactor = std::make_unique<Reactor>(std::move(host));
+  slot.disk->Attach(*slot.host);
+  slot.disk->SetFaults(disk_faults_);
+  Options options = OptionsFor(slot);
+  options.logger = &slot;
+  options.make_rpc = [this, &slot, rpc = options.rpc](Reactor& reactor) -> std::unique_ptr<Rpc> {
+    return std::make_unique<TapRpc>(MakeCapnpRpc(reactor, rpc), *slot.host, oracle_, taps_);
+  };
+  world_.Tell(fmt::format("node {} starts -> last index {}, term {}", slot.id, slot.disk->last().value(),
+                          slot.disk->hard_state().term.value()));
+  net_.OnHostBack(slot.address);
+  Result<std::unique_ptr<Raft>> raft = Raft::Create(std::move(options), *slot.tap);
+  Result<void> running = raft ? raft.value()->Run(*slot.reactor) : Result<void>(raft.error());
+  if (raft) slot.raft = std::move(raft.value());
+  slot.state = Slot::State::kUp;
+  if (running) return;
+  world_.Fail("a node starts on what it wrote", fmt::format("node {}: {}", slot.id, running.error().message()));
+  slot.host->Crash();
+  TakeApart(slot);
+}
+
+void Cluster::OnTurn(Slot& slot) {
+  if (slot.raft == nullptr || slot.host->is_crashed()) return;
+  node::Node& node = slot.raft->node();
+  if (!node.IsRunning()) {
+    if (slot.state != Slot::State::kUp && slot.state != Slot::State::kStopping) return;
+    // It has stopped by itself: a failed disk, a damaged log. The operator looks at it some time later.
+    if (slot.state == Slot::State::kUp) {
+      slot.state = Slot::State::kStopping;
+      world_.Tell(fmt::format("node {} stops by itself", slot.id));
+    }
+    if (!slot.raft->Status().is_stopped) return;
+    slot.state = Slot::State::kDown;
+    world_.After(kMilli, [this, &slot, life = slot.life] {
+      if (slot.life != life || slot.raft == nullptr) return;
+      const bool is_damaged = slot.disk->is_rotten();
+      Crash(slot, false);
+      slot.disk->MendFailure();
+      if (is_damaged) {
+        Lose(slot);
+      } else {
+        RestartAfter(slot, slot.down_for);
+      }
+    });
+    return;
+  }
+  // The start is a message: there is no core before it has been delivered.
+  if (!node.has_started()) return;
+  Oracle::Subject subject;
+  subject.id = slot.id;
+  subject.core = &node.core();
+  subject.waiting_bytes = node.proposer().waiting_bytes();
+  subject.waiting_calls = node.calls_in_use();
+  subject.limits = &node.limits();
+  if (oracle_.Knows(slot.id)) return oracle_.OnTurn(subject);
+  oracle_.OnStarted(subject, *slot.disk);
+}
+
+void Cluster::TakeApart(Slot& slot) {
+  slot.raft.reset();
+  slot.reactor.reset();
+  slot.host = nullptr;
+  slot.tap.reset();
+  slot.machine.reset();
+  slot.state = Slot::State::kDown;
+  ++slot.life;
+}
+
+void Cluster::Crash(Slot& slot, bool is_silent) {
+  if (slot.raft == nullptr) return;
+  world_.Tell(fmt::format("node {} dies{}", slot.id, is_silent ? " without a word" : ""));
+  oracle_.OnEnded(slot.id);
+  slot.disk->Crash();
+  net_.OnHostGone(*slot.host, is_silent);
+  slot.host->Crash();
+  TakeApart(slot);
+}
+
+void Cluster::StopCleanly(Slot& slot, Nanos down_for) {
+  if (slot.state != Slot::State::kUp) return;
+  world_.Tell(fmt::format("node {} is stopped", slot.id));
+  slot.raft->Stop();
+  slot.state = Slot::State::kStopping;
+  slot.down_for = down_for;
+}
+
+void Cluster::RestartAfter(Slot& slot, Nanos delay) {
+  world_.After(delay, [this, &slot, life = slot.life] {
+    if (slot.life == life && slot.state == Slot::State::kDown) Start(slot);
+  });
+}
+
+void Cluster::Lose(Slot& slot) {
+  if (slot.raft != nullptr) Crash(slot, true);
+  slot.state = Slot::State::kLost;
+  ++slot.life;
+  ++lost_;
+  const NodeId old(slot.id);
+  slot.disk->Wipe();
+  slot.id = next_id_++;
+  slot.address = fmt::format("10.0.0.{}:7000", slot.id);
+  slot.disk = std::make_shared<SimDisk>(world_, slot.id, oracle_);
+  slot.is_joiner = true;
+  world_.Tell(fmt::format("node {} is lost with its disk -> node {} replaces it", old.value(), slot.id));
+  Start(slot);
+  ChangeMembers({PeerOf(slot)}, {old}, [this] { --lost_; });
+}
+
+void Cluster::RemoveAndAdd(Slot& slot) {
+  const Peer peer = PeerOf(slot);
+  world_.Tell(fmt::format("the operator takes node {} out and in again", slot.id));
+  ChangeMembers({}, {peer.id}, [this, peer] { ChangeMembers({peer}, {}, [] {}); });
+}
+
+// Asks whoever leads, until it is done. What was done already, by a try whose outcome was unknown, counts.
+void Cluster::ChangeMembers(std::vector<Peer> added, std::vector<NodeId> removed, std::function<void()> done) {
+  ++operations_;
+  auto again = std::make_shared<std::function<void()>>();
+  auto finish = [this, done = std::move(done), again] {
+    --operations_;
+    done();
+    world_.After(0, [again] { *again = nullptr; });
+  };
+  *again = [this, added = std::move(added), removed = std::move(removed), finish, weak = std::weak_ptr(again)] {
+    auto self = weak.lock();
+    auto retry = [this, self] {
+      world_.After(kOperatorPause, [self] {
+        if (*self) (*self)();
+      });
+    };
+    Slot* leader = Leader();
+    if (leader == nullptr) return retry();
+    const TimePoint deadline = leader->host->time().Now() + kOperatorPatience;
+    Change(*leader->raft, added, removed, deadline, [this, retry, finish, added, removed](Errc code) {
+      world_.Tell(fmt::format("the operator's change -> {}", Error(code).message()));
+      if (code == Errc::kOk) return finish();
+      // An earlier try may have done it: then the newest members are committed.
+      const bool is_there = code == Errc::kAlreadyMember || code == Errc::kNotMember;
+      if (is_there && IsChangeCommitted()) return finish();
+      retry();
+    });
+  };
+  world_.After(0, [again] {
+    if (*again) (*again)();
+  });
+}
+
+bool Cluster::IsWhole() const {
+  const bool is_damaged =
+      std::any_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->disk->is_rotten(); });
+  return operations_ == 0 && lost_ == 0 && !is_damaged;
+}
+
+bool Cluster::IsChangeCommitted() {
+  Slot* leader = Leader();
+  if (leader == nullptr) return false;
+  const core::Core& core = leader->raft->node().core();
+  return !core.configuration().is_joint() && core.configuration_index() <= core.commit_index();
+}
+
+bool Cluster::IsSettled() {
+  if (!AllUp() || Leader() == nullptr || operations_ != 0 || lost_ != 0) return false;
+  const core::Core& leader = Leader()->raft->node().core();
+  for (Slot* slot : Up()) {
+    node::Node& node = slot->raft->node();
+    if (!node.has_started() || node.calls_in_use() != 0) return false;
+    const core::Core& core = node.core();
+    if (core.applied_index() != leader.last_index() || core.last_index() != leader.last_index()) return false;
+    if (core.configuration().is_joint() || slot->disk->last() != leader.last_index()) return false;
+  }
+  return true;
+}
+
+}  // namespace ringraft::sim

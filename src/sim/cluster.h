@@ -1,0 +1,107 @@
+// The nodes of one run: their birth, their deaths, their disks, which outlive them, and the operator who replaces what
+// is lost.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ringraft/raft.h"
+#include "ringraft/reactor.h"
+#include "sim/disk.h"
+#include "sim/host.h"
+#include "sim/net.h"
+#include "sim/oracle.h"
+#include "sim/tap.h"
+#include "sim/world.h"
+
+namespace ringraft::sim {
+
+// A place where a node runs: a machine. Its node's id changes when its disk is lost and it is replaced by a new member.
+class Slot final : public Logger {
+ public:
+  enum class State { kDown, kUp, kStopping, kLost };
+
+  Slot(World& world, size_t number) : world_(world), number(number) {}
+  void Write(LogLevel level, std::string_view message) override;
+
+  World& world_;
+  const size_t number;
+  uint64_t id = 0;
+  std::string address;
+  State state = State::kDown;
+  bool is_joiner = false;    // not of the first list
+  uint64_t life = 0;         // raised by each start and end
+  Nanos down_for = kSecond;  // after it has stopped
+  std::shared_ptr<SimDisk> disk;
+  // While it is up, in the order in which they need each other.
+  std::unique_ptr<StateMachine> machine;
+  std::unique_ptr<TapMachine> tap;
+  std::unique_ptr<Reactor> reactor;
+  SimHost* host = nullptr;
+  std::unique_ptr<Raft> raft;
+};
+
+class Cluster final {
+ public:
+  Cluster(World& world, Service& service, const SimOptions& options, std::function<void(uint64_t call)> on_apply);
+  ~Cluster();
+  Cluster(const Cluster&) = delete;
+
+  void Start(Slot& slot);
+  // `is_silent`: the machine is gone, nobody answers for it.
+  void Crash(Slot& slot, bool is_silent);
+  void StopCleanly(Slot& slot, Nanos down_for);
+  // The disk is gone, with everything on it: a new member takes the place, by an operator who keeps trying.
+  void Lose(Slot& slot);
+  void RestartAfter(Slot& slot, Nanos delay);
+  // Takes a member out and puts it back in.
+  void RemoveAndAdd(Slot& slot);
+  // Another loss is safe only when the last one has been made good.
+  bool IsWhole() const;
+
+  std::vector<Slot*> slots();
+  Slot& slot(size_t number) { return *slots_[number]; }
+  size_t size() const { return slots_.size(); }
+  Slot* Leader();  // one that thinks so; null if none
+  std::vector<Slot*> Up();
+  bool AllUp() const;
+  // All are up, have applied the same, and nothing waits.
+  bool IsSettled();
+  std::string Digest(Slot& slot) { return service_.Digest(*slot.machine); }
+
+  Net& net() { return net_; }
+  Oracle& oracle() { return oracle_; }
+  void SetSchedule(const ScheduleFaults& faults) { schedule_ = faults; }
+  void SetDisks(const DiskFaults& faults);
+  TapFaults& taps() { return taps_; }
+
+ private:
+  void OnTurn(Slot& slot);
+  void TakeApart(Slot& slot);
+  bool IsChangeCommitted();
+  const SimDisk* FindDisk(uint64_t node) const;
+  Options OptionsFor(const Slot& slot) const;
+  void ChangeMembers(std::vector<Peer> added, std::vector<NodeId> removed, std::function<void()> done);
+  Peer PeerOf(const Slot& slot) const { return Peer(NodeId(slot.id), Addr(slot.address)); }
+
+  World& world_;
+  Service& service_;
+  const SimOptions& options_;
+  std::function<void(uint64_t)> on_apply_;
+  Net net_;
+  Oracle oracle_;
+  ScheduleFaults schedule_;
+  DiskFaults disk_faults_;
+  TapFaults taps_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<Peer> first_members_;
+  uint64_t next_id_ = 1;
+  size_t operations_ = 0;  // changes of the members that the operator has not finished
+  size_t lost_ = 0;
+};
+
+}  // namespace ringraft::sim

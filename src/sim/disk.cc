@@ -1,0 +1,172 @@
+#include "sim/disk.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "coro/try.h"
+
+namespace ringraft::sim {
+
+class SimDisk::Queue final : public storage::CommitQueue {
+ public:
+  explicit Queue(SimDisk& disk) : disk_(disk) {}
+  // A clean end writes what was handed over; a dead node's queue has been emptied before.
+  ~Queue() override {
+    for (const storage::WriteRequest& request : disk_.waiting_) disk_.Apply(request);
+    disk_.waiting_.clear();
+    disk_.in_flush_ = 0;
+    ++disk_.life_;
+    disk_.on_persisted_ = nullptr;
+  }
+  void Submit(storage::WriteRequest request) override {
+    if (disk_.host_->is_crashed()) return;
+    disk_.observer_.OnSubmitted(disk_.node_, request);
+    disk_.waiting_.push_back(std::move(request));
+    if (disk_.in_flush_ == 0) disk_.StartFlush();
+  }
+
+ private:
+  SimDisk& disk_;
+};
+
+std::unique_ptr<storage::CommitQueue> SimDisk::MakeQueue(OnPersisted on_persisted) {
+  RINGRAFT_ASSERT(host_ != nullptr && waiting_.empty());
+  ++life_;
+  on_persisted_ = std::move(on_persisted);
+  return std::make_unique<Queue>(*this);
+}
+
+void SimDisk::StartFlush() {
+  if (waiting_.empty()) return;
+  Random& random = world_.random();
+  in_flush_ = waiting_.size();
+  if (in_flush_ > 1 && random.Chance(faults_.split)) in_flush_ = static_cast<size_t>(random.Between(1, in_flush_));
+  Nanos time = static_cast<Nanos>(
+      random.Between(static_cast<uint64_t>(faults_.least_flush), static_cast<uint64_t>(faults_.most_flush)));
+  if (random.Chance(faults_.spike)) time += static_cast<Nanos>(random.Below(static_cast<uint64_t>(faults_.most_spike)));
+  world_.At(std::max(world_.now() + time, stalled_until_), [this, life = life_] { FinishFlush(life); });
+}
+
+void SimDisk::FinishFlush(uint64_t life) {
+  if (life != life_) return;
+  if (world_.now() < stalled_until_) {  // it stalled in the middle
+    world_.At(stalled_until_, [this, life] { FinishFlush(life); });
+    return;
+  }
+  if (failure_ != Errc::kOk) {
+    const uint64_t number = waiting_.front().number;
+    // Nobody can tell what a failed flush has left behind.
+    for (uint64_t kept = world_.random().Below(in_flush_ + 1); kept > 0; --kept) {
+      Apply(waiting_.front());
+      waiting_.pop_front();
+    }
+    waiting_.clear();
+    ++life_;
+    in_flush_ = 1;  // nothing is flushed any more
+    host_->Deliver([this, life = life_, number, code = failure_] {
+      if (life == life_ && on_persisted_) on_persisted_(std::max<uint64_t>(number, 1), code);
+    });
+    return;
+  }
+  uint64_t number = 0;
+  for (; in_flush_ > 0; --in_flush_) {
+    Apply(waiting_.front());
+    number = std::max(number, waiting_.front().number);
+    waiting_.pop_front();
+  }
+  world_.trace().Mix(1, node_, number, last().value());
+  if (number != 0) {
+    host_->Deliver([this, life, number] {
+      if (life == life_ && on_persisted_) on_persisted_(number, Success());
+    });
+  }
+  StartFlush();
+}
+
+void SimDisk::Apply(const storage::WriteRequest& request) {
+  for (const auto& [key, value] : request.values) RINGRAFT_ASSERT(durable_->Store().Set(key, value).has_value());
+  Result<void> done = durable_->Commit(request.hard_state, request.truncate_after, request.batches);
+  if (!done) return world_.Fail("writes follow each other", fmt::format("node {}: {}", node_, done.error().message()));
+  Remember(request.hard_state, request.truncate_after, request.batches);
+  observer_.OnFlushed(node_, request);
+}
+
+void SimDisk::Remember(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                       std::span<const BatchRef> batches) {
+  if (hard_state) hard_state_ = *hard_state;
+  if (truncate_after && truncate_after->value() < terms_.size()) {
+    terms_.resize(truncate_after->value());
+    rotten_.erase(rotten_.upper_bound(truncate_after->value()), rotten_.end());
+  }
+  for (const BatchRef& batch : batches) terms_.insert(terms_.end(), batch.header().count, batch.term());
+}
+
+Term SimDisk::TermAt(Index index) const {
+  return index && index.value() <= terms_.size() ? terms_[index.value() - 1] : Term(0);
+}
+
+Index SimDisk::last() const { return Index(terms_.size()); }
+
+Result<RecoveredLog> SimDisk::Recover() { return durable_->Recover(); }
+
+Result<void> SimDisk::Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                             std::span<const BatchRef> batches) {
+  storage::WriteRequest request;
+  request.hard_state = hard_state;
+  request.truncate_after = truncate_after;
+  request.batches.assign(batches.begin(), batches.end());
+  observer_.OnSubmitted(node_, request);
+  RINGRAFT_TRYV(durable_->Commit(hard_state, truncate_after, batches));
+  Remember(hard_state, truncate_after, batches);
+  observer_.OnFlushed(node_, request);
+  return Success();
+}
+
+Result<std::vector<BatchRef>> SimDisk::Read(Index from, size_t max_bytes) const {
+  RINGRAFT_TRY(batches, durable_->Read(from, max_bytes));
+  if (rotten_.empty()) return batches;
+  for (const BatchRef& batch : batches) {
+    if (!rotten_.contains(batch.first().value())) continue;
+    std::string bytes(batch.bytes());
+    bytes[bytes.size() - 1 - world_.random().Below(bytes.size())] ^= static_cast<char>(1 << world_.random().Below(8));
+    auto decoded = BatchRef::Decode(bytes);
+    if (decoded) {
+      world_.Fail("a damaged batch is found by its checksum",
+                  fmt::format("node {} read the damaged batch at {} as good", node_, batch.first().value()));
+      continue;
+    }
+    return Error(Errc::kCorrupt, fmt::format("the log is corrupt at index {}", batch.first().value()));
+  }
+  return batches;
+}
+
+// Group by group: some prefix of what was handed over has reached the disk, and nobody was told.
+void SimDisk::Crash() {
+  for (uint64_t kept = world_.random().Below(waiting_.size() + 1); kept > 0; --kept) {
+    Apply(waiting_.front());
+    waiting_.pop_front();
+  }
+  waiting_.clear();
+  in_flush_ = 0;
+  ++life_;
+}
+
+void SimDisk::Wipe() {
+  RINGRAFT_ASSERT(waiting_.empty());
+  durable_ = std::make_unique<storage::MemoryStorage>();
+  hard_state_ = HardState();
+  terms_.clear();
+  rotten_.clear();
+  failure_ = Errc::kOk;
+}
+
+bool SimDisk::Rot(Index index) {
+  auto batches = durable_->Read(index, 1);
+  if (!batches || batches.value().empty()) return false;
+  rotten_.insert(batches.value().front().first().value());
+  return true;
+}
+
+}  // namespace ringraft::sim

@@ -1,0 +1,21 @@
+// The model of ringraft-kv's commands on one key (see models.h). Answers are replies in the Redis protocol. The state is
+// empty if the key is not there, otherwise '=' and its value. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "sim/models.h"
+
+namespace ringraft::sim {
+
+class KvModel final : public WorkloadModel {
+ public:
+  bool IsCommand(std::string_view command) const override;
+  bool Step(std::string& state, std::string_view command, const std::string* result) const override;
+  std::string Describe(std::string_view command, const std::string* result) const override;
+  StepHint HintFor(std::string_view command, const std::string* result) const override;
+};
+
+}  // namespace ringraft::sim

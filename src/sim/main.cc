@@ -1,0 +1,263 @@
+// ringraft-sim: runs seeds, replays one, shrinks a failure, checks a recorded history.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+
+#include "base/assert.h"
+#include "ringraft/sim.h"
+#include "sim/history.h"
+#include "sim/workload_service.h"
+
+namespace ringraft::sim {
+namespace {
+
+struct Arguments {
+  uint64_t seed = 0;
+  std::string seeds;
+  uint64_t jobs = 1;
+  std::string workload = "mixed";
+  uint64_t nodes = 5;
+  uint64_t clients = 12;
+  double duration = 60;
+  std::vector<uint64_t> faults;
+  bool no_faults = false;
+  uint64_t operations = 0;
+  bool story = false;
+  bool shrink = false;
+  bool hashes = false;
+  std::string html;
+  std::string history;
+};
+
+Workload WorkloadOf(const Arguments& arguments, uint64_t seed) {
+  if (auto named = WorkloadFromName(arguments.workload)) return *named;
+  constexpr Workload kAll[] = {Workload::kRegisters, Workload::kCounters, Workload::kLists, Workload::kKeyValue};
+  return kAll[seed % 4];
+}
+
+SimOptions OptionsOf(const Arguments& arguments, uint64_t seed) {
+  SimOptions options;
+  options.seed = seed;
+  options.nodes = arguments.nodes;
+  options.clients = arguments.clients;
+  options.duration = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(arguments.duration));
+  options.most_operations = arguments.operations;
+  if (!arguments.faults.empty()) options.only_faults = arguments.faults;
+  if (arguments.no_faults) options.only_faults.emplace();
+  return options;
+}
+
+std::string ReplayCommand(const Arguments& arguments, const SimOptions& options) {
+  std::string command =
+      fmt::format("ringraft-sim --seed {} --workload {} --nodes {} --clients {} --duration {}", options.seed,
+                  arguments.workload, options.nodes, options.clients, arguments.duration);
+  if (options.most_operations != 0) command += fmt::format(" --operations {}", options.most_operations);
+  if (options.only_faults && options.only_faults->empty()) command += " --no-faults";
+  if (options.only_faults && !options.only_faults->empty()) {
+    command += " --only";
+    for (uint64_t fault : *options.only_faults) command += fmt::format(" {}", fault);
+  }
+  return command + " --story";
+}
+
+// A broken invariant of the library stops the process; the seed must not be lost with it.
+uint64_t running_seed = 0;
+void OnAbort(int) {
+  char text[96];
+  const int length = std::snprintf(text, sizeof text, "seed %llu: broken: the core's own invariants (see above)\n",
+                                   static_cast<unsigned long long>(running_seed));
+  [[maybe_unused]] auto written = ::write(STDOUT_FILENO, text, static_cast<size_t>(length));
+  signal(SIGABRT, SIG_DFL);
+  raise(SIGABRT);
+}
+
+int RunOne(const Arguments& arguments) {
+  SimOptions options = OptionsOf(arguments, arguments.seed);
+  if (arguments.story) options.on_line = [](const std::string& line) { std::puts(line.c_str()); };
+  if (arguments.story) options.story_lines = 0;
+  running_seed = arguments.seed;
+  WorkloadService service(WorkloadOf(arguments, arguments.seed));
+  Report report = Run(service, options);
+  std::fputs(report.Text().c_str(), stdout);
+  if (!arguments.html.empty()) {
+    std::ofstream out(arguments.html);
+    const auto& shown = report.linearizability.ok() ? report.history : report.linearizability.offending;
+    out << Timeline(service.model(), shown, fmt::format("seed {}", arguments.seed));
+    if (!out) {
+      std::fprintf(stderr, "cannot write %s\n", arguments.html.c_str());
+      return 2;
+    }
+  }
+  if (report.ok()) return 0;
+  std::printf("replay: %s\n", ReplayCommand(arguments, options).c_str());
+  if (arguments.shrink) {
+    options.on_line = nullptr;
+    WorkloadService again(WorkloadOf(arguments, arguments.seed));
+    SimOptions small = Shrink(again, options, report);
+    std::printf("shrunk: %s\n", ReplayCommand(arguments, small).c_str());
+  }
+  return 1;
+}
+
+struct Totals {
+  uint64_t seeds = 0, failures = 0, operations = 0, unknown = 0, faults = 0, leaderships = 0, events = 0;
+  double virtual_seconds = 0;
+};
+
+void RunSeeds(const Arguments& arguments, uint64_t first, uint64_t last, uint64_t step, int out) {
+  Totals totals;
+  for (uint64_t seed = first; seed <= last; seed += step) {
+    running_seed = seed;
+    SimOptions options = OptionsOf(arguments, seed);
+    options.story_lines = 0;
+    WorkloadService service(WorkloadOf(arguments, seed));
+    Report report = Run(service, options);
+    ++totals.seeds;
+    totals.operations += report.operations;
+    totals.unknown += report.unknown;
+    totals.faults += report.faults;
+    totals.leaderships += report.leaderships;
+    totals.events += report.events;
+    totals.virtual_seconds += report.virtual_seconds;
+    if (arguments.hashes)
+      std::printf("%llu %016llx\n", static_cast<unsigned long long>(seed),
+                  static_cast<unsigned long long>(report.trace_hash));
+    if (!report.ok()) {
+      ++totals.failures;
+      std::printf("seed %llu: broken: %s: %s\n  replay: %s\n", static_cast<unsigned long long>(seed),
+                  report.rule.c_str(), report.what.substr(0, 300).c_str(), ReplayCommand(arguments, options).c_str());
+    }
+    std::fflush(stdout);
+  }
+  [[maybe_unused]] auto written = ::write(out, &totals, sizeof totals);
+}
+
+int RunMany(const Arguments& arguments, uint64_t first, uint64_t last) {
+  const auto begun = std::chrono::steady_clock::now();
+  std::vector<std::pair<pid_t, int>> workers;
+  std::fflush(stdout);
+  for (uint64_t job = 0; job < arguments.jobs; ++job) {
+    int ends[2];
+    if (::pipe(ends) != 0) return 2;
+    const pid_t child = ::fork();
+    if (child < 0) return 2;
+    if (child == 0) {
+      RunSeeds(arguments, first + job, last, arguments.jobs, ends[1]);
+      std::fflush(stdout);
+      ::_exit(0);
+    }
+    ::close(ends[1]);
+    workers.emplace_back(child, ends[0]);
+  }
+  Totals all;
+  bool died = false;
+  for (auto [child, end] : workers) {
+    Totals one;
+    if (::read(end, &one, sizeof one) == static_cast<ssize_t>(sizeof one)) {
+      all.seeds += one.seeds;
+      all.failures += one.failures;
+      all.operations += one.operations;
+      all.unknown += one.unknown;
+      all.faults += one.faults;
+      all.leaderships += one.leaderships;
+      all.events += one.events;
+      all.virtual_seconds += one.virtual_seconds;
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    died |= status != 0;
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  const double seeds = static_cast<double>(std::max<uint64_t>(all.seeds, 1));
+  std::printf(
+      "%llu seeds, %llu failures%s; a seed on average: %.0f operations (%.1f unknown), %.1f faults, %.1f "
+      "leaderships, %.1f virtual seconds, %.0f events\n",
+      static_cast<unsigned long long>(all.seeds), static_cast<unsigned long long>(all.failures),
+      died ? ", and a process died" : "", static_cast<double>(all.operations) / seeds,
+      static_cast<double>(all.unknown) / seeds, static_cast<double>(all.faults) / seeds,
+      static_cast<double>(all.leaderships) / seeds, all.virtual_seconds / seeds,
+      static_cast<double>(all.events) / seeds);
+  if (!arguments.hashes)
+    std::printf("%.1f s: %.0f times real time a process, %llu of them\n", seconds,
+                all.virtual_seconds / seconds / static_cast<double>(arguments.jobs),
+                static_cast<unsigned long long>(arguments.jobs));
+  return all.failures == 0 && !died ? 0 : 1;
+}
+
+int Check(const Arguments& arguments) {
+  std::ifstream in(arguments.history);
+  if (!in) {
+    std::fprintf(stderr, "cannot read %s\n", arguments.history.c_str());
+    return 2;
+  }
+  auto workload = WorkloadFromName(arguments.workload);
+  if (!workload) {
+    std::fprintf(stderr, "--workload is %s; name one of registers, counters, lists, kv\n", arguments.workload.c_str());
+    return 2;
+  }
+  Result<std::vector<Operation>> history = ReadHistory(in);
+  if (!history) {
+    std::fprintf(stderr, "%s: %s\n", arguments.history.c_str(), history.error().message().c_str());
+    return 2;
+  }
+  auto model = MakeModel(*workload);
+  LinearizabilityResult result = CheckLinearizable(*model, history.value());
+  std::printf("%zu operations: %s\n", history.value().size(), result.ok() ? "linearizable" : "NOT linearizable");
+  if (!result.ok()) std::fputs(result.Text(*model).c_str(), stdout);
+  if (!arguments.html.empty()) {
+    std::ofstream out(arguments.html);
+    out << Timeline(*model, result.ok() ? history.value() : result.offending, arguments.history);
+  }
+  return result.ok() ? 0 : 1;
+}
+
+int Main(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app(
+      "Runs a cluster of ringraft nodes in one process, in virtual time, from a seed. Exits with 1 if a rule was "
+      "broken.");
+  app.option_defaults()->always_capture_default();
+  app.add_option("--seed", arguments.seed, "Run this seed and tell its story if it fails");
+  app.add_option("--seeds", arguments.seeds, "Run all of FIRST..LAST");
+  app.add_option("--jobs", arguments.jobs, "Processes for --seeds")->check(CLI::Range(1, 256));
+  app.add_option("--workload", arguments.workload, "registers, counters, lists, kv, or mixed: by the seed")
+      ->check(CLI::IsMember({"registers", "counters", "lists", "kv", "mixed"}));
+  app.add_option("--nodes", arguments.nodes, "Nodes")->check(CLI::Range(1, 9));
+  app.add_option("--clients", arguments.clients, "Clients")->check(CLI::Range(1, 1000));
+  app.add_option("--duration", arguments.duration, "Virtual seconds under load and faults")
+      ->check(CLI::Range(1.0, 3600.0));
+  app.add_option("--only", arguments.faults, "Of the planned faults, only those with these numbers");
+  app.add_flag("--no-faults", arguments.no_faults, "None of the planned faults");
+  app.add_option("--operations", arguments.operations, "At most so many calls; 0: no limit");
+  app.add_flag("--story", arguments.story, "Print the story as it happens");
+  app.add_flag("--shrink", arguments.shrink, "Look for a smaller run that fails in the same way");
+  app.add_flag("--hashes", arguments.hashes,
+               "Print the hash of each seed's trace, and nothing that depends on real time");
+  app.add_option("--html", arguments.html, "Draw the history, or the part that is wrong, into this file");
+  CLI::App* check = app.add_subcommand("check", "Checks a recorded history for linearizability");
+  check->add_option("file", arguments.history, "The history")->required();
+  check->add_option("--model", arguments.workload, "registers, counters, lists or kv")->required();
+  check->add_option("--html", arguments.html, "Draw it into this file");
+  CLI11_PARSE(app, argc, argv);
+  signal(SIGABRT, OnAbort);
+  if (check->parsed()) return Check(arguments);
+  if (arguments.seeds.empty()) return RunOne(arguments);
+  uint64_t first = 0, last = 0;
+  if (std::sscanf(arguments.seeds.c_str(), "%lu..%lu", &first, &last) != 2 || first > last) {
+    std::fprintf(stderr, "--seeds is %s; write FIRST..LAST, as in 1..300\n", arguments.seeds.c_str());
+    return 2;
+  }
+  return RunMany(arguments, first, last);
+}
+
+}  // namespace
+}  // namespace ringraft::sim
+
+int main(int argc, char** argv) { return ringraft::sim::Main(argc, argv); }

@@ -1,0 +1,52 @@
+// The ready-made workloads: how their commands and answers are written, and what a linearizable service answers. The
+// services themselves are in workload_machine.h, written apart, so that one mistake does not hide in both.
+//
+//   registers  "read k"        -> "nil" if it was never written, otherwise "=v"
+//              "write k v"     -> "ok"
+//              "cas k old new" -> "ok", or "no" if the register is not `old` (one never written equals nothing)
+//   counters   "add k n"       -> the sum; n is not negative. "add k 0" reads. "overflow" above 2^63 - 1: nothing is added
+//   lists      "append k v"    -> the new length
+//              "read k"        -> "[a b c]"
+//   kv         "GET k", "SET k v [NX|XX|IFEQ old] [GET]", "SETNX k v", "DEL k", "GETDEL k", "EXISTS k", "STRLEN k",
+//              "INCR k", "INCRBY k n", "DECR k", "DECRBY k n", "APPEND k v"
+//              -> the bytes of ringraft-kv's reply in the Redis protocol, version 2 or 3
+//
+// Words are encoded as in words.h; k is the partition. Names of kv commands and options are upper case here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ringraft/sim.h"
+#include "sim/search_hints.h"
+
+namespace ringraft::sim {
+
+enum class Workload { kRegisters, kCounters, kLists, kKeyValue };
+
+// "registers", "counters", "lists", "kv".
+const char* WorkloadName(Workload workload);
+std::optional<Workload> WorkloadFromName(std::string_view name);
+
+std::string ReadRegister(std::string_view key);
+std::string WriteRegister(std::string_view key, std::string_view value);
+std::string CompareAndSet(std::string_view key, std::string_view expected, std::string_view desired);
+std::string AddToCounter(std::string_view key, uint64_t amount);
+std::string AppendToList(std::string_view key, std::string_view value);
+std::string ReadList(std::string_view key);
+
+class WorkloadModel : public Model, public SearchHints {
+ public:
+  // Is it a command of this workload? A history should be asked before it is checked: what is no command is possible
+  // with no answer.
+  virtual bool IsCommand(std::string_view command) const = 0;
+  // The second word.
+  std::string Partition(std::string_view command) const override;
+};
+
+std::unique_ptr<WorkloadModel> MakeModel(Workload workload);
+
+}  // namespace ringraft::sim

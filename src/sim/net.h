@@ -1,0 +1,82 @@
+// The simulated network: connections between hosts as ordered streams of bytes with latency, and everything that can
+// befall them. A connection that is cut keeps what was sent, as TCP does, and sends it again after the cut; the ends
+// notice nothing until then (a half-open connection).
+#pragma once
+
+#include <kj/async-io.h>
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "reactor/host.h"
+#include "sim/host.h"
+#include "sim/world.h"
+
+namespace ringraft::sim {
+
+struct NetFaults {
+  Nanos least_latency = 50 * kMicro;
+  Nanos most_latency = 400 * kMicro;
+  double spike = 0;  // of the transmissions that take up to most_spike
+  Nanos most_spike = 50 * kMilli;
+  int64_t bytes_per_second = 1'000'000'000;
+  double tear = 0;    // of the transmissions that arrive in two parts
+  double refuse = 0;  // of the connections that are never answered
+};
+
+class Connection;
+
+class Net {
+ public:
+  explicit Net(World& world) : world_(world) {}
+  ~Net();
+  Net(const Net&) = delete;
+
+  std::unique_ptr<reactor::Network> MakeNetwork(SimHost& host);
+  void SetFaults(const NetFaults& faults) { faults_ = faults; }
+
+  // One direction between two addresses.
+  void Cut(const std::string& from, const std::string& to) { cuts_.insert({from, to}); }
+  void Mend(const std::string& from, const std::string& to);
+  void MendAll();
+  bool IsCut(const std::string& from, const std::string& to) const { return cuts_.contains({from, to}); }
+  // That much is added to the latency from one to the other.
+  void Slow(const std::string& from, const std::string& to, Nanos more);
+  void SpeedUpAll() { slow_.clear(); }
+
+  // A reset arrives at both ends, perhaps in the middle of a message.
+  bool ResetOne();
+  // All connections of a host: it is dead. Its peers hear of it (a reset) or not (`silent`).
+  void OnHostGone(SimHost& host, bool is_silent);
+  // Connections from nobody: silent, or with bytes that mean nothing.
+  void Storm(const std::string& to, size_t count);
+  // A process came back at this address: old connections to it are answered with a reset.
+  void OnHostBack(const std::string& address);
+
+  size_t connections() const { return connections_.size(); }
+  uint64_t bytes_sent() const { return bytes_sent_; }
+
+ private:
+  friend class Connection;
+  friend class SimStream;
+  friend class HostNetwork;
+  class Listener;
+
+  Nanos Latency(const std::string& from, const std::string& to);
+  Listener* FindListener(const std::string& address);
+
+  World& world_;
+  NetFaults faults_;
+  std::set<std::pair<std::string, std::string>> cuts_;
+  std::map<std::pair<std::string, std::string>, Nanos> slow_;
+  std::map<std::string, Listener*> listeners_;
+  std::map<uint64_t, std::shared_ptr<Connection>> connections_;
+  uint64_t next_connection_ = 1;
+  uint64_t bytes_sent_ = 0;
+};
+
+}  // namespace ringraft::sim

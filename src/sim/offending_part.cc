@@ -1,0 +1,153 @@
+#include "sim/offending_part.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "sim/linearization_search.h"
+#include "sim/search_hints.h"
+
+namespace ringraft::sim {
+namespace {
+
+using Verdict = LinearizabilityResult::Verdict;
+
+constexpr uint64_t kMaxStepsOfOneTrial = 300'000;
+constexpr size_t kMaxExplanations = 8;
+
+class Reduction {
+ public:
+  Reduction(const Model& model, std::string_view partition, const std::vector<const Operation*>& history,
+            uint64_t max_steps)
+      : model_(model), partition_(partition), operations_(history), steps_left_(max_steps) {
+    for (size_t i = 0; i < operations_.size(); ++i) {
+      is_kept_.push_back(!IsUnknown(operations_[i]));
+      if (is_kept_[i]) by_return_.push_back(i);
+    }
+    std::stable_sort(by_return_.begin(), by_return_.end(),
+                     [&](size_t a, size_t b) { return operations_[a]->returned < operations_[b]->returned; });
+  }
+
+  // The shortest prefix, by returns, that is impossible.
+  void CutEnd(int64_t impossible_at) {
+    std::vector<bool> kept(operations_.size(), false);
+    for (const size_t i : by_return_) kept[i] = operations_[i]->invoked <= impossible_at;
+    if (IsImpossible(kept)) is_kept_ = kept;
+    size_t impossible = by_return_.size();  // the first so many are impossible
+    size_t possible = 0;
+    while (possible + 1 < impossible) {
+      const size_t middle = possible + (impossible - possible) / 2;
+      kept = is_kept_;
+      for (size_t i = middle; i < by_return_.size(); ++i) kept[by_return_[i]] = false;
+      if (IsImpossible(kept)) {
+        impossible = middle;
+        is_kept_ = kept;
+      } else {
+        possible = middle;
+      }
+    }
+  }
+
+  // Leaves out what it can, in large pieces first; operations that only read before others.
+  void DropUnneeded() {
+    std::vector<size_t> order;
+    const auto* hints = dynamic_cast<const SearchHints*>(&model_);
+    for (const bool reads : {true, false}) {
+      for (const size_t i : by_return_) {
+        if (!is_kept_[i]) continue;
+        const bool is_read = hints != nullptr && hints->HintFor(operations_[i]->command, Result(i)).is_read_only;
+        if (is_read == reads) order.push_back(i);
+      }
+    }
+    for (size_t piece = std::max<size_t>(order.size() / 2, 1);; piece = std::max<size_t>(piece / 2, 1)) {
+      const bool has_dropped = DropPieces(order, piece);
+      if (steps_left_ == 0 || (piece == 1 && !has_dropped)) break;
+    }
+  }
+
+  // Those left out that would explain the rest if they might have run at any time: if they are few, they belong to it.
+  void AddExplanations() {
+    std::vector<SearchOperation> search;
+    for (size_t i = 0; i < operations_.size(); ++i) {
+      SearchOperation operation{operations_[i], !is_kept_[i], operations_[i]->invoked, operations_[i]->returned};
+      if (operation.is_optional) {
+        operation.invoked = std::numeric_limits<int64_t>::min();
+        operation.returned = Operation::kNever;
+      }
+      search.push_back(operation);
+    }
+    const SearchOutcome outcome = FindOrder(model_, partition_, search, kMaxStepsOfOneTrial);
+    if (outcome.verdict != Verdict::kLinearizable || outcome.spent.size() > kMaxExplanations) return;
+    std::vector<bool> kept = is_kept_;
+    for (const size_t position : outcome.spent) kept[position] = true;
+    if (IsImpossible(kept)) is_kept_ = kept;
+  }
+
+  std::vector<Operation> Kept() const {
+    std::vector<Operation> kept;
+    for (size_t i = 0; i < operations_.size(); ++i) {
+      if (is_kept_[i]) kept.push_back(*operations_[i]);
+    }
+    std::stable_sort(kept.begin(), kept.end(),
+                     [](const Operation& a, const Operation& b) { return a.invoked < b.invoked; });
+    return kept;
+  }
+
+ private:
+  static bool IsUnknown(const Operation* operation) { return operation->returned == Operation::kNever; }
+  const std::string* Result(size_t i) const { return operations_[i]->result ? &*operations_[i]->result : nullptr; }
+
+  // No order for the kept ones, whatever the others did while they ran.
+  bool IsImpossible(const std::vector<bool>& kept) {
+    std::vector<SearchOperation> search;
+    search.reserve(operations_.size());
+    for (size_t i = 0; i < operations_.size(); ++i) {
+      const Operation* operation = operations_[i];
+      search.push_back(SearchOperation{operation, !kept[i] || IsUnknown(operation), operation->invoked,
+                                       operation->returned});
+    }
+    const SearchOutcome outcome = FindOrder(model_, partition_, search, std::min(steps_left_, kMaxStepsOfOneTrial));
+    // Building the search costs about as much as a step for each operation.
+    steps_left_ -= std::min(steps_left_, outcome.steps + operations_.size());
+    return outcome.verdict == Verdict::kNotLinearizable;
+  }
+
+  bool DropPieces(std::vector<size_t>& order, size_t piece) {
+    bool has_dropped = false;
+    std::vector<size_t> left;
+    for (size_t begin = 0; begin < order.size(); begin += piece) {
+      const size_t end = std::min(begin + piece, order.size());
+      std::vector<bool> kept = is_kept_;
+      for (size_t i = begin; i < end; ++i) kept[order[i]] = false;
+      if (steps_left_ > 0 && IsImpossible(kept)) {
+        is_kept_ = kept;
+        has_dropped = true;
+      } else {
+        left.insert(left.end(), order.begin() + static_cast<ptrdiff_t>(begin),
+                    order.begin() + static_cast<ptrdiff_t>(end));
+      }
+    }
+    order = left;
+    return has_dropped;
+  }
+
+  const Model& model_;
+  const std::string_view partition_;
+  std::vector<const Operation*> operations_;
+  std::vector<size_t> by_return_;  // positions of those of known outcome
+  std::vector<bool> is_kept_;  // never one of unknown outcome, until explanations come back
+  uint64_t steps_left_;
+};
+
+}  // namespace
+
+std::vector<Operation> OffendingPart(const Model& model, std::string_view partition,
+                                     const std::vector<const Operation*>& history, int64_t impossible_at,
+                                     uint64_t max_steps) {
+  Reduction reduction(model, partition, history, max_steps);
+  reduction.CutEnd(impossible_at);
+  reduction.DropUnneeded();
+  reduction.AddExplanations();
+  return reduction.Kept();
+}
+
+}  // namespace ringraft::sim

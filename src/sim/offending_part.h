@@ -1,0 +1,26 @@
+// Makes a failure small: from the operations of a partition that no order explains, the few that matter.
+//
+// What may be left out? Not just anything that leaves the rest impossible: without the write of 5 every read of 5 is
+// impossible, and says nothing. So an operation is left out only if the rest is impossible *even if it took effect, or
+// not, with any answer, at any moment while it ran* (for those of unknown outcome: at any moment from their invocation
+// on). Whatever the ones left out did, they do not explain what is left; they can only ever help it. Since "not" is
+// among the things that they may do, what is left is impossible by itself, too.
+//
+// In the end a few come back that would explain it if only they had run at another time: the write that a stale read
+// tells of is part of the story.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "ringraft/sim.h"
+
+namespace ringraft::sim {
+
+// `history` is one partition's, and there is no order for it; `impossible_at` is what the search has said. The answer is
+// sorted by time. Spends at most about `max_steps`; with fewer, more is left.
+std::vector<Operation> OffendingPart(const Model& model, std::string_view partition,
+                                     const std::vector<const Operation*>& history, int64_t impossible_at,
+                                     uint64_t max_steps);
+
+}  // namespace ringraft::sim

@@ -1,0 +1,93 @@
+// The rules that hold in every run, checked as it goes: the safety properties of Raft over all nodes and all their
+// lives, what may leave a node before it is durable, and the bounds of every queue. The rules are written against what
+// can be seen from outside (disks, messages, answers), apart from the code that they check.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/core.h"
+#include "ringraft/options.h"
+#include "sim/disk.h"
+#include "sim/world.h"
+
+namespace ringraft::sim {
+
+class Oracle final : public DiskObserver {
+ public:
+  // One node in one of its lives, as the rules see it.
+  struct Subject {
+    uint64_t id = 0;
+    const core::Core* core = nullptr;
+    size_t waiting_bytes = 0;
+    size_t waiting_calls = 0;
+    const Limits* limits = nullptr;
+  };
+
+  Oracle(World& world, std::function<const SimDisk*(uint64_t node)> disk_of)
+      : world_(world), disk_of_(std::move(disk_of)) {}
+
+  // --- told by the cluster ---
+  void OnStarted(const Subject& subject, const SimDisk& disk);
+  void OnTurn(const Subject& subject);
+  void OnEnded(uint64_t node);  // crash or stop
+  bool Knows(uint64_t node) const { return lives_.contains(node); }
+
+  // --- told by the disks ---
+  void OnSubmitted(uint64_t node, const storage::WriteRequest& request) override;
+  void OnFlushed(uint64_t node, const storage::WriteRequest& request) override;
+
+  // --- told by the taps: a reply is about to leave `node` ---
+  void OnVoteReply(uint64_t node, const RequestVoteArgs& args, const RequestVoteResults& results);
+  void OnAppendReply(uint64_t node, const AppendEntriesArgs& args, const AppendEntriesResults& results);
+  // A vote request or an append is about to leave.
+  void OnVoteRequest(uint64_t node, const RequestVoteArgs& args);
+  void OnAppendRequest(uint64_t node, const AppendEntriesArgs& args);
+  // The state machine is about to take it.
+  void OnApply(uint64_t node, const LogEntry& entry);
+
+  uint64_t committed() const { return committed_.size(); }
+  uint64_t leaderships() const { return leader_of_term_.size(); }
+  // The rules, by name, for the report.
+  static std::vector<std::string_view> Rules();
+
+ private:
+  struct Life {
+    Term term;
+    NodeId leader;
+    Role role = Role::kFollower;
+    Index commit;
+    Index applied;  // told by the core
+    Index machine;  // the last entry that the machine was given
+    uint64_t turns = 0;
+  };
+  struct Entry {
+    Term term;
+    uint64_t content = 0;
+  };
+
+  void CheckRole(const Subject& subject, Life& life);
+  void CheckCommit(const Subject& subject, Life& life);
+  void CheckBounds(const Subject& subject);
+  bool IsDurableOnMajority(const std::vector<Peer>& voters, Index index, Term term) const;
+  void Vote(uint64_t node, Term term, NodeId candidate);
+  void Remember(uint64_t node, const BatchRef& batch);
+
+  World& world_;
+  std::function<const SimDisk*(uint64_t)> disk_of_;
+  std::map<uint64_t, Life> lives_;
+  std::map<uint64_t, HardState> flushed_;                       // over all lives
+  std::map<uint64_t, uint64_t> leader_of_term_;                 // term -> node
+  std::map<std::pair<uint64_t, uint64_t>, uint64_t> votes_;     // (node, term) -> candidate
+  std::map<std::pair<uint64_t, uint64_t>, uint64_t> contents_;  // (index, term) -> hash, of everything ever written
+  std::vector<Entry> committed_;                                // of entry i + 1
+  std::map<uint64_t, Entry> applied_;                           // by index: the first that any machine was given
+};
+
+}  // namespace ringraft::sim

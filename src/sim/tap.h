@@ -1,0 +1,72 @@
+// Listens where a node meets the world, without changing what it does: its transport and its state machine.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coro/scope.h"
+#include "ringraft/rpc.h"
+#include "ringraft/state_machine.h"
+#include "sim/host.h"
+#include "sim/oracle.h"
+
+namespace ringraft::sim {
+
+struct TapFaults {
+  double duplicate = 0;  // of the calls that are sent a second time, as by a retry after a lost answer
+  double partial = 0;    // of the groups of entries of which the machine takes only the first few
+};
+
+// In front of the real transport.
+class TapRpc final : public Rpc {
+ public:
+  TapRpc(std::unique_ptr<Rpc> inner, SimHost& host, Oracle& oracle, const TapFaults& faults);
+  ~TapRpc() override;
+
+  Result<void> Listen(const Addr& addr) override { return inner_->Listen(addr); }
+  Result<void> Serve() override { return inner_->Serve(); }
+  void Register(RpcService& service, std::function<Identity()> identity) override;
+  void Close() override;
+  Task<Result<AppendEntriesResults>> CallAppendEntries(Addr addr, AppendEntriesArgs args) override;
+  Task<Result<RequestVoteResults>> CallRequestVote(Addr addr, RequestVoteArgs args) override;
+  Task<Result<ForwardResults>> CallForward(Addr addr, ForwardArgs args) override;
+
+ private:
+  class Service;
+  Task<void> AppendAgain(Addr addr, AppendEntriesArgs args);
+  Task<void> VoteAgain(Addr addr, RequestVoteArgs args);
+
+  SimHost& host_;
+  Oracle& oracle_;
+  const TapFaults& faults_;
+  coro::Scope duplicates_;
+  std::unique_ptr<Service> service_;
+  std::unique_ptr<Rpc> inner_;
+};
+
+// In front of the user's machine. Commands carry the number of the call that brought them.
+class TapMachine final : public StateMachine {
+ public:
+  TapMachine(World& world, uint64_t node, Oracle& oracle, const TapFaults& faults, StateMachine& inner,
+             std::function<void(uint64_t call)> on_apply)
+      : world_(world), node_(node), oracle_(oracle), faults_(faults), inner_(inner), on_apply_(std::move(on_apply)) {}
+
+  Result<size_t> Apply(std::span<const LogEntry> entries, ApplyResults& results) override;
+
+  static std::string Wrap(uint64_t call, std::string_view command);
+  static constexpr size_t kPrefix = 8;
+
+ private:
+  World& world_;
+  const uint64_t node_;
+  Oracle& oracle_;
+  const TapFaults& faults_;
+  StateMachine& inner_;
+  std::function<void(uint64_t)> on_apply_;
+  std::vector<LogEntry> entries_;
+};
+
+}  // namespace ringraft::sim

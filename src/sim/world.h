@@ -1,0 +1,93 @@
+// Virtual time and everything that happens in it: events in order, one generator, the trace. One run of the simulator
+// is one World; it knows neither nodes nor networks.
+//
+// Deterministic: events of one time run in the order in which they were scheduled. What goes into the trace may not
+// depend on addresses, on the system's clock or on the texts of exceptions.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ringraft/sim.h"
+
+namespace ringraft::sim {
+
+// Virtual nanoseconds since the start of the run.
+using Nanos = int64_t;
+constexpr Nanos kMicro = 1'000;
+constexpr Nanos kMilli = 1'000'000;
+constexpr Nanos kSecond = 1'000'000'000;
+
+// A hash over everything that has happened, and the story: the last decisions as lines for people.
+class Trace {
+ public:
+  explicit Trace(size_t story_lines) : story_lines_(story_lines) {}
+
+  // Enters the hash only: frequent things.
+  void Mix(uint64_t a, uint64_t b = 0, uint64_t c = 0, uint64_t d = 0);
+  // Enters the hash and the story.
+  void Tell(Nanos when, std::string_view line);
+  uint64_t hash() const { return hash_; }
+  const std::deque<std::string>& story() const { return story_; }
+  // Each line is also given to this, if it is set.
+  std::function<void(const std::string&)> on_line;
+
+ private:
+  void MixWord(uint64_t word);
+
+  const size_t story_lines_;
+  uint64_t hash_ = 0x243f6a8885a308d3u;
+  std::deque<std::string> story_;
+};
+
+// A rule was broken: which, and how.
+struct Violation {
+  std::string rule;
+  std::string what;
+  explicit operator bool() const { return !rule.empty(); }
+};
+
+class World {
+ public:
+  explicit World(uint64_t seed, size_t story_lines = 60) : random_(seed), trace_(story_lines) {}
+  World(const World&) = delete;
+
+  Nanos now() const { return now_; }
+  // Not before now. The action owns what it uses, or finds out that it is gone.
+  void At(Nanos when, std::function<void()> action);
+  void After(Nanos delay, std::function<void()> action) { At(now_ + delay, std::move(action)); }
+  // Runs the next event; false if there is none up to `limit`, and then it is `limit`.
+  bool Step(Nanos limit);
+  uint64_t events() const { return next_sequence_; }
+
+  Random& random() { return random_; }
+  Trace& trace() { return trace_; }
+  void Tell(std::string_view line) { trace_.Tell(now_, line); }
+
+  // The first violation counts; the run ends after the event that found it.
+  void Fail(std::string rule, std::string what);
+  const Violation& violation() const { return violation_; }
+
+ private:
+  struct Event {
+    Nanos when;
+    uint64_t sequence;
+    std::function<void()> action;
+  };
+  static bool Later(const Event& a, const Event& b) {
+    return a.when != b.when ? a.when > b.when : a.sequence > b.sequence;
+  }
+
+  Nanos now_ = 0;
+  uint64_t next_sequence_ = 0;
+  std::vector<Event> events_;  // a heap
+  Random random_;
+  Trace trace_;
+  Violation violation_;
+};
+
+}  // namespace ringraft::sim

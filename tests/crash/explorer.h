@@ -1,0 +1,63 @@
+// Goes through a recorded history and cuts the power at every point of it, in many ways: each state that the disk may
+// then have is opened, and must be that of a commit, of none before the last acknowledged one and of none that had not
+// begun.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <unordered_set>
+
+#include "disk.h"
+#include "workload.h"
+
+namespace ringraft::crash {
+
+// How many states of the disk are looked at, at each point. Besides those with all and with nothing lost.
+struct Effort {
+  int blocks = 2;
+  int torn = 2;
+  // Before a flush and within a synchronous write, where most is undecided: all states if there are not more than 2 to
+  // the power of this, with whole blocks; and so many random ones.
+  int all_below = 5;
+  int most_blocks = 8;
+  int most_torn = 10;
+};
+
+class Explorer {
+ public:
+  // Images are opened in `directory`/image. `on_image` is called before each, with words that say which it is.
+  Explorer(std::string directory, Flushes flushes, Random& random,
+           std::function<void(const std::string&)> on_image = {});
+
+  // What is wrong with the first bad state; empty if none is. Stops early when `images` reaches `enough`.
+  std::string Explore(const History& history, const Effort& effort, uint64_t enough = UINT64_MAX);
+
+  uint64_t images() const { return images_; }  // different ones
+  uint64_t points() const { return points_; }
+  // One of the good images of the last history.
+  const DiskImage& kept() const { return kept_; }
+
+ private:
+  struct Window {
+    int first, last;  // the commits whose states are allowed
+  };
+  std::string ExplorePoint(const History& history, const Disk& disk, Window window, const Effort& effort,
+                           bool is_fullest);
+  std::string Check(const History& history, const DiskImage& image, Window window);
+  std::string Open(const History& history, Window window);
+  std::string GoOn();
+
+  std::string directory_;
+  Flushes flushes_;
+  Random& random_;
+  std::function<void(const std::string&)> on_image_;
+  std::unordered_set<uint64_t> seen_;
+  std::string point_;
+  uint64_t images_ = 0;
+  uint64_t history_images_ = 0;
+  uint64_t points_ = 0;
+  DiskImage kept_;
+};
+
+}  // namespace ringraft::crash

@@ -1,0 +1,78 @@
+// Power cuts within a first start: also the directory's entries may be lost.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "explorer.h"
+#include "worker.h"
+
+namespace ringraft::crash {
+namespace {
+
+constexpr int kSteps = 11;  // of a first start (tests/storage/data_directory_test.cc names them)
+
+// More random states than usual: there are few commits, and directories besides.
+Effort Thorough() {
+  Effort effort;
+  effort.blocks = effort.torn = 8;
+  effort.most_blocks = effort.most_torn = 12;
+  return effort;
+}
+
+// Explores a first start for each of `kills`: the steps after which earlier ones were killed.
+void ExploreStarts(const std::string& directory, Report& report, Flushes flushes,
+                   const std::vector<std::vector<int>>& kills) {
+  Random random(1);
+  Explorer explorer(directory, flushes, random, [&](const std::string& where) { report.SetWhere(where); });
+  for (const std::vector<int>& killed_after : kills) {
+    std::string data = fmt::format("{}/data{}", directory, report.histories++);
+    std::string problem = explorer.Explore(RecordFirstStart(data, MadeBy::kFirstStart, killed_after), Thorough());
+    report.points = explorer.points();
+    report.images = explorer.images();
+    if (problem.empty()) continue;
+    report.SetProblem(fmt::format("after kills at {}: {}", killed_after.empty() ? -1 : killed_after[0], problem));
+    return;
+  }
+}
+
+Report Explored(Flushes flushes, const std::vector<std::vector<int>>& kills) {
+  Worker worker(
+      [&](const std::string& directory, Report& report) { ExploreStarts(directory, report, flushes, kills); });
+  return worker.Wait();
+}
+
+TEST_CASE("a first start that loses power at any point is completed by the next, and its first commits stay") {
+  Report report = Explored(Flushes::kHonest, {{}});
+  CHECK_MESSAGE(report.problem[0] == '\0', report.problem);
+  CHECK(report.images > 50);
+  MESSAGE(report.images, " different images at ", report.points, " crash points");
+}
+
+TEST_CASE("so is one that follows on first starts that were killed") {
+  std::vector<std::vector<int>> kills;
+  for (int step = 0; step < kSteps; ++step) kills.push_back({step});
+  for (int step = 0; step < kSteps; ++step) kills.push_back({step, kSteps - 1 - step, step / 2});
+  Report report = Explored(Flushes::kHonest, kills);
+  CHECK_MESSAGE(report.problem[0] == '\0', report.problem);
+  MESSAGE(report.images, " different images at ", report.points, " crash points");
+}
+
+TEST_CASE("a first start whose flushes do nothing, of files or of directories, is found out") {
+  CHECK(Explored(Flushes::kNone, {{}}).problem[0] != '\0');
+  CHECK(Explored(Flushes::kNoDirectory, {{}}).problem[0] != '\0');
+}
+
+// The directory itself is as durable as what is in it, whoever has made it.
+TEST_CASE("a directory that others made and did not flush does not vanish with the commits in it" *
+          doctest::should_fail()) {
+  Worker worker([](const std::string& directory, Report& report) {
+    Random random(1);
+    Explorer explorer(directory, Flushes::kHonest, random);
+    History history = RecordFirstStart(directory + "/data", MadeBy::kOthersWithoutFlush, {});
+    report.SetProblem(explorer.Explore(history, Effort()));
+  });
+  const Report& report = worker.Wait();
+  CHECK_MESSAGE(report.problem[0] == '\0', report.problem);
+}
+
+}  // namespace
+}  // namespace ringraft::crash

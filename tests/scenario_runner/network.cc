@@ -1,0 +1,267 @@
+// Messages and calls. A message that is sent over a cut link, or arrives at a server that is down, is lost, and
+// nobody is told: the call stays open until it times out, or its connection is found to be broken.
+#include <algorithm>
+
+#include "world.h"
+
+namespace ringraft::scenario {
+namespace {
+
+constexpr size_t kMaxDeliveries = 1000;
+
+}  // namespace
+
+void World::ForEach(const Link& link, const std::function<void(uint64_t, uint64_t)>& visit) {
+  for (uint64_t from : Ids()) {
+    for (uint64_t to : Ids()) {
+      if (from == to || (link.from != 0 && link.from != from) || (link.to != 0 && link.to != to)) continue;
+      visit(from, to);
+    }
+  }
+}
+
+std::string World::Describe(const Message& message) const {
+  const std::string what = Text(Link{message.from, message.to}) + " " + std::string(Name(message.kind)) + ": ";
+  switch (message.kind) {
+    case MessageKind::kPreVote:
+    case MessageKind::kVote:
+      return what + VoteRequest(message.vote);
+    case MessageKind::kAppend:
+    case MessageKind::kHeartbeat:
+      return what + AppendRequest(message.append);
+    case MessageKind::kPreVoteReply:
+    case MessageKind::kVoteReply:
+      return what + VoteAnswer(message.vote_results);
+    case MessageKind::kAppendReply:
+    case MessageKind::kHeartbeatReply:
+      return what + (message.error.empty() ? AppendAnswer(message.append_results) : message.error);
+  }
+  return what;
+}
+
+void World::Put(Message message) {
+  if (!IsReply(message.kind)) calls_.push_back(message.call);
+  if (IsCut(message.from, message.to) || !Exists(message.to)) return;
+  wire_.push_back(std::move(message));
+}
+
+std::vector<size_t> World::Select(const Selection& selection) const {
+  std::vector<size_t> selected;
+  uint64_t count = 0;
+  for (size_t i = 0; i < wire_.size(); ++i) {
+    const Message& message = wire_[i];
+    const Link& link = selection.link;
+    if ((link.from != 0 && link.from != message.from) || (link.to != 0 && link.to != message.to)) continue;
+    if (selection.kind && *selection.kind != message.kind) continue;
+    ++count;
+    if (selection.nth == 0 || selection.nth == count) selected.push_back(i);
+  }
+  return selected;
+}
+
+bool World::DeliverAll() {
+  for (size_t count = 0; count < kMaxDeliveries; ++count) {
+    auto next = std::find_if(wire_.begin(), wire_.end(),
+                             [&](const Message& message) { return !held_.contains({message.from, message.to}); });
+    if (next == wire_.end() || !oracle_.violation().empty()) return true;
+    Message message = std::move(*next);
+    wire_.erase(next);
+    Receive(message);
+  }
+  return false;
+}
+
+// Those that are there now; what they bring about stays on its way.
+size_t World::Deliver(const Selection& selection) {
+  std::vector<Message> messages;
+  std::vector<size_t> selected = Select(selection);
+  for (size_t position : selected) messages.push_back(wire_[position]);
+  for (size_t i = selected.size(); i > 0; --i) wire_.erase(wire_.begin() + static_cast<ptrdiff_t>(selected[i - 1]));
+  for (const Message& message : messages) Receive(message);
+  return messages.size();
+}
+
+size_t World::Drop(const Selection& selection) {
+  std::vector<size_t> selected = Select(selection);
+  for (size_t position : selected) TellLine("lost: " + Describe(wire_[position]));
+  for (size_t i = selected.size(); i > 0; --i) wire_.erase(wire_.begin() + static_cast<ptrdiff_t>(selected[i - 1]));
+  return selected.size();
+}
+
+size_t World::Duplicate(const Selection& selection) {
+  std::vector<size_t> selected = Select(selection);
+  for (size_t position : selected) {
+    TellLine("again: " + Describe(wire_[position]));
+    wire_.push_back(Message(wire_[position]));
+  }
+  return selected.size();
+}
+
+void World::Cut(const Link& link) {
+  has_begun_ = true;
+  ForEach(link, [this](uint64_t from, uint64_t to) {
+    cut_.insert({from, to});
+    Drop(Selection{Link{from, to}, std::nullopt, 0});
+  });
+}
+
+void World::Heal() {
+  cut_.clear();
+  FailLostCalls();
+}
+
+// --- what arrives ---
+
+void World::Receive(const Message& message) {
+  if (!IsUp(message.to)) return TellLine("lost, for it is down: " + Describe(message));
+  const bool is_late = IsReply(message.kind) && servers_.at(message.to).life != message.call->life;
+  if (is_late) return TellLine("lost, for an earlier life asked: " + Describe(message));
+  switch (message.kind) {
+    case MessageKind::kPreVote:
+    case MessageKind::kVote:
+      return ReceiveVote(message);
+    case MessageKind::kAppend:
+    case MessageKind::kHeartbeat:
+      return ReceiveAppend(message);
+    default:
+      return ReceiveReply(message);
+  }
+}
+
+void World::ReceiveVote(const Message& message) {
+  const uint64_t id = message.to;
+  Server& server = servers_.at(id);
+  const View before = Look(id);
+  std::string fact = std::string(Name(message.kind)) + " request of " + std::to_string(message.from) + ": " +
+                     VoteRequest(message.vote) + "; here term " + Text(before.term) + ", last " +
+                     Position(before.last, core(id).TermAt(before.last)) +
+                     (before.vote ? ", vote " + Text(before.vote) : "");
+  if (before.role == Role::kLeader) {
+    fact += ", leads";
+  } else if (server.heard) {
+    fact += ", heard " + Text(before.leader) + " " + Milliseconds(now_ - *server.heard) + " ago";
+  }
+  Event(id, fact, [&](core::Core& core) {
+    core::VoteReply reply = core.OnRequestVote(now_, message.vote);
+    Message answer;
+    answer.kind = message.kind == MessageKind::kVote ? MessageKind::kVoteReply : MessageKind::kPreVoteReply;
+    answer.from = id;
+    answer.to = message.from;
+    answer.call = message.call;
+    answer.vote_results = reply.results;
+    const bool is_vote = reply.results.vote_granted && message.kind == MessageKind::kVote;
+    auto leave = [this, id, answer, is_vote, args = message.vote] {
+      if (is_vote) oracle_.OnVoteLeaves(id, args.term, args.candidate_id.value(), servers_.at(id).disk);
+      const bool is_durable = servers_.at(id).disk.hard_state().term >= answer.vote_results.term;
+      oracle_.Claim(is_durable || answer.vote_results.term <= Term(1), "an answer left before its term was durable");
+      Put(answer);
+    };
+    const std::string waits = WhenDurable(id, reply.gate, "answers " + std::to_string(message.from), std::move(leave));
+    return std::string(reply.results.vote_granted ? "granted" : "refused") + waits;
+  });
+}
+
+void World::ReceiveAppend(const Message& message) {
+  const uint64_t id = message.to;
+  const AppendEntriesArgs& args = message.append;
+  const View before = Look(id);
+  std::string fact = std::string(Name(message.kind)) + " of " + std::to_string(message.from) + ": " +
+                     AppendRequest(args) + "; here term " + Text(before.term) + ", last " +
+                     Position(before.last, core(id).TermAt(before.last));
+  const Term at_prev = core(id).TermAt(args.prev_index);
+  if (args.prev_index < before.last && at_prev != args.prev_term) fact += " and " + Position(args.prev_index, at_prev);
+  Event(id, fact, [&](core::Core& core) -> std::string {
+    Message answer;
+    answer.kind = message.kind == MessageKind::kAppend ? MessageKind::kAppendReply : MessageKind::kHeartbeatReply;
+    answer.from = id;
+    answer.to = message.from;
+    answer.call = message.call;
+    auto received = core.OnAppendEntries(now_, args);
+    if (!received) {
+      answer.error = "error: " + received.error().message();
+      Put(answer);
+      return answer.error;
+    }
+    const core::AppendTicket ticket = received.value();
+    if (args.term >= before.term) servers_.at(id).heard = now_;
+    auto leave = [this, id, answer, ticket, args]() mutable {
+      answer.append_results = servers_.at(id).core->FinishAppend(ticket);
+      oracle_.OnAppendAnswerLeaves(args, answer.append_results, ticket.term, servers_.at(id).disk);
+      Put(answer);
+    };
+    const std::string waits = WhenDurable(id, ticket.gate, "answers " + std::to_string(message.from), std::move(leave));
+    const bool is_old = args.term < before.term;
+    const std::string verdict = ticket.accepted ? "accepted up to " + Text(ticket.verified)
+                                : is_old        ? "refused, term " + Text(ticket.term)
+                                         : "refused, hint " + Position(ticket.conflict.index, ticket.conflict.term);
+    return verdict + waits;
+  });
+}
+
+void World::ReceiveReply(const Message& message) {
+  const bool is_late = std::exchange(message.call->has_ended, true);
+  const std::string fact = std::string(is_late ? "late or repeated " : "") + std::string(Name(message.kind)) + " of " +
+                           std::to_string(message.from) + ": " +
+                           (message.kind == MessageKind::kPreVoteReply || message.kind == MessageKind::kVoteReply
+                                ? VoteAnswer(message.vote_results)
+                            : message.error.empty() ? AppendAnswer(message.append_results)
+                                                    : message.error);
+  Event(message.to, fact, [&](core::Core& core) -> std::string {
+    switch (message.kind) {
+      case MessageKind::kAppendReply:
+        if (!message.error.empty()) {
+          core.OnAppendFailed(message.call->append);
+        } else {
+          core.OnAppendReply(now_, message.call->append, message.append_results);
+        }
+        break;
+      case MessageKind::kHeartbeatReply:
+        if (message.error.empty()) core.OnHeartbeatReply(now_, message.call->append, message.append_results);
+        break;
+      default:
+        core.OnVoteReply(now_, NodeId(message.from), message.call->vote, message.vote_results);
+    }
+    return "";
+  });
+}
+
+// --- what does not arrive ---
+
+bool World::IsLost(const std::shared_ptr<Call>& call) const {
+  if (call->has_ended) return false;
+  auto carries = [&](const Message& message) { return message.call == call; };
+  if (std::any_of(wire_.begin(), wire_.end(), carries)) return false;
+  // Its receiver has it, and its answer waits for the disk: no waiting answer is of an earlier life.
+  return !Exists(call->to) || servers_.at(call->to).waiting.empty();
+}
+
+void World::FailCall(const std::shared_ptr<Call>& call, const std::string& why) {
+  call->has_ended = true;
+  const bool is_awaited =
+      call->kind == MessageKind::kAppend && IsUp(call->from) && servers_.at(call->from).life == call->life;
+  if (!is_awaited) return;  // a vote or a heartbeat is asked for anew by its next round
+  Event(call->from, why + " append to " + std::to_string(call->to) + " after " + Text(call->append.prev_index),
+        [&](core::Core& core) -> std::string {
+          core.OnAppendFailed(call->append);
+          return "";
+        });
+}
+
+size_t World::FailCalls(const Link& link) {
+  size_t count = 0;
+  for (const std::shared_ptr<Call>& call : std::vector(calls_)) {
+    if ((link.from != 0 && call->from != link.from) || (link.to != 0 && call->to != link.to)) continue;
+    if (call->has_ended || servers_.at(call->from).life != call->life) continue;
+    FailCall(call, "connection lost:");
+    ++count;
+  }
+  return count;
+}
+
+void World::FailLostCalls() {
+  for (const std::shared_ptr<Call>& call : std::vector(calls_)) {
+    if (IsLost(call)) FailCall(call, "connection lost:");
+  }
+}
+
+}  // namespace ringraft::scenario

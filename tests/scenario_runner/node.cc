@@ -1,0 +1,370 @@
+// What a server does after each call into its core: src/node, without coroutines.
+#include <algorithm>
+
+#include "world.h"
+
+namespace ringraft::scenario {
+
+void World::TakeWrites(uint64_t id, Line& line) {
+  Server& server = servers_.at(id);
+  while (server.core->HasWrite()) {
+    core::Write write = server.core->NextWrite();
+    if (write.hard_state) server.hard_state = *write.hard_state;
+    if (write.truncate_after) line.changes.push_back("drops all after " + Text(*write.truncate_after));
+    if (!write.batches.empty()) line.changes.push_back("appends " + Entries(write.batches, server.core->term()));
+    if (server.holds_disk) line.changes.push_back("write " + std::to_string(write.number) + " waits");
+    server.writing.push_back(std::move(write));
+  }
+}
+
+// --- what callers ask for ---
+
+void World::Propose(uint64_t id, const std::vector<std::string>& texts) {
+  if (!core(id).is_leader()) {
+    Tell(id, "proposal; " + RoleName(core(id).role()) +
+                 (core(id).leader() ? " of " + Text(core(id).leader()) : ", knows no leader") + " -> refused");
+    return;
+  }
+  Event(id, "proposal", [&](core::Core& core) -> std::string {
+    BatchBuilder builder;
+    for (const std::string& text : texts) builder.Add(LogEntryType::kCommand, text);
+    const BatchRef batch = core.Propose(builder, 0);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      servers_.at(id).proposals.push_back(Proposal{batch.first() + i, batch.term(), texts[i]});
+    }
+    return "";
+  });
+}
+
+void World::Change(uint64_t id, const std::vector<uint64_t>& added, const std::vector<uint64_t>& removed) {
+  std::vector<Peer> peers;
+  std::vector<NodeId> ids;
+  std::string what;
+  for (uint64_t server : added) {
+    peers.push_back(MakePeer(server));
+    what += " +" + std::to_string(server);
+  }
+  for (uint64_t server : removed) {
+    ids.emplace_back(server);
+    what += " -" + std::to_string(server);
+  }
+  Event(id, "change" + what + "; members " + Members(core(id).configuration()), [&](core::Core& core) -> std::string {
+    core.OnTick(now_);  // as src/node does: new members count as heard from now
+    auto ticket = core.ProposeConfig(peers, ids, 0);
+    if (!ticket) return "refused: " + ticket.error().message();
+    servers_.at(id).changes.push_back(ticket.value());
+    return "";
+  });
+}
+
+void World::Heartbeat(uint64_t id, uint64_t to) {
+  Server& server = servers_.at(id);
+  std::vector<std::pair<std::string, std::vector<uint64_t>>> sent;
+  for (const PeerStatus& status : server.core->PeerStatuses(now_)) {
+    const uint64_t peer = status.peer.id.value();
+    if (status.is_self || (to != 0 && to != peer)) continue;
+    std::optional<core::AppendRequest> request = server.core->NextHeartbeat(status.peer.id, now_);
+    if (!request) continue;
+    const std::string what = "after " + Position(request->args.prev_index, request->args.prev_term) + ", commit " +
+                             Text(request->args.leader_commit);
+    if (sent.empty() || sent.back().first != what) sent.push_back({what, {}});
+    sent.back().second.push_back(peer);
+    Send(id, *request, MessageKind::kHeartbeat);
+  }
+  if (only_changes_) return;
+  for (const auto& [what, peers] : sent) Tell(id, "heartbeat " + what + " to " + Servers(peers));
+  if (sent.empty()) Tell(id, RoleName(server.core->role()) + " -> no heartbeat");
+}
+
+// --- elections ---
+
+void World::TakeVoteRound(uint64_t id, Line& line) {
+  std::optional<core::VoteRound> round = servers_.at(id).core->NextVoteRound();
+  if (!round) return;
+  std::vector<uint64_t> peers;
+  for (const Peer& peer : round->peers) peers.push_back(peer.id.value());
+  const std::string asks = "asks " + Servers(peers) + (round->args.pre_vote ? " for pre-votes" : " for votes");
+  const bool is_durable = round->gate <= servers_.at(id).core->persisted();
+  const std::string waits =
+      WhenDurable(id, round->gate, asks, [this, id, round = *round] { SendVoteRequests(id, round); });
+  // Otherwise it is told with the write.
+  if (is_durable || !waits.empty()) line.changes.push_back(asks + waits);
+}
+
+void World::SendVoteRequests(uint64_t id, const core::VoteRound& round) {
+  const Server& server = servers_.at(id);
+  if (!round.args.pre_vote) oracle_.OnVoteLeaves(id, round.args.term, id, server.disk);
+  for (const Peer& peer : round.peers) {
+    Message message;
+    message.kind = round.args.pre_vote ? MessageKind::kPreVote : MessageKind::kVote;
+    message.from = id;
+    message.to = peer.id.value();
+    message.vote = round.args;
+    message.vote.to = peer.id;
+    message.call = std::make_shared<Call>();
+    message.call->kind = message.kind;
+    message.call->from = id;
+    message.call->life = server.life;
+    message.call->to = message.to;
+    message.call->vote = round.ticket;
+    message.call->sent = now_;
+    Put(std::move(message));
+  }
+}
+
+// --- replication ---
+
+// What is the same for several peers is told once.
+void World::SendAppends(uint64_t id, Line& line) {
+  Server& server = servers_.at(id);
+  if (!server.core->is_leader()) return;
+  std::vector<std::pair<std::string, std::vector<uint64_t>>> sent;
+  for (const PeerStatus& status : server.core->PeerStatuses(now_)) {
+    const uint64_t peer = status.peer.id.value();
+    while (!status.is_self) {
+      core::NextAppendResult next = server.core->NextAppend(status.peer.id, now_);
+      if (auto* read = std::get_if<core::ReadRequest>(&next)) {
+        if (server.holds_reads) {
+          line.changes.push_back("a read from " + Text(read->from) + " on for " + std::to_string(peer) + " waits");
+          server.reads.push_back(HeldRead{peer, read->from, server.disk.Read(read->from, read->max_bytes)});
+          break;
+        }
+        line.changes.push_back("reads from " + Text(read->from) + " on");
+        server.core->OnRead(status.peer.id, server.disk.Read(read->from, read->max_bytes));
+        continue;
+      }
+      auto* request = std::get_if<core::AppendRequest>(&next);
+      if (request == nullptr) break;
+      const AppendEntriesArgs& args = request->args;
+      const std::string what =
+          (args.entries.empty() ? "an empty append" : Range(args.entries.front().first(), args.entries.back().last())) +
+          " after " + Position(args.prev_index, args.prev_term);
+      auto same = std::find_if(sent.begin(), sent.end(), [&](const auto& other) { return other.first == what; });
+      if (same == sent.end()) same = sent.insert(sent.end(), {what, {}});
+      same->second.push_back(peer);
+      Send(id, *request, MessageKind::kAppend);
+    }
+  }
+  for (const auto& [what, peers] : sent) line.changes.push_back("sends " + what + " to " + Servers(peers));
+}
+
+void World::Send(uint64_t id, const core::AppendRequest& request, MessageKind kind) {
+  Message message;
+  message.kind = kind;
+  message.from = id;
+  message.to = request.peer.id.value();
+  message.append = request.args;
+  message.call = std::make_shared<Call>();
+  message.call->kind = kind;
+  message.call->from = id;
+  message.call->life = servers_.at(id).life;
+  message.call->to = message.to;
+  message.call->append = request.ticket;
+  message.call->args = request.args;
+  message.call->sent = now_;
+  Put(std::move(message));
+}
+
+size_t World::Read(uint64_t id) {
+  std::vector<HeldRead> reads = std::exchange(servers_.at(id).reads, {});
+  for (const HeldRead& read : reads) {
+    const std::string whom = read.peer == 0 ? "the machine" : std::to_string(read.peer);
+    const std::string fact = "read from " + Text(read.from) + " on for " + whom + ": " + EntryRuns(read.batches);
+    Event(id, fact, [&](core::Core& core) -> std::string {
+      if (read.peer != 0) {
+        core.OnRead(NodeId(read.peer), read.batches);
+        return "";
+      }
+      std::vector<std::string> applied;
+      ApplyBatches(id, core.OnApplyRead(read.batches, settings.durable_machine), applied);
+      return applied.empty() ? "" : "applies " + Join(applied, " ");
+    });
+  }
+  return reads.size();
+}
+
+void World::ReleaseReads(uint64_t id) {
+  servers_.at(id).holds_reads = false;
+  Read(id);
+}
+
+// --- the state machine and the callers ---
+
+void World::ApplyCommitted(uint64_t id, std::vector<std::string>& applied) {
+  Server& server = servers_.at(id);
+  const bool is_reading =
+      std::any_of(server.reads.begin(), server.reads.end(), [](const HeldRead& read) { return read.peer == 0; });
+  while (!is_reading) {
+    core::NextApplyResult next = server.core->NextApply(settings.apply_bytes, settings.durable_machine);
+    if (auto* read = std::get_if<core::ReadRequest>(&next)) {
+      if (server.holds_reads) {
+        server.reads.push_back(HeldRead{0, read->from, server.disk.Read(read->from, read->max_bytes)});
+        return;
+      }
+      std::vector<BatchRef> stored = server.disk.Read(read->from, read->max_bytes);
+      ApplyBatches(id, server.core->OnApplyRead(std::move(stored), settings.durable_machine), applied);
+      continue;
+    }
+    auto* batches = std::get_if<std::vector<BatchRef>>(&next);
+    if (batches == nullptr) return;
+    ApplyBatches(id, *batches, applied);
+  }
+}
+
+void World::ApplyBatches(uint64_t id, const std::vector<BatchRef>& batches, std::vector<std::string>& applied) {
+  Server& server = servers_.at(id);
+  for (const BatchRef& batch : batches) {
+    for (const LogEntry& entry : batch) {
+      oracle_.OnApply(id, entry, server.machine, server.core->commit_index());
+      oracle_.Claim(!settings.durable_machine || server.disk.Holds(entry.index, entry.term),
+                    "a durable machine was given what is not durable");
+      server.machine = entry.index;
+      if (entry.type == LogEntryType::kCommand) applied.emplace_back(entry.command);
+    }
+  }
+  if (!batches.empty()) server.core->OnApplied(server.machine);
+}
+
+void World::TellCommitAndApply(const View& before, const View& after, const std::vector<std::string>& applied,
+                               const std::vector<std::string>& answered, Line& line) {
+  if (after.commit > before.commit) line.changes.push_back("commits " + Range(before.commit + 1, after.commit));
+  if (!applied.empty() && applied == answered) {
+    line.changes.push_back("applies and answers " + Join(applied, " "));
+    return;
+  }
+  if (!applied.empty()) line.changes.push_back("applies " + Join(applied, " "));
+  if (!answered.empty()) line.changes.push_back("answers " + Join(answered, " "));
+}
+
+void World::Apply(uint64_t id) {
+  Event(id, "the machine is ready", [&](core::Core&) -> std::string {
+    std::vector<std::string> applied;
+    ApplyCommitted(id, applied);
+    return applied.empty() ? "" : "applies " + Join(applied, " ");
+  });
+}
+
+void World::ReleaseApply(uint64_t id) {
+  const bool was_held = std::exchange(servers_.at(id).holds_apply, false);
+  if (was_held && IsUp(id)) Apply(id);
+}
+
+std::vector<std::string> World::AnswerProposals(uint64_t id) {
+  Server& server = servers_.at(id);
+  std::vector<std::string> answered;
+  while (!server.proposals.empty() && server.proposals.front().index <= server.machine) {
+    const Proposal& proposal = server.proposals.front();
+    // As in src/node: what is applied is the caller's own command only if it has its term.
+    if (server.core->TermAt(proposal.index) == proposal.term) {
+      oracle_.OnAnswer(proposal.index, proposal.term);
+      answered.push_back(proposal.text);
+      server.answered.insert(proposal.text);
+    }
+    server.proposals.erase(server.proposals.begin());
+  }
+  return answered;
+}
+
+// In flight when the leadership was lost: it may be committed by another leader, or never. What is committed already
+// is answered when it is applied.
+void World::LoseProposals(uint64_t id, Line& line) {
+  Server& server = servers_.at(id);
+  std::vector<std::string> lost;
+  std::erase_if(server.proposals, [&](const Proposal& proposal) {
+    if (proposal.index <= server.core->commit_index()) return false;
+    lost.push_back(proposal.text);
+    server.lost.insert(proposal.text);
+    return true;
+  });
+  if (!lost.empty()) line.changes.push_back("outcome unknown: " + Join(lost, " "));
+}
+
+bool World::HasAnswered(uint64_t server, const std::string& text) const {
+  return servers_.at(server).answered.contains(text);
+}
+
+bool World::HasLost(uint64_t server, const std::string& text) const { return servers_.at(server).lost.contains(text); }
+
+void World::CheckChanges(uint64_t id, Line& line) {
+  Server& server = servers_.at(id);
+  std::erase_if(server.changes, [&](const core::ConfigTicket& ticket) {
+    const core::ConfigProgress progress = server.core->CheckConfig(ticket);
+    if (progress == core::ConfigProgress::kPending) return false;
+    const std::string change = "the change at " + Text(ticket.joint_index);
+    line.changes.push_back(change + (progress == core::ConfigProgress::kDone ? " is done" : " has an unknown outcome"));
+    return true;
+  });
+}
+
+// --- durability ---
+
+// Leaves now if `gate` is durable, and otherwise when it is; then a reader wants to know, if the disk is held.
+std::string World::WhenDurable(uint64_t id, core::WriteNumber gate, const std::string& what,
+                               std::function<void()> leave) {
+  Server& server = servers_.at(id);
+  if (gate <= server.core->persisted()) {
+    leave();
+    return "";
+  }
+  server.waiting.push_back(Waiting{gate, what, std::move(leave)});
+  return server.holds_disk ? " after write " + std::to_string(gate) : "";
+}
+
+void World::FlushOne(uint64_t id) {
+  Server& server = servers_.at(id);
+  core::Write write = std::move(server.writing.front());
+  server.writing.pop_front();
+  const std::string fact = "write " + std::to_string(write.number);
+  if (server.disk_fails) {
+    server.disk_fails = false;
+    Stop(id);
+    Tell(id, fact + " fails -> stops");
+    return;
+  }
+  const std::string problem = server.disk.Commit(write);
+  oracle_.Claim(problem.empty(), problem);
+  const View before = Look(id);
+  Line line;
+  line.fact = fact + " is durable";
+  server.core->OnPersisted(now_, write.number);
+  std::vector<std::string> left;
+  std::vector<Waiting> ready;
+  std::erase_if(server.waiting, [&](Waiting& waiting) {
+    if (waiting.gate > server.core->persisted()) return false;
+    ready.push_back(std::move(waiting));
+    return true;
+  });
+  for (Waiting& waiting : ready) {
+    waiting.leave();
+    // Without a held disk the reader knows that an answer leaves at once; that requests leave is news.
+    if (server.holds_disk || waiting.what.starts_with("asks")) left.push_back(waiting.what);
+  }
+  Settle(id, before, line);
+  line.changes.insert(line.changes.begin(), left.begin(), left.end());
+  if (server.holds_disk || !Join(line.changes).empty()) TellEvent(id, line);
+}
+
+size_t World::Flush(uint64_t id, size_t count) {
+  Server& server = servers_.at(id);
+  size_t flushed = 0;
+  if (count == 0) count = server.writing.size();  // not what they bring about
+  while (IsUp(id) && !server.writing.empty() && flushed < count) {
+    FlushOne(id);
+    ++flushed;
+  }
+  return flushed;
+}
+
+void World::ReleaseDisk(uint64_t id) {
+  Server& server = servers_.at(id);
+  while (IsUp(id) && !server.writing.empty()) FlushOne(id);
+  server.holds_disk = false;
+}
+
+void World::FailDisk(uint64_t id) {
+  has_begun_ = true;
+  servers_.at(id).disk_fails = true;
+  if (!servers_.at(id).writing.empty()) FlushOne(id);
+}
+
+}  // namespace ringraft::scenario

@@ -1,0 +1,236 @@
+#include "world.h"
+
+#include <algorithm>
+
+namespace ringraft::scenario {
+
+World::World() {
+  settings.core.group = kGroup;
+  settings.core.election_timeout_min = std::chrono::milliseconds(300);
+  settings.core.election_timeout_max = std::chrono::milliseconds(500);
+  settings.core.heartbeat_interval = std::chrono::milliseconds(50);
+  settings.core.tell_commit_when_idle = false;  // as in production: the next append or heartbeat does
+}
+
+std::vector<uint64_t> World::Ids() const {
+  std::vector<uint64_t> ids;
+  for (const auto& [id, server] : servers_) ids.push_back(id);
+  return ids;
+}
+
+std::vector<Witness> World::Witnesses() const {
+  std::vector<Witness> all;
+  for (const auto& [id, server] : servers_) all.push_back(Witness{id, server.core.get(), &server.disk});
+  return all;
+}
+
+// --- life and death ---
+
+void World::Found(const std::vector<uint64_t>& servers, const std::vector<uint64_t>& members) {
+  if (!members.empty()) members_ = members;
+  for (uint64_t id : servers) {
+    servers_[id];
+    if (members.empty()) {
+      Start(id);
+    } else {
+      GiveLog(id, {1}, 0, 0);
+    }
+  }
+}
+
+// The first entry is the configuration, as any log's is; the others are commands.
+void World::GiveLog(uint64_t id, const std::vector<uint64_t>& terms, uint64_t term, uint64_t vote) {
+  Server& server = servers_.at(id);
+  server.core.reset();
+  server.disk = Disk();
+  core::Write write;
+  write.hard_state = HardState{Term(term), NodeId(vote)};
+  for (size_t i = 0; i < terms.size(); ++i) {
+    BatchBuilder builder;
+    if (i == 0) {
+      builder.Add(LogEntryType::kConfiguration, MakeConfiguration(members_).Encode());
+    } else {
+      builder.Add(LogEntryType::kCommand, "t" + std::to_string(terms[i]));
+    }
+    write.batches.push_back(builder.Seal(Index(i + 1), Term(terms[i]), NodeId(kMaxServers + 1), kGroup, 0));
+  }
+  oracle_.Claim(server.disk.Commit(write).empty(), "a given log makes no sense");
+  Start(id);
+}
+
+void World::Start(uint64_t id) {
+  Server& server = servers_.at(id);
+  RecoveredLog recovered = server.disk.Recover();
+  auto checked = core::Core::CheckRecovered(recovered);
+  oracle_.Claim(checked.has_value(), "what is on the disk cannot be recovered");
+  if (!checked) return;
+  core::CoreOptions options = settings.core;
+  options.self = NodeId(id);
+  options.seed = 1 + 100 * ++server.life;
+  if (!settings.durable_machine) server.machine = Index(0);
+  server.core = std::make_unique<core::Core>(options, recovered, server.machine, now_);
+  server.hard_state = recovered.hard_state;
+  oracle_.OnStart(id);
+}
+
+// What was not durable is gone; what was sent may still arrive.
+void World::Stop(uint64_t id) {
+  Server& server = servers_.at(id);
+  server.core.reset();
+  ++server.life;
+  server.heard.reset();
+  server.writing.clear();
+  server.waiting.clear();
+  server.reads.clear();
+  server.changes.clear();
+  server.proposals.clear();
+}
+
+void World::Crash(uint64_t id, size_t keeping) {
+  has_begun_ = true;
+  Server& server = servers_.at(id);
+  const size_t written = std::min(keeping, server.writing.size());
+  const size_t lost = server.writing.size() - written;
+  for (size_t i = 0; i < written; ++i) oracle_.Claim(server.disk.Commit(server.writing[i]).empty(), "a bad write");
+  Stop(id);
+  auto writes = [](size_t count) { return std::to_string(count) + (count == 1 ? " write" : " writes"); };
+  Tell(id, Join({"crashes", written > 0 ? writes(written) + " had reached the disk" : "",
+                 lost > 0 ? writes(lost) + " lost" : ""}));
+}
+
+void World::Restart(uint64_t id) {
+  Start(id);
+  if (!IsUp(id)) return;
+  const View view = Look(id);
+  Tell(id, "starts with term " + Text(view.term) + ", vote " + (view.vote ? Text(view.vote) : "none") + ", last " +
+               Position(view.last, core(id).TermAt(view.last)) + " -> " + RoleName(view.role) +
+               (view.applied ? ", applied " + Text(view.applied) : ""));
+  FailLostCalls();  // connections are made anew
+}
+
+void World::Wipe(uint64_t id) {
+  has_begun_ = true;
+  if (IsUp(id)) Stop(id);
+  servers_.at(id).disk = Disk();
+  servers_.at(id).machine = Index(0);
+  oracle_.OnWipe(id);
+  Tell(id, "its disk is empty now");
+}
+
+// --- the story ---
+
+View World::Look(uint64_t id) const {
+  const Server& server = servers_.at(id);
+  const core::Core& core = *server.core;
+  View view;
+  view.role = core.role();
+  view.term = core.term();
+  view.leader = core.leader();
+  view.vote = server.hard_state.term == core.term() ? server.hard_state.vote : NodeId(0);
+  view.last = core.last_index();
+  view.durable = core.durable_index();
+  view.commit = core.commit_index();
+  view.applied = core.applied_index();
+  view.configuration = core.configuration_index();
+  return view;
+}
+
+void World::TellLine(const std::string& line) {
+  if (!is_muted_) story_.push_back(line);
+}
+
+void World::TellEvent(uint64_t id, const Line& line) {
+  const std::string changes = Join(line.changes);
+  if (only_changes_ && changes.empty()) return;
+  const std::string decision = Join({line.answer, changes}, "; ");
+  Tell(id, line.fact + " -> " + (decision.empty() ? "nothing" : decision));
+}
+
+void World::Event(uint64_t id, const std::string& fact, const std::function<std::string(core::Core&)>& act) {
+  has_begun_ = true;
+  Server& server = servers_.at(id);
+  const View before = Look(id);
+  Line line;
+  line.fact = fact;
+  line.answer = act(*server.core);
+  Settle(id, before, line);
+  TellEvent(id, line);
+  while (IsUp(id) && !server.holds_disk && !server.writing.empty()) FlushOne(id);
+}
+
+// What src/node does at the end of a turn, in its order; and the changes in the order in which a reader wants them.
+void World::Settle(uint64_t id, const View& before, Line& line) {
+  Server& server = servers_.at(id);
+  oracle_.OnEvent(id, Witnesses());
+  View after = Look(id);
+  if (after.term != before.term && !(server.heard && *server.heard == now_ && after.leader)) server.heard.reset();
+  line.changes.push_back(RoleChange(before, after));
+  CheckChanges(id, line);
+  if (before.role == Role::kLeader && (after.role != Role::kLeader || after.term != before.term)) {
+    LoseProposals(id, line);
+  }
+  TakeWrites(id, line);
+  Line sends;
+  SendAppends(id, sends);
+  std::vector<std::string> applied;
+  if (!server.holds_apply) ApplyCommitted(id, applied);
+  after = Look(id);
+  TellCommitAndApply(before, after, applied, AnswerProposals(id), line);
+  line.changes.insert(line.changes.end(), sends.changes.begin(), sends.changes.end());
+  TakeVoteRound(id, line);
+}
+
+void World::CheckAll() {
+  oracle_.CheckLogMatching(Witnesses());
+  for (const auto& [id, server] : servers_) {
+    if (server.core != nullptr) server.core->CheckInvariants();
+  }
+}
+
+// --- the end ---
+
+void World::Repair() {
+  held_.clear();
+  for (uint64_t id : Ids()) {
+    ReleaseDisk(id);
+    servers_.at(id).disk_fails = false;
+    if (!IsUp(id)) Restart(id);
+    ReleaseReads(id);
+    ReleaseApply(id);
+  }
+  Heal();
+}
+
+std::string World::Unrest() {
+  uint64_t leader = 0;
+  for (const auto& [id, server] : servers_) {
+    if (server.core == nullptr || !server.core->is_leader()) continue;
+    if (leader != 0) return "two servers lead";
+    leader = id;
+  }
+  if (leader == 0) return "nobody leads";
+  const core::Core& leading = core(leader);
+  const core::Configuration& configuration = leading.configuration();
+  if (configuration.is_joint()) return "the configuration is joint still";
+  if (!configuration.Contains(NodeId(leader))) return "the leader is no member";
+  const Index last = leading.last_index();
+  for (const Peer& peer : configuration.Members()) {
+    const uint64_t id = peer.id.value();
+    const std::string who = "server " + std::to_string(id) + " ";
+    if (!Exists(id)) return who + "does not exist";
+    if (core(id).term() != leading.term()) return who + "is in another term";
+    if (disk(id).terms() != disk(leader).terms() || disk(id).last_index() != last) return who + "has another log";
+    if (core(id).commit_index() != last) return who + "does not know that all is committed";
+    if (core(id).applied_index() != last) return who + "has not applied all";
+    const Server& server = servers_.at(id);
+    if (!server.writing.empty() || !server.waiting.empty()) return who + "has writes or answers waiting";
+    if (!server.proposals.empty() || !server.changes.empty()) return who + "has callers waiting";
+  }
+  for (const PeerStatus& status : leading.PeerStatuses(now_)) {
+    if (status.match_index != last) return "the leader does not know that all have all";
+    if (status.inflight_bytes != 0) return "the leader counts bytes in flight";
+  }
+  return wire_.empty() ? "" : "messages are in flight";
+}
+
+}  // namespace ringraft::scenario

@@ -1,0 +1,236 @@
+// The servers of a scenario, their disks, and the network between them. Nothing happens unless it is asked for; then a
+// server does what src/node would do with its core: it takes the writes, lets answers and vote requests leave when what
+// they say is durable, sends what the core wants sent, applies what is committed. Each step adds a line to the story:
+// what happened, what was there, and what the core made of it.
+//
+// What lies on the way can be held, delivered in any order, repeated and lost: messages (`wire`), writes (`writing`),
+// reads and applies of a server that holds them.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/core.h"
+#include "disk.h"
+#include "oracle.h"
+#include "scenario.h"
+#include "story.h"
+
+namespace ringraft::scenario {
+
+// A request that waits for its answer.
+struct Call {
+  MessageKind kind = MessageKind::kAppend;
+  uint64_t from = 0;
+  uint64_t life = 0;  // of the caller
+  uint64_t to = 0;
+  core::VoteTicket vote;
+  core::PeerTicket append;
+  AppendEntriesArgs args;  // of an append
+  TimePoint sent;
+  bool has_ended = false;  // answered or failed
+};
+
+struct Message {
+  MessageKind kind = MessageKind::kAppend;
+  uint64_t from = 0;
+  uint64_t to = 0;
+  std::shared_ptr<Call> call;
+  RequestVoteArgs vote;
+  RequestVoteResults vote_results;
+  AppendEntriesArgs append;
+  AppendEntriesResults append_results;
+  std::string error;  // of an append that was refused as malformed
+};
+
+struct Settings {
+  core::CoreOptions core;
+  size_t apply_bytes = 1 << 20;
+  bool durable_machine = false;  // applies only what is durable, and remembers over crashes how far it got
+};
+
+class World {
+ public:
+  World();
+
+  // --- what there is ---
+  Settings settings;
+  void Found(const std::vector<uint64_t>& servers, const std::vector<uint64_t>& members);
+  void GiveLog(uint64_t server, const std::vector<uint64_t>& terms, uint64_t term, uint64_t vote);
+  bool has_begun() const { return has_begun_; }
+  bool Exists(uint64_t server) const { return servers_.contains(server); }
+  bool IsUp(uint64_t server) const { return servers_.at(server).core != nullptr; }
+  const core::Core& core(uint64_t server) const { return *servers_.at(server).core; }
+  const Disk& disk(uint64_t server) const { return servers_.at(server).disk; }
+  std::vector<uint64_t> Ids() const;
+  const std::vector<Message>& wire() const { return wire_; }
+  const Oracle& oracle() const { return oracle_; }
+  bool HasAnswered(uint64_t server, const std::string& text) const;
+  bool HasLost(uint64_t server, const std::string& text) const;  // told its caller that the outcome is unknown
+
+  // --- servers ---
+  void Campaign(uint64_t server);
+  void Heartbeat(uint64_t server, uint64_t to);  // 0: all
+  void Propose(uint64_t server, const std::vector<std::string>& texts);
+  void Change(uint64_t server, const std::vector<uint64_t>& added, const std::vector<uint64_t>& removed);
+  void Tick(Duration duration);
+  // Time goes on as it does: ticks, heartbeats, and everything is delivered at once.
+  void Run(Duration duration, const std::function<bool()>& until = nullptr);
+
+  // --- network ---
+  // Every message that is not held, also those that follow, until there is none. False if that does not come to an end.
+  bool DeliverAll();
+  size_t Deliver(const Selection& selection);  // how many there were
+  size_t Drop(const Selection& selection);
+  size_t Duplicate(const Selection& selection);
+  void Hold(const Link& link) {
+    ForEach(link, [this](uint64_t from, uint64_t to) { held_.insert({from, to}); });
+  }
+  void Release(const Link& link) {
+    ForEach(link, [this](uint64_t from, uint64_t to) { held_.erase({from, to}); });
+  }
+  void Cut(const Link& link);
+  void Heal();
+  size_t FailCalls(const Link& link);  // those that have not been answered
+
+  // --- disks, machines, power ---
+  void HoldDisk(uint64_t server) { servers_.at(server).holds_disk = true; }
+  size_t Flush(uint64_t server, size_t count);  // 0: all that wait now; returns how many
+  void ReleaseDisk(uint64_t server);
+  void FailDisk(uint64_t server);
+  void HoldReads(uint64_t server) { servers_.at(server).holds_reads = true; }
+  size_t Read(uint64_t server);
+  void ReleaseReads(uint64_t server);
+  void HoldApply(uint64_t server) { servers_.at(server).holds_apply = true; }
+  void Apply(uint64_t server);
+  void ReleaseApply(uint64_t server);
+  void Crash(uint64_t server, size_t keeping);
+  void Restart(uint64_t server);
+  void Wipe(uint64_t server);
+
+  // --- the end ---
+  // All links, disks and servers work again.
+  void Repair();
+  // What keeps the cluster from being at rest: one leader, equal logs, all committed and applied, nothing in flight
+  // (B12). Empty if it is.
+  std::string Unrest();
+  void CheckAll();
+
+  // --- the story ---
+  std::vector<std::string> TakeStory() { return std::exchange(story_, {}); }
+  void SetMuted(bool muted) { is_muted_ = muted; }
+  bool is_muted() const { return is_muted_; }
+  void Tell(uint64_t server, const std::string& text) { TellLine(std::to_string(server) + ": " + text); }
+  View Look(uint64_t server) const;
+  std::string Describe(const Message& message) const;
+
+ private:
+  struct Waiting {
+    core::WriteNumber gate = 0;
+    std::string what;  // "vote to 1"
+    std::function<void()> leave;
+  };
+  struct Proposal {
+    Index index;
+    Term term;
+    std::string text;
+  };
+  // A read that has seen the disk already, whatever happens to the log before its answer is told.
+  struct HeldRead {
+    uint64_t peer = 0;  // 0: for the machine
+    Index from;
+    std::vector<BatchRef> batches;
+  };
+  struct Server {
+    std::unique_ptr<core::Core> core;  // null while it is down
+    uint64_t life = 0;
+    Disk disk;
+    HardState hard_state;            // as decided; what of it is durable, the disk knows
+    std::optional<TimePoint> heard;  // from the leader of its term
+    std::deque<core::Write> writing;
+    std::vector<Waiting> waiting;
+    std::vector<HeldRead> reads;
+    std::vector<Proposal> proposals;
+    std::vector<core::ConfigTicket> changes;
+    std::set<std::string> answered;
+    std::set<std::string> lost;
+    Index machine;  // what the machine has applied
+    TimePoint next_heartbeat;
+    bool holds_disk = false;
+    bool holds_reads = false;
+    bool holds_apply = false;
+    bool disk_fails = false;
+  };
+  // A line of the story while it is written.
+  struct Line {
+    std::string fact;
+    std::string answer;                // to whoever asked
+    std::vector<std::string> changes;  // what else has changed
+  };
+
+  // --- world.cc ---
+  std::vector<Witness> Witnesses() const;
+  void TellLine(const std::string& line);
+  void TellEvent(uint64_t server, const Line& line);
+  // One call into the core of a server, and all that the driver does after it. `act` returns the answer.
+  void Event(uint64_t server, const std::string& fact, const std::function<std::string(core::Core&)>& act);
+  void Settle(uint64_t server, const View& before, Line& line);
+  void Start(uint64_t server);
+  void Stop(uint64_t server);
+
+  // --- node.cc: the parts of Settle ---
+  void TakeWrites(uint64_t server, Line& line);
+  void TakeVoteRound(uint64_t server, Line& line);
+  void SendVoteRequests(uint64_t server, const core::VoteRound& round);
+  void SendAppends(uint64_t server, Line& line);
+  void Send(uint64_t server, const core::AppendRequest& request, MessageKind kind);
+  void ApplyCommitted(uint64_t server, std::vector<std::string>& applied);
+  void ApplyBatches(uint64_t server, const std::vector<BatchRef>& batches, std::vector<std::string>& applied);
+  void TellCommitAndApply(const View& before, const View& after, const std::vector<std::string>& applied,
+                          const std::vector<std::string>& answered, Line& line);
+  std::vector<std::string> AnswerProposals(uint64_t server);
+  void LoseProposals(uint64_t server, Line& line);
+  void CheckChanges(uint64_t server, Line& line);
+  std::string WhenDurable(uint64_t server, core::WriteNumber gate, const std::string& what,
+                          std::function<void()> leave);
+  void FlushOne(uint64_t server);
+
+  // --- network.cc ---
+  void ForEach(const Link& link, const std::function<void(uint64_t, uint64_t)>& visit);
+  std::vector<size_t> Select(const Selection& selection) const;
+  bool IsCut(uint64_t from, uint64_t to) const { return cut_.contains({from, to}); }
+  void Put(Message message);
+  void Receive(const Message& message);
+  void ReceiveVote(const Message& message);
+  void ReceiveAppend(const Message& message);
+  void ReceiveReply(const Message& message);
+  bool IsLost(const std::shared_ptr<Call>& call) const;
+  void FailCall(const std::shared_ptr<Call>& call, const std::string& why);
+  void FailLostCalls();
+  void FailOldCalls();
+  void TickDue();
+  void HeartbeatsDue();
+  TimePoint NextDue() const;
+
+  std::map<uint64_t, Server> servers_;
+  std::vector<uint64_t> members_;  // of the founding configuration
+  std::vector<Message> wire_;
+  std::vector<std::shared_ptr<Call>> calls_;
+  std::set<std::pair<uint64_t, uint64_t>> cut_;
+  std::set<std::pair<uint64_t, uint64_t>> held_;
+  TimePoint now_{std::chrono::hours(1)};
+  Oracle oracle_;
+  std::vector<std::string> story_;
+  bool is_muted_ = false;
+  bool only_changes_ = false;  // events without consequences are not told
+  bool has_begun_ = false;
+};
+
+}  // namespace ringraft::scenario

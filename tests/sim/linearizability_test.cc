@@ -1,0 +1,168 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "generated.h"
+#include "known_histories.h"
+#include "ringraft/sim.h"
+#include "sim/models.h"
+#include "story.h"
+
+namespace ringraft::sim {
+namespace {
+
+using Verdict = LinearizabilityResult::Verdict;
+
+std::vector<std::string> Commands(const std::vector<Operation>& history) {
+  std::vector<std::string> commands;
+  for (const Operation& operation : history) {
+    commands.push_back(operation.command + (operation.result ? " -> " + *operation.result : ""));
+  }
+  std::sort(commands.begin(), commands.end());
+  return commands;
+}
+
+LinearizabilityResult CheckStory(Workload workload, const std::string& text) {
+  return CheckLinearizable(*MakeModel(workload), Story(text));
+}
+
+TEST_SUITE("sim: linearizability") {
+  TEST_CASE("known bugs are flagged, and their neighbours pass") {
+    std::set<std::string> claims;
+    for (const KnownHistory& known : kKnownHistories) {
+      CAPTURE(known.claim);
+      claims.insert(known.claim);
+      const auto model = MakeModel(known.workload);
+      const std::vector<Operation> bad = Story(known.bad);
+      const std::vector<Operation> good = Story(known.good);
+      for (const Operation& operation : bad) CHECK(model->IsCommand(operation.command));
+      const LinearizabilityResult result = CheckLinearizable(*model, bad);
+      CHECK(result.verdict == Verdict::kNotLinearizable);
+      CHECK(!result.ok());
+      CHECK(!result.offending.empty());
+      CHECK(result.offending.size() <= bad.size());
+      CHECK(CheckLinearizable(*model, result.offending).verdict == Verdict::kNotLinearizable);
+      const LinearizabilityResult neighbour = CheckLinearizable(*model, good);
+      INFO(neighbour.Text(*model));
+      CHECK(neighbour.ok());
+    }
+    CHECK(claims.size() >= 30);
+    CHECK(claims.size() == std::size(kKnownHistories));
+  }
+
+  TEST_CASE("a history without operations, or with unknown ones alone, passes") {
+    const auto model = MakeModel(Workload::kRegisters);
+    CHECK(CheckLinearizable(*model, {}).ok());
+    CHECK(CheckStory(Workload::kRegisters, "1 0-? write x 1\n 2 0-? cas x 4 5\n 3 0-? read x\n").ok());
+  }
+
+  TEST_CASE("an answer that the service never gives is flagged") {
+    for (const char* answer : {"maybe", "", "ok "}) {
+      std::vector<Operation> history = Story("1 0-10 write x 1 -> ok\n");
+      history[0].result = answer;
+      CHECK(CheckLinearizable(*MakeModel(Workload::kRegisters), history).verdict == Verdict::kNotLinearizable);
+    }
+  }
+
+  TEST_CASE("what is no command is flagged") {
+    CHECK(!CheckStory(Workload::kRegisters, "1 0-10 jump x 1 -> ok\n").ok());
+    CHECK(!MakeModel(Workload::kRegisters)->IsCommand("jump x 1"));
+  }
+
+  TEST_CASE("giving up is a failure, and says what to do") {
+    const auto model = MakeModel(Workload::kRegisters);
+    Dice dice(1);
+    HistoryPlan plan;
+    plan.operations = 1000;
+    const std::vector<Operation> history = Generate(plan, dice);
+    const LinearizabilityResult result = CheckLinearizable(*model, history, 100);
+    CHECK(result.verdict == Verdict::kGaveUp);
+    CHECK(!result.ok());
+    CHECK(result.Text(*model).find("not checked: partition 'k") == 0);
+    CHECK(result.Text(*model).find("allow more") != std::string::npos);
+    CHECK(CheckLinearizable(*model, history).ok());
+  }
+
+  TEST_CASE("a partition that is too hard does not hide what is wrong with another") {
+    const auto model = MakeModel(Workload::kRegisters);
+    Dice dice(2);
+    HistoryPlan plan;
+    plan.operations = 1000;
+    plan.keys = 1;  // k0
+    std::vector<Operation> history = Generate(plan, dice);
+    const std::vector<Operation> bad = Story("77 0-10 read z -> =1\n");
+    history.insert(history.end(), bad.begin(), bad.end());
+    const LinearizabilityResult result = CheckLinearizable(*model, history, 400);
+    CHECK(result.verdict == Verdict::kNotLinearizable);
+    CHECK(result.partition == "z");
+  }
+
+  TEST_CASE("the offending part keeps the write that a stale read tells of") {
+    std::string text;
+    for (int i = 0; i < 50; ++i) {
+      text += "1 " + std::to_string(20 * i) + "-" + std::to_string(20 * i + 9) + " write x " + std::to_string(i) + " -> ok\n";
+      text += "2 " + std::to_string(20 * i + 5) + "-" + std::to_string(20 * i + 18) + " read x -> =" + std::to_string(i) + "\n";
+      text += "3 " + std::to_string(20 * i + 1) + "-? write x " + std::to_string(1000 + i) + "\n";
+    }
+    text += "4 500-512 read x -> =20\n";
+    const LinearizabilityResult result = CheckStory(Workload::kRegisters, text);
+    REQUIRE(result.verdict == Verdict::kNotLinearizable);
+    INFO(result.Text(*MakeModel(Workload::kRegisters)));
+    const std::vector<std::string> commands = Commands(result.offending);
+    CHECK(commands.size() <= 4);
+    CHECK(std::count(commands.begin(), commands.end(), "write x 20 -> ok") == 1);
+    CHECK(std::count(commands.begin(), commands.end(), "read x -> =20") == 1);
+  }
+
+  TEST_CASE("the offending part of a lost addition is two operations, however many came before and after") {
+    std::string text;
+    for (int i = 0; i < 200; ++i) {
+      const int sum = i < 120 ? i + 1 : i;  // the 120th and the 121st got the same sum
+      text += "1 " + std::to_string(20 * i) + "-" + std::to_string(20 * i + 9) + " add c 1 -> " + std::to_string(sum) + "\n";
+    }
+    const LinearizabilityResult result = CheckStory(Workload::kCounters, text);
+    REQUIRE(result.verdict == Verdict::kNotLinearizable);
+    CHECK(Commands(result.offending) == std::vector<std::string>{"add c 1 -> 120", "add c 1 -> 120"});
+  }
+
+  TEST_CASE("the offending part of two reads that disagree is the reads and what they disagree about") {
+    std::string text;
+    std::string list;
+    for (int i = 0; i < 40; ++i) {
+      const std::string value = "v" + std::to_string(i);
+      text += "1 " + std::to_string(20 * i) + "-" + std::to_string(20 * i + 9) + " append l " + value + " -> " +
+              std::to_string(i + 1) + "\n";
+      list += (i == 0 ? "" : " ") + value;
+      text += "2 " + std::to_string(20 * i + 10) + "-" + std::to_string(20 * i + 19) + " read l -> [" +
+              (i == 30 ? "v0" : list) + "]\n";
+    }
+    const LinearizabilityResult result = CheckStory(Workload::kLists, text);
+    REQUIRE(result.verdict == Verdict::kNotLinearizable);
+    INFO(result.Text(*MakeModel(Workload::kLists)));
+    const std::vector<std::string> commands = Commands(result.offending);
+    CHECK(commands.size() <= 3);
+    CHECK(std::count(commands.begin(), commands.end(), "read l -> [v0]") == 1);
+    CHECK(CheckLinearizable(*MakeModel(Workload::kLists), result.offending).verdict == Verdict::kNotLinearizable);
+  }
+
+  TEST_CASE("the text of a failure has a line for each operation, in the order of time") {
+    const auto model = MakeModel(Workload::kKeyValue);
+    const LinearizabilityResult result = CheckStory(
+        Workload::kKeyValue,
+        "7 5000000-6500000 GET k -> $-1\\r\\n\n 3 1000000-2000000 SET k a%0Ab -> +OK\\r\\n\n"
+        "4 100-? DEL other\n 5 100-2000123 GET other -> $-1\\r\\n\n");
+    REQUIRE(result.verdict == Verdict::kNotLinearizable);
+    CHECK(result.Text(*model) ==
+          "not linearizable: no order of these 2 operations on partition 'k' explains their answers, whatever the "
+          "operations left out here did while they ran\n"
+          "  client 3          1.000 ms ..       2.000 ms  SET k a%0Ab -> OK\n"
+          "  client 7          5.000 ms ..       6.500 ms  GET k -> nil\n");
+    CHECK(LinearizabilityResult().Text(*model) == "linearizable\n");
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::sim
