@@ -44,8 +44,6 @@ struct Pool {
     std::vector<uint32_t> before;
   };
   uint32_t kind = 0;
-  // One with an end may take effect any number of times: this allows more than there can have been, and saves counting.
-  bool is_repeatable = false;
   std::vector<Member> members;         // by time of invocation
   std::vector<int64_t> latest_return;  // of the first i + 1 members
 };
@@ -199,7 +197,6 @@ void Search::AddOptional(const SearchOperation& operation, size_t position, std:
     pool = static_cast<uint32_t>(pools_.size());
     pools_.emplace_back().kind = kind;
   }
-  pools_[pool].is_repeatable |= operation.returned != Operation::kNever;
   pools_[pool].members.push_back(Pool::Member{operation.invoked, operation.returned, position, std::move(before)});
 }
 
@@ -360,7 +357,7 @@ void Search::Expand(Frame& frame, size_t from) {
     const uint32_t next = steps_table_.Step(member.state, pool.kind);
     if (next == kNone || next == member.state) continue;
     scratch_.assign(spent.begin(), last);
-    if (!pool.is_repeatable) scratch_.push_back(number);
+    scratch_.push_back(number);
     scratch_.insert(scratch_.end(), last, spent.end());
     if (!Enter(ordered_, next, scratch_)) continue;
     const uint32_t spent_now = spent_sets_.Intern(scratch_);

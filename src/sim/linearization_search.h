@@ -24,8 +24,8 @@ namespace ringraft::sim {
 
 struct SearchOperation {
   const Operation* operation = nullptr;  // outlives the search
-  // Takes effect after `invoked`, with any answer, or never. If it has a time of return, then it takes effect at any
-  // moments between the two, any number of times. One that is not optional takes effect once, with its answer.
+  // Takes effect once between the times below, with any answer, or never. Of equal ones with times of return, and where
+  // reads are concerned, slightly more is allowed. One that is not optional must take effect, with its answer.
   bool is_optional = false;
   int64_t invoked = 0;
   int64_t returned = Operation::kNever;

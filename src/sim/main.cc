@@ -32,6 +32,7 @@ struct Arguments {
   bool story = false;
   bool shrink = false;
   bool hashes = false;
+  bool stop = false;
   std::string html;
   std::string history;
 };
@@ -111,9 +112,11 @@ struct Totals {
   double virtual_seconds = 0;
 };
 
-void RunSeeds(const Arguments& arguments, uint64_t first, uint64_t last, uint64_t step, int out) {
+// False if a rule was broken and the others need not go on.
+bool RunSeeds(const Arguments& arguments, uint64_t first, uint64_t last, uint64_t step, int out) {
   Totals totals;
-  for (uint64_t seed = first; seed <= last; seed += step) {
+  bool failed = false;
+  for (uint64_t seed = first; seed <= last && !(failed && arguments.stop); seed += step) {
     running_seed = seed;
     SimOptions options = OptionsOf(arguments, seed);
     options.story_lines = 0;
@@ -131,12 +134,14 @@ void RunSeeds(const Arguments& arguments, uint64_t first, uint64_t last, uint64_
                   static_cast<unsigned long long>(report.trace_hash));
     if (!report.ok()) {
       ++totals.failures;
+      failed = true;
       std::printf("seed %llu: broken: %s: %s\n  replay: %s\n", static_cast<unsigned long long>(seed),
                   report.rule.c_str(), report.what.substr(0, 300).c_str(), ReplayCommand(arguments, options).c_str());
     }
     std::fflush(stdout);
   }
   [[maybe_unused]] auto written = ::write(out, &totals, sizeof totals);
+  return !(failed && arguments.stop);
 }
 
 int RunMany(const Arguments& arguments, uint64_t first, uint64_t last) {
@@ -149,15 +154,24 @@ int RunMany(const Arguments& arguments, uint64_t first, uint64_t last) {
     const pid_t child = ::fork();
     if (child < 0) return 2;
     if (child == 0) {
-      RunSeeds(arguments, first + job, last, arguments.jobs, ends[1]);
+      const bool goes_on = RunSeeds(arguments, first + job, last, arguments.jobs, ends[1]);
       std::fflush(stdout);
-      ::_exit(0);
+      ::_exit(goes_on ? 0 : 1);
     }
     ::close(ends[1]);
     workers.emplace_back(child, ends[0]);
   }
   Totals all;
   bool died = false;
+  for (size_t left = workers.size(); left > 0; --left) {
+    int status = 0;
+    ::wait(&status);
+    died |= status != 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    if (status == 0 || !arguments.stop) continue;
+    for (auto [child, end] : workers) ::kill(child, SIGKILL);
+    std::printf("stopped at the first failure\n");
+    return 1;
+  }
   for (auto [child, end] : workers) {
     Totals one;
     if (::read(end, &one, sizeof one) == static_cast<ssize_t>(sizeof one)) {
@@ -170,9 +184,6 @@ int RunMany(const Arguments& arguments, uint64_t first, uint64_t last) {
       all.events += one.events;
       all.virtual_seconds += one.virtual_seconds;
     }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    died |= status != 0;
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   const double seeds = static_cast<double>(std::max<uint64_t>(all.seeds, 1));
@@ -238,6 +249,7 @@ int Main(int argc, char** argv) {
   app.add_option("--operations", arguments.operations, "At most so many calls; 0: no limit");
   app.add_flag("--story", arguments.story, "Print the story as it happens");
   app.add_flag("--shrink", arguments.shrink, "Look for a smaller run that fails in the same way");
+  app.add_flag("--stop", arguments.stop, "With --seeds: end at the first failure");
   app.add_flag("--hashes", arguments.hashes,
                "Print the hash of each seed's trace, and nothing that depends on real time");
   app.add_option("--html", arguments.html, "Draw the history, or the part that is wrong, into this file");

@@ -11,14 +11,17 @@ namespace {
 
 using Verdict = LinearizabilityResult::Verdict;
 
-constexpr uint64_t kMaxStepsOfOneTrial = 300'000;
+// Of one trial: with much left out there is much that may have happened, and then it is better to leave out less.
+constexpr uint64_t kMaxTrialSteps = 300'000;
+constexpr uint64_t kTrialStepsOfOperation = 200;
 constexpr size_t kMaxExplanations = 8;
 
 class Reduction {
  public:
   Reduction(const Model& model, std::string_view partition, const std::vector<const Operation*>& history,
             uint64_t max_steps)
-      : model_(model), partition_(partition), operations_(history), steps_left_(max_steps) {
+      : model_(model), partition_(partition), operations_(history), steps_left_(max_steps),
+        trial_steps_(std::min(kMaxTrialSteps, kTrialStepsOfOperation * history.size())) {
     for (size_t i = 0; i < operations_.size(); ++i) {
       is_kept_.push_back(!IsUnknown(operations_[i]));
       if (is_kept_[i]) by_return_.push_back(i);
@@ -75,7 +78,7 @@ class Reduction {
       }
       search.push_back(operation);
     }
-    const SearchOutcome outcome = FindOrder(model_, partition_, search, kMaxStepsOfOneTrial);
+    const SearchOutcome outcome = FindOrder(model_, partition_, search, trial_steps_);
     if (outcome.verdict != Verdict::kLinearizable || outcome.spent.size() > kMaxExplanations) return;
     std::vector<bool> kept = is_kept_;
     for (const size_t position : outcome.spent) kept[position] = true;
@@ -105,7 +108,7 @@ class Reduction {
       search.push_back(SearchOperation{operation, !kept[i] || IsUnknown(operation), operation->invoked,
                                        operation->returned});
     }
-    const SearchOutcome outcome = FindOrder(model_, partition_, search, std::min(steps_left_, kMaxStepsOfOneTrial));
+    const SearchOutcome outcome = FindOrder(model_, partition_, search, std::min(steps_left_, trial_steps_));
     // Building the search costs about as much as a step for each operation.
     steps_left_ -= std::min(steps_left_, outcome.steps + operations_.size());
     return outcome.verdict == Verdict::kNotLinearizable;
@@ -136,6 +139,7 @@ class Reduction {
   std::vector<size_t> by_return_;  // positions of those of known outcome
   std::vector<bool> is_kept_;  // never one of unknown outcome, until explanations come back
   uint64_t steps_left_;
+  const uint64_t trial_steps_;
 };
 
 }  // namespace

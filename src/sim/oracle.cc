@@ -56,6 +56,8 @@ std::vector<std::string_view> Oracle::Rules() {
           "writes follow each other",
           "what failed for certain was never applied",
           "every call ends in time",
+          "a run comes to an end",
+          "a node starts on what it wrote",
           "the cluster works again once all faults are over",
           "all nodes end in the same state",
           "the history is linearizable"};

@@ -16,6 +16,7 @@ constexpr Nanos kMostRecovery = 60 * kSecond;  // after the faults, until client
 constexpr Nanos kMostRest = 30 * kSecond;      // after the clients, until nothing moves
 constexpr uint64_t kStreak = 3;                // successes in a row that show it
 constexpr Nanos kLookInterval = 100 * kMilli;
+constexpr uint64_t kMostEvents = 50'000'000;  // some hundred times what a run of a minute needs
 
 class Runner final {
  public:
@@ -69,6 +70,7 @@ class Runner final {
         if (done()) return true;
         if (std::string call = clients_->Overdue(); !call.empty()) world_.Fail("every call ends in time", call);
         next_look = world_.now() + kLookInterval;
+        if (world_.events() > kMostEvents) world_.Fail("a run comes to an end", "too much happens");
       }
       const bool was_there = world_.Step(std::min(limit, next_look));
       if (!was_there && world_.now() >= limit) return done();

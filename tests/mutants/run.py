@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Plants each bug of this folder in a copy of the sources, one at a time, and looks for what finds it.
+
+  tests/mutants/run.py WORKDIR [--seeds 2000] [--jobs 2] [--only NAME ...] [--table FILE]
+  tests/mutants/run.py --check        only: does every patch still apply?
+
+First the simulator runs its seeds up to the first failure; if all pass, the test programs follow. WORKDIR keeps the copy
+and its build between runs. Prints a table: what was found by which seed or test, and in how many seconds. Exits with 1
+if a bug is not found, or if the sources without any bug fail.
+"""
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+# In the order in which they are asked; cheap and near first.
+TESTS = ["core/test_core", "scenario_runner/test_scenarios", "node/test_node", "base/test_base", "reactor/test_reactor",
+         "storage/test_storage", "crash/test_crash_images"]
+LIMIT = 900  # seconds for one program; more counts as a failure of it
+
+
+def run(command, **options):
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def must(command, **options):
+    done = run(command, **options)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def patches(names):
+    found = sorted(HERE.glob("*.patch"))
+    if not names:
+        return found
+    chosen = [patch for patch in found if patch.stem in names]
+    missing = set(names) - {patch.stem for patch in chosen}
+    if missing:
+        sys.exit(f"no such bug: {', '.join(sorted(missing))}; the names are those of the files in {HERE}")
+    return chosen
+
+
+def check():
+    bad = [patch.stem for patch in patches([]) if run(["git", "apply", "--check", str(patch)], cwd=ROOT).returncode != 0]
+    for name in bad:
+        print(f"does not apply any more: {name}; plant the bug anew in today's sources")
+    print(f"{len(patches([])) - len(bad)} of {len(patches([]))} bugs can be planted")
+    return 1 if bad or len(patches([])) < 40 else 0
+
+
+def rule_of(patch):
+    return re.search(r"^Breaks: (.*)$", patch.read_text(), re.M).group(1)
+
+
+class Tree:
+    def __init__(self, work, jobs):
+        self.source, self.build, self.jobs = work / "source", work / "build", jobs
+        work.mkdir(parents=True, exist_ok=True)
+        if not self.source.exists():
+            must(["git", "clone", "-q", str(ROOT), str(self.source)])
+        must(["git", "-C", str(self.source), "fetch", "-q", "origin"])
+        must(["git", "-C", str(self.source), "reset", "-q", "--hard", must(["git", "-C", str(ROOT), "rev-parse", "HEAD"]).strip()])
+        if not (self.build / "build.ninja").exists():
+            must(["meson", "setup", str(self.build), str(self.source), "--buildtype=release", "-Dkv=false", "-Dbench=false",
+                  "-Dexamples=false", "-Db_lundef=false"])
+
+    def plant(self, patch):
+        must(["git", "-C", str(self.source), "checkout", "-q", "."])
+        if patch is not None:
+            must(["git", "-C", str(self.source), "apply", str(patch)])
+
+    def make(self, target):
+        done = run(["ninja", "-C", str(self.build), target])
+        return None if done.returncode == 0 else done.stdout[-2000:]
+
+    # What the simulator says, or None.
+    def simulate(self, seeds):
+        try:
+            done = run([str(self.build / "src/sim/ringraft-sim"), "--seeds", f"1..{seeds}", "--jobs", str(self.jobs), "--stop"],
+                       timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            return "the simulator does not end"
+        if done.returncode == 0:
+            return None
+        failures = re.findall(r"^seed (\d+): broken: ([^:\n]+)", done.stdout, re.M)
+        if not failures:
+            return "the simulator dies"
+        seed, rule = min(failures, key=lambda failure: int(failure[0]))
+        return f"seed {seed}: {rule.strip()}"
+
+    def test(self, program):
+        path = self.build / "tests" / program
+        try:
+            done = run([str(path)], timeout=LIMIT, cwd=path.parent)
+        except subprocess.TimeoutExpired:
+            return f"{path.name} does not end"
+        if done.returncode == 0:
+            return None
+        named = re.search(r"TEST CASE:\s+(.*)", done.stdout) or re.search(r"^(\S+\.txt)", done.stdout, re.M)
+        return f"{path.name}: {named.group(1).strip() if named else 'dies'}"
+
+
+def hunt(tree, seeds):
+    """(found by, seconds of running) or (None, seconds)."""
+    broken = tree.make("src/sim/ringraft-sim")
+    if broken is not None:
+        sys.exit(f"the mutant does not build:\n{broken}")
+    begun = time.monotonic()
+    found = tree.simulate(seeds)
+    spent = time.monotonic() - begun
+    for program in TESTS if found is None else []:
+        broken = tree.make(f"tests/{program}")
+        if broken is not None:
+            sys.exit(f"the mutant's tests do not build:\n{broken}")
+        begun = time.monotonic()
+        found = tree.test(program)
+        spent += time.monotonic() - begun
+        if found is not None:
+            break
+    return found, spent
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", nargs="?", type=pathlib.Path)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--seeds", type=int, default=2000)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", nargs="+", default=[])
+    parser.add_argument("--table", type=pathlib.Path)
+    args = parser.parse_args()
+    if args.check:
+        return check()
+    if args.work is None:
+        parser.error("name a WORKDIR, for the copy of the sources and its build")
+    tree = Tree(args.work, args.jobs)
+    tree.plant(None)
+    found, spent = hunt(tree, min(args.seeds, 100))
+    if found is not None:
+        print(f"without any bug: {found}")
+        return 1
+    print(f"without any bug: nothing found in {spent:.0f} s", flush=True)
+    lines, missed = ["| bug | breaks | found by | seconds |", "|---|---|---|---|"], []
+    for patch in patches(args.only):
+        tree.plant(patch)
+        found, spent = hunt(tree, args.seeds)
+        lines.append(f"| {patch.stem} | {rule_of(patch)} | {found or 'NOT FOUND'} | {spent:.1f} |")
+        print(lines[-1], flush=True)
+        missed += [] if found else [patch.stem]
+    tree.plant(None)
+    if args.table:
+        args.table.write_text("\n".join(lines) + "\n")
+    total = len(lines) - 2
+    print(f"{total - len(missed)} of {total} found")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
