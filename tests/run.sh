@@ -8,7 +8,7 @@
 #   --buildtype TYPE   release (the default), debugoptimized, debug
 #   --sanitize LIST    address,undefined or thread; none by default
 #   --short            shorter end-to-end tests: sets RINGRAFT_TEST_SHORT=1
-#   --no-e2e           none of them
+#   --no-e2e           none of them, nor the campaigns and the crash images
 #   --build-dir DIR    build-tests, or a name made of the choices above, by default
 #   --option -Dx=y     one more option for meson setup; may be repeated
 #   --label TEXT       what the summary calls this run
@@ -32,7 +32,7 @@ while [ $# -gt 0 ]; do
     --buildtype) buildtype=$2; shift 2 ;;
     --sanitize) sanitize=$2; shift 2 ;;
     --short) short=1; shift ;;
-    --no-e2e) selection="--no-suite e2e"; shift ;;
+    --no-e2e) selection="--no-suite e2e --no-suite campaign --no-suite crash"; shift ;;
     --build-dir) build_dir=$2; shift 2 ;;
     --option) setup_options="$setup_options $2"; shift 2 ;;
     --label) label=$2; shift 2 ;;

@@ -42,8 +42,8 @@ SearchOutcome Search(const Model& model, const Part& part, uint64_t max_steps) {
   std::vector<SearchOperation> search;
   search.reserve(part.history.size());
   for (const Operation* operation : part.history) {
-    search.push_back(SearchOperation{operation, operation->returned == Operation::kNever, operation->invoked,
-                                     operation->returned});
+    const bool is_unknown = operation->returned == Operation::kNever;
+    search.push_back(SearchOperation{operation, is_unknown, false, operation->invoked, operation->returned});
   }
   return FindOrder(model, part.name, search, max_steps);
 }

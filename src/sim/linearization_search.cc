@@ -44,6 +44,7 @@ struct Pool {
     std::vector<uint32_t> before;
   };
   uint32_t kind = 0;
+  bool is_repeatable = false;          // nothing is counted
   std::vector<Member> members;         // by time of invocation
   std::vector<int64_t> latest_return;  // of the first i + 1 members
 };
@@ -109,6 +110,7 @@ class Search {
   std::vector<uint32_t> by_return_;
   std::vector<Pool> pools_;  // by the first invocation
   std::vector<uint32_t> pool_of_kind_;
+  bool has_deadlines_ = false;
 
   // A ring of events, those of operations in order taken out: 2i is the call of i, 2i + 1 its return, the last one the
   // ring's head.
@@ -197,6 +199,8 @@ void Search::AddOptional(const SearchOperation& operation, size_t position, std:
     pool = static_cast<uint32_t>(pools_.size());
     pools_.emplace_back().kind = kind;
   }
+  pools_[pool].is_repeatable |= operation.is_repeatable;
+  has_deadlines_ |= operation.returned != Operation::kNever;
   pools_[pool].members.push_back(Pool::Member{operation.invoked, operation.returned, position, std::move(before)});
 }
 
@@ -266,10 +270,10 @@ SearchOutcome Search::Run() {
     const Fingerprint ordered = ordered_ ^ required_[move.operation].mark;
     if (!Enter(ordered, move.next, spent_sets_.Get(from.spent))) continue;
     visited_.Add(ordered ^ Fingerprint::OfNumber(~uint64_t{move.next}), from.spent);
-    // Reads do not count, so that taking them at once closes no other way.
+    // Other reads than the first do not count, so that taking them at once closes no other way.
     const Required& taken = required_[move.operation];
-    const int64_t last_invocation = steps_table_.kind(taken.kind).is_read_only
-                                        ? frame.last_invocation : std::max(frame.last_invocation, taken.invoked);
+    const int64_t cut = steps_table_.kind(taken.kind).is_read_only ? required_[0].invoked : taken.invoked;
+    const int64_t last_invocation = std::max({frame.last_invocation, required_[0].invoked, cut});
     Take(move.operation);
     if (missing_ == 0) return Finish(Verdict::kLinearizable, from.spent);
     if (from.state != move.next && IsHopeless(from.state, move.next, spent_sets_.Get(from.spent), last_invocation)) {
@@ -331,8 +335,9 @@ void Search::FindMoves(Frame& frame) {
     ++steps_;
     const uint32_t next = steps_table_.Step(member.state, required_[operation].kind);
     if (next == kNone) continue;
-    // What the others do later does not depend on when this one is done, so now is as good as ever.
-    if (kind.is_read_only) {
+    // What the others do later does not depend on when this one is done, so now is as good as ever. But the first
+    // operation of all cuts off what had ended before.
+    if (kind.is_read_only && (depth_ > 1 || !has_deadlines_)) {
       RINGRAFT_ASSERT(next == member.state);
       frame.moves.assign(1, Move{operation, next});
       member.is_settled = true;
@@ -357,7 +362,7 @@ void Search::Expand(Frame& frame, size_t from) {
     const uint32_t next = steps_table_.Step(member.state, pool.kind);
     if (next == kNone || next == member.state) continue;
     scratch_.assign(spent.begin(), last);
-    scratch_.push_back(number);
+    if (!pool.is_repeatable) scratch_.push_back(number);
     scratch_.insert(scratch_.end(), last, spent.end());
     if (!Enter(ordered_, next, scratch_)) continue;
     const uint32_t spent_now = spent_sets_.Intern(scratch_);

@@ -24,9 +24,11 @@ namespace ringraft::sim {
 
 struct SearchOperation {
   const Operation* operation = nullptr;  // outlives the search
-  // Takes effect once between the times below, with any answer, or never. Of equal ones with times of return, and where
-  // reads are concerned, slightly more is allowed. One that is not optional must take effect, with its answer.
+  // May take effect between the times below, with any answer, or never. Among those with a time of return slightly more
+  // is allowed than that: after a read they may come in too late, or out of order among themselves. One that is not
+  // optional must take effect, with its answer.
   bool is_optional = false;
+  bool is_repeatable = false;  // optional, and as often as it likes
   int64_t invoked = 0;
   int64_t returned = Operation::kNever;
 };

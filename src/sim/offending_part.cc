@@ -15,6 +15,7 @@ using Verdict = LinearizabilityResult::Verdict;
 constexpr uint64_t kMaxTrialSteps = 300'000;
 constexpr uint64_t kTrialStepsOfOperation = 200;
 constexpr size_t kMaxExplanations = 8;
+constexpr size_t kTimes = 2;
 
 class Reduction {
  public:
@@ -50,6 +51,21 @@ class Reduction {
     }
   }
 
+  // The shortest end of it, to the next power of two.
+  void CutBegin() {
+    std::vector<size_t> order;
+    for (const size_t i : by_return_) {
+      if (is_kept_[i]) order.push_back(i);
+    }
+    for (size_t count = 2; count < order.size(); count *= 2) {
+      std::vector<bool> kept(operations_.size(), false);
+      for (size_t i = order.size() - count; i < order.size(); ++i) kept[order[i]] = true;
+      if (!IsImpossible(kept)) continue;
+      is_kept_ = kept;
+      return;
+    }
+  }
+
   // Leaves out what it can, in large pieces first; operations that only read before others.
   void DropUnneeded() {
     std::vector<size_t> order;
@@ -67,21 +83,31 @@ class Reduction {
     }
   }
 
-  // Those left out that would explain the rest if they might have run at any time: if they are few, they belong to it.
+  // Those left out that would explain the rest if they might have run at any time, or twice: if they are few, they belong
+  // to it.
   void AddExplanations() {
     std::vector<SearchOperation> search;
     for (size_t i = 0; i < operations_.size(); ++i) {
-      SearchOperation operation{operations_[i], !is_kept_[i], operations_[i]->invoked, operations_[i]->returned};
-      if (operation.is_optional) {
-        operation.invoked = std::numeric_limits<int64_t>::min();
-        operation.returned = Operation::kNever;
+      if (is_kept_[i]) {
+        search.push_back(SearchOperation{operations_[i], false, false, operations_[i]->invoked, operations_[i]->returned});
+        continue;
       }
-      search.push_back(operation);
+      const SearchOperation any_time{operations_[i], true, false, std::numeric_limits<int64_t>::min(),
+                                     Operation::kNever};
+      search.insert(search.end(), kTimes, any_time);
     }
     const SearchOutcome outcome = FindOrder(model_, partition_, search, trial_steps_);
     if (outcome.verdict != Verdict::kLinearizable || outcome.spent.size() > kMaxExplanations) return;
+    size_t position = 0;
     std::vector<bool> kept = is_kept_;
-    for (const size_t position : outcome.spent) kept[position] = true;
+    for (size_t i = 0; i < operations_.size(); ++i) {
+      const size_t end = position + (is_kept_[i] ? 1 : kTimes);
+      for (; position < end; ++position) {
+        const bool is_spent =
+            std::find(outcome.spent.begin(), outcome.spent.end(), position) != outcome.spent.end();
+        if (is_spent) kept[i] = true;
+      }
+    }
     if (IsImpossible(kept)) is_kept_ = kept;
   }
 
@@ -99,13 +125,17 @@ class Reduction {
   static bool IsUnknown(const Operation* operation) { return operation->returned == Operation::kNever; }
   const std::string* Result(size_t i) const { return operations_[i]->result ? &*operations_[i]->result : nullptr; }
 
-  // No order for the kept ones, whatever the others did while they ran.
-  bool IsImpossible(const std::vector<bool>& kept) {
+  // No order for the kept ones, whatever the others did while they ran? At first they are even allowed to do it any
+  // number of times: there is less to count, so this is often sooner known.
+  bool IsImpossible(const std::vector<bool>& kept) { return Try(kept, true) || Try(kept, false); }
+
+  bool Try(const std::vector<bool>& kept, bool is_repeatable) {
     std::vector<SearchOperation> search;
     search.reserve(operations_.size());
     for (size_t i = 0; i < operations_.size(); ++i) {
       const Operation* operation = operations_[i];
-      search.push_back(SearchOperation{operation, !kept[i] || IsUnknown(operation), operation->invoked,
+      const bool is_optional = !kept[i] || IsUnknown(operation);
+      search.push_back(SearchOperation{operation, is_optional, is_repeatable && !kept[i], operation->invoked,
                                        operation->returned});
     }
     const SearchOutcome outcome = FindOrder(model_, partition_, search, std::min(steps_left_, trial_steps_));
@@ -149,6 +179,7 @@ std::vector<Operation> OffendingPart(const Model& model, std::string_view partit
                                      uint64_t max_steps) {
   Reduction reduction(model, partition, history, max_steps);
   reduction.CutEnd(impossible_at);
+  reduction.CutBegin();
   reduction.DropUnneeded();
   reduction.AddExplanations();
   return reduction.Kept();

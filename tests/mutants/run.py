@@ -4,8 +4,8 @@
   tests/mutants/run.py WORKDIR [--seeds 2000] [--jobs 2] [--only NAME ...] [--table FILE]
   tests/mutants/run.py --check        only: does every patch still apply?
 
-First the simulator runs its seeds up to the first failure; if all pass, the test programs follow. WORKDIR keeps the copy
-and its build between runs. Prints a table: what was found by which seed or test, and in how many seconds. Exits with 1
+First the simulator runs its seeds up to the first failure; if all pass, the test programs follow. WORKDIR keeps the
+copy and its build between runs. Prints a table: what was found by which seed or test, and in how many seconds. Exits with 1
 if a bug is not found, or if the sources without any bug fail.
 """
 import argparse
@@ -46,11 +46,13 @@ def patches(names):
 
 
 def check():
-    bad = [patch.stem for patch in patches([]) if run(["git", "apply", "--check", str(patch)], cwd=ROOT).returncode != 0]
+    everything = patches([])
+    bad = [patch.stem for patch in everything
+           if run(["git", "apply", "--check", str(patch)], cwd=ROOT).returncode != 0]
     for name in bad:
         print(f"does not apply any more: {name}; plant the bug anew in today's sources")
-    print(f"{len(patches([])) - len(bad)} of {len(patches([]))} bugs can be planted")
-    return 1 if bad or len(patches([])) < 40 else 0
+    print(f"{len(everything) - len(bad)} of {len(everything)} bugs can be planted")
+    return 1 if bad or len(everything) < 40 else 0
 
 
 def rule_of(patch):
@@ -64,10 +66,11 @@ class Tree:
         if not self.source.exists():
             must(["git", "clone", "-q", str(ROOT), str(self.source)])
         must(["git", "-C", str(self.source), "fetch", "-q", "origin"])
-        must(["git", "-C", str(self.source), "reset", "-q", "--hard", must(["git", "-C", str(ROOT), "rev-parse", "HEAD"]).strip()])
+        head = must(["git", "-C", str(ROOT), "rev-parse", "HEAD"]).strip()
+        must(["git", "-C", str(self.source), "reset", "-q", "--hard", head])
         if not (self.build / "build.ninja").exists():
-            must(["meson", "setup", str(self.build), str(self.source), "--buildtype=release", "-Dkv=false", "-Dbench=false",
-                  "-Dexamples=false", "-Db_lundef=false"])
+            must(["meson", "setup", str(self.build), str(self.source), "--buildtype=release", "-Dkv=false",
+                  "-Dbench=false", "-Dexamples=false", "-Db_lundef=false"])
 
     def plant(self, patch):
         must(["git", "-C", str(self.source), "checkout", "-q", "."])
@@ -81,8 +84,8 @@ class Tree:
     # What the simulator says, or None.
     def simulate(self, seeds):
         try:
-            done = run([str(self.build / "src/sim/ringraft-sim"), "--seeds", f"1..{seeds}", "--jobs", str(self.jobs), "--stop"],
-                       timeout=LIMIT)
+            done = run([str(self.build / "src/sim/ringraft-sim"), "--seeds", f"1..{seeds}", "--jobs", str(self.jobs),
+                        "--stop"], timeout=LIMIT)
         except subprocess.TimeoutExpired:
             return "the simulator does not end"
         if done.returncode == 0:
