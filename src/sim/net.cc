@@ -228,6 +228,7 @@ class SimStream final : public kj::AsyncIoStream {
 
 void Connection::Send(size_t sender, Packet packet) {
   net_.bytes_sent_ += packet.bytes.size();
+  if (net_.on_bytes && !packet.bytes.empty()) net_.on_bytes(ends[sender].address, ends[1 - sender].address, packet.bytes);
   pipes[sender].unread += packet.bytes.size();
   Random& random = net_.world_.random();
   if (packet.bytes.size() > 1 && random.Chance(net_.faults_.tear)) {
@@ -507,16 +508,29 @@ void Net::OnHostBack(const std::string& address) {
         connection->Send(end, Connection::Packet{Connection::Kind::kReset, {}});
 }
 
+std::shared_ptr<Connection> Net::FromNobody(Listener& listener, const std::string& to) {
+  auto connection = std::make_shared<Connection>(*this, next_connection_);
+  connections_.emplace(next_connection_++, connection);
+  connection->ends[0].address = "203.0.113.1:9";
+  connection->ends[0].was_open = true;
+  connection->ends[1].address = to;
+  listener.Offer(connection);
+  return connection;
+}
+
+void Net::Send(const std::string& to, std::string bytes) {
+  Listener* listener = FindListener(to);
+  if (listener == nullptr) return;
+  auto connection = FromNobody(*listener, to);
+  if (!bytes.empty()) connection->Send(0, Connection::Packet{Connection::Kind::kData, std::move(bytes)});
+  connection->Send(0, Connection::Packet{Connection::Kind::kEnd, {}});
+}
+
 void Net::Storm(const std::string& to, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     Listener* listener = FindListener(to);
     if (listener == nullptr) return;
-    auto connection = std::make_shared<Connection>(*this, next_connection_);
-    connections_.emplace(next_connection_++, connection);
-    connection->ends[0].address = "203.0.113.1:9";
-    connection->ends[0].was_open = true;
-    connection->ends[1].address = to;
-    listener->Offer(connection);
+    auto connection = FromNobody(*listener, to);
     if (world_.random().Chance(0.5)) {
       std::string noise(static_cast<size_t>(world_.random().Between(1, 64)), '\0');
       for (char& byte : noise) byte = static_cast<char>(world_.random().Next());

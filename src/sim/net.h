@@ -5,10 +5,12 @@
 
 #include <kj/async-io.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -54,6 +56,10 @@ class Net {
   void OnHostGone(SimHost& host, bool is_silent);
   // Connections from nobody: silent, or with bytes that mean nothing.
   void Storm(const std::string& to, size_t count);
+  // One of them, with these bytes, and the end of the stream behind them.
+  void Send(const std::string& to, std::string bytes);
+  // Hears everything that is sent, as it is sent.
+  std::function<void(const std::string& from, const std::string& to, std::string_view bytes)> on_bytes;
   // A process came back at this address: old connections to it are answered with a reset.
   void OnHostBack(const std::string& address);
 
@@ -66,6 +72,7 @@ class Net {
   friend class HostNetwork;
   class Listener;
 
+  std::shared_ptr<Connection> FromNobody(Listener& listener, const std::string& to);
   Nanos Latency(const std::string& from, const std::string& to);
   Listener* FindListener(const std::string& address);
 

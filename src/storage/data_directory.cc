@@ -42,7 +42,9 @@ Result<void> MakeDirectory(const std::string& path) {
   if (stat(path.c_str(), &status) != 0) return SystemError("look at the data directory", path, errno);
   if (!S_ISDIR(status.st_mode))
     return Error(Errc::kIo, fmt::format("the data directory {} is not a directory; name another", path));
-  return Success();
+  // Its maker may have been cut short before the flush. A parent that we may not read is its owner's business.
+  if (access(ParentOf(path).c_str(), R_OK) != 0) return Success();
+  return SyncFile(ParentOf(path));
 }
 
 // For the message that the next one to try gets; the lock itself is the kernel's.

@@ -1,0 +1,153 @@
+// Bytes at the port for peers, from somebody who may know the protocol well. A server in the simulator, so that no
+// socket and no time is spent.
+//
+//   first byte 0: the rest, as it is
+//              1: a good handshake, then the rest
+//              2: a good conversation, in which the rest is written over the bytes at a place (two bytes say where)
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/assert.h"
+#include "coro/scope.h"
+#include "fuzz.h"
+#include "ringraft/reactor.h"
+#include "ringraft/rpc.h"
+#include "sim/host.h"
+#include "sim/net.h"
+#include "sim/world.h"
+
+namespace {
+
+using namespace ringraft;
+using namespace ringraft::sim;
+
+constexpr const char* kServer = "10.0.0.2:7000";
+constexpr const char* kClient = "10.0.0.1:7000";
+
+class Answering final : public RpcService {
+ public:
+  Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) override {
+    ++calls;
+    AppendEntriesResults results;
+    results.term = args.term;
+    co_return results;
+  }
+  Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) override {
+    RequestVoteResults results;
+    results.term = args.term;
+    co_return results;
+  }
+  Task<Result<ForwardResults>> Forward(ForwardArgs args) override {
+    ForwardResults results;
+    results.outcomes.resize(args.calls.size());
+    co_return results;
+  }
+  Result<void> OnHandshake(const Identity&) override { return Success(); }
+
+  uint64_t calls = 0;
+};
+
+Identity IdentityOf(uint64_t node) {
+  Identity identity;
+  identity.cluster = ClusterId{1, 2};
+  identity.node = NodeId(node);
+  identity.incarnation = node;
+  identity.start_count = 1;
+  return identity;
+}
+
+class Place {
+ public:
+  Place(World& world, Net& net, const char* address, uint64_t node)
+      : host_(new SimHost(world, net, address, node, SilentLogger())),
+        reactor_(std::unique_ptr<reactor::Host>(host_)),
+        rpc_(MakeCapnpRpc(reactor_)) {
+    RINGRAFT_ASSERT(rpc_->Listen(Addr(address)).has_value());
+    rpc_->Register(service_, [node] { return IdentityOf(node); });
+    RINGRAFT_ASSERT(rpc_->Serve().has_value());
+    host_->ScheduleTurn();
+  }
+  ~Place() {
+    host_->Crash();
+    reactor::Loop::Entered entered(host_->loop());
+    rpc_.reset();
+  }
+  Rpc& rpc() { return *rpc_; }
+  SimHost& host() { return *host_; }
+  uint64_t calls() const { return service_.calls; }
+
+ private:
+  Answering service_;
+  SimHost* host_;
+  Reactor reactor_;
+  std::unique_ptr<Rpc> rpc_;
+};
+
+void RunFor(World& world, Nanos time) {
+  const Nanos limit = world.now() + time;
+  uint64_t events = 0;
+  while (world.Step(limit)) RINGRAFT_ASSERT(++events < 1'000'000);
+}
+
+Task<void> Talk(Rpc& rpc) {
+  AppendEntriesArgs append;
+  append.group = GroupId(1);
+  append.to = NodeId(2);
+  append.term = Term(3);
+  append.leader_id = NodeId(1);
+  LogEntry entry(Index(1), Term(3), LogEntryType::kCommand, "a command");
+  append.entries.push_back(MakeBatch(std::span<const LogEntry>(&entry, 1), NodeId(1), GroupId(1)));
+  auto appending = rpc.CallAppendEntries(Addr(kServer), append);
+  co_await appending;
+  auto again = rpc.CallAppendEntries(Addr(kServer), append);
+  co_await again;
+}
+
+// What an honest peer says, in the order of its messages.
+std::vector<std::string> Record() {
+  std::vector<std::string> said;
+  World world(1, 0);
+  Net net(world);
+  net.on_bytes = [&](const std::string& from, const std::string&, std::string_view bytes) {
+    if (from == kClient) said.emplace_back(bytes);
+  };
+  Place server(world, net, kServer, 2);
+  Place client(world, net, kClient, 1);
+  auto scope = std::make_unique<coro::Scope>(client.host().loop());
+  client.host().Deliver([&] { scope->Start(Talk(client.rpc())); });
+  RunFor(world, kSecond);
+  {
+    reactor::Loop::Entered entered(client.host().loop());
+    scope.reset();
+  }
+  RINGRAFT_ASSERT(said.size() >= 3);
+  return said;
+}
+
+std::string InputOf(const uint8_t* data, size_t size) {
+  static const std::vector<std::string> said = Record();
+  const std::string rest(reinterpret_cast<const char*>(data + 1), size - 1);
+  if (data[0] % 3 == 0) return rest;
+  if (data[0] % 3 == 1) return said.front() + rest;
+  std::string all;
+  for (const std::string& message : said) all += message;
+  if (rest.size() < 2) return all;
+  size_t at = (static_cast<size_t>(data[1]) * 256 + data[2]) % all.size();
+  for (size_t i = 2; i < rest.size() && at < all.size(); ++i, ++at) all[at] = rest[i];
+  return all;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  World world(7, 0);
+  Net net(world);
+  Place server(world, net, kServer, 2);
+  net.Send(kServer, InputOf(data, size));
+  RunFor(world, 20 * kSecond);
+  if (size == 1 && data[0] == 2) RINGRAFT_ASSERT(server.calls() == 2);  // an honest peer is served
+  RINGRAFT_ASSERT(net.connections() == 0);  // nobody keeps a connection without a conversation
+  return 0;
+}
