@@ -60,7 +60,8 @@ Cluster::~Cluster() {
 const SimDisk* Cluster::FindDisk(uint64_t node) const {
   for (const auto& slot : slots_)
     if (slot->id == node) return slot->disk.get();
-  return nullptr;
+  auto lost = lost_disks_.find(node);
+  return lost == lost_disks_.end() ? nullptr : lost->second.get();
 }
 
 std::vector<Slot*> Cluster::slots() {
@@ -220,7 +221,8 @@ void Cluster::Lose(Slot& slot) {
   ++slot.life;
   ++lost_;
   const NodeId old(slot.id);
-  slot.disk->Wipe();
+  // What it had acknowledged it had: the rules look at it as it was.
+  lost_disks_[slot.id] = std::move(slot.disk);
   slot.id = next_id_++;
   slot.address = fmt::format("10.0.0.{}:7000", slot.id);
   slot.disk = std::make_shared<SimDisk>(world_, slot.id, oracle_);
@@ -256,11 +258,12 @@ void Cluster::ChangeMembers(std::vector<Peer> added, std::vector<NodeId> removed
     if (leader == nullptr) return retry();
     const TimePoint deadline = leader->host->time().Now() + kOperatorPatience;
     Change(*leader->raft, added, removed, deadline, [this, retry, finish, added, removed](Errc code) {
-      world_.Tell(fmt::format("the operator's change -> {}", Error(code).message()));
+      world_.Tell(fmt::format("the operator's change of +{} -{} members -> {}", added.size(), removed.size(),
+                              Error(code).message()));
       if (code == Errc::kOk) return finish();
       // An earlier try may have done it: then the newest members are committed.
       const bool is_there = code == Errc::kAlreadyMember || code == Errc::kNotMember;
-      if (is_there && IsChangeCommitted()) return finish();
+      if (is_there && IsChangeCommitted(added, removed)) return finish();
       retry();
     });
   };
@@ -275,11 +278,19 @@ bool Cluster::IsWhole() const {
   return operations_ == 0 && lost_ == 0 && !is_damaged;
 }
 
-bool Cluster::IsChangeCommitted() {
-  Slot* leader = Leader();
-  if (leader == nullptr) return false;
-  const core::Core& core = leader->raft->node().core();
-  return !core.configuration().is_joint() && core.configuration_index() <= core.commit_index();
+// As the node knows that has committed most. (A leader that is cut off may answer from a configuration of the past.)
+bool Cluster::IsChangeCommitted(const std::vector<Peer>& added, const std::vector<NodeId>& removed) {
+  const core::Core* newest = nullptr;
+  for (Slot* slot : Up()) {
+    if (!slot->raft->node().has_started()) continue;
+    const core::Core& core = slot->raft->node().core();
+    if (newest == nullptr || core.commit_index() > newest->commit_index()) newest = &core;
+  }
+  if (newest == nullptr || newest->configuration_index() > newest->commit_index()) return false;
+  const core::Configuration& members = newest->configuration();
+  return !members.is_joint() &&
+         std::all_of(added.begin(), added.end(), [&](const Peer& peer) { return members.Contains(peer.id); }) &&
+         std::none_of(removed.begin(), removed.end(), [&](NodeId id) { return members.Contains(id); });
 }
 
 bool Cluster::IsSettled() {

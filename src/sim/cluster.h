@@ -82,7 +82,7 @@ class Cluster final {
  private:
   void OnTurn(Slot& slot);
   void TakeApart(Slot& slot);
-  bool IsChangeCommitted();
+  bool IsChangeCommitted(const std::vector<Peer>& added, const std::vector<NodeId>& removed);
   const SimDisk* FindDisk(uint64_t node) const;
   Options OptionsFor(const Slot& slot) const;
   void ChangeMembers(std::vector<Peer> added, std::vector<NodeId> removed, std::function<void()> done);
@@ -98,6 +98,7 @@ class Cluster final {
   DiskFaults disk_faults_;
   TapFaults taps_;
   std::vector<std::unique_ptr<Slot>> slots_;
+  std::map<uint64_t, std::shared_ptr<SimDisk>> lost_disks_;  // by node; nobody reads them but the rules
   std::vector<Peer> first_members_;
   uint64_t next_id_ = 1;
   size_t operations_ = 0;  // changes of the members that the operator has not finished

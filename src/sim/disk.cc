@@ -153,15 +153,6 @@ void SimDisk::Crash() {
   ++life_;
 }
 
-void SimDisk::Wipe() {
-  RINGRAFT_ASSERT(waiting_.empty());
-  durable_ = std::make_unique<storage::MemoryStorage>();
-  hard_state_ = HardState();
-  terms_.clear();
-  rotten_.clear();
-  failure_ = Errc::kOk;
-}
-
 bool SimDisk::Rot(Index index) {
   auto batches = durable_->Read(index, 1);
   if (!batches || batches.value().empty()) return false;

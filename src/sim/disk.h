@@ -56,7 +56,6 @@ class SimDisk final : public Storage, public storage::HostedStorage {
   void Attach(SimHost& host) { host_ = &host; }
   void SetFaults(const DiskFaults& faults) { faults_ = faults; }
   void Crash();
-  void Wipe();
   void StallUntil(Nanos when) { stalled_until_ = std::max(stalled_until_, when); }
   void EndStall() { stalled_until_ = 0; }
   // The next flush fails with it; what it wrote may be there or not.

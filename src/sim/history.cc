@@ -84,7 +84,8 @@ std::string ParseOperation(const std::vector<std::string_view>& fields, Operatio
     return wrong("time of return", fields[2], "nanoseconds, or - if the outcome is unknown");
   }
   if (operation.returned < operation.invoked) {
-    return fmt::format("returned at {}, before it was invoked at {}; expected times of one clock", fields[2], fields[1]);
+    return fmt::format("returned at {}, before it was invoked at {}; expected times of one clock", fields[2],
+                       fields[1]);
   }
   operation.result = FromHex(fields[4]);
   if (!operation.result) return wrong("answer", fields[4], "an even number of hexadecimal digits, or . if it is empty");

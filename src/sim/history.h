@@ -4,8 +4,8 @@
 //   3 1500000 2750000 5345542078203520 2b4f4b0d0a
 //   4 1600000 - 4745542078 -
 //
-// The client is a number; times are nanoseconds of one clock; command and answer are in hexadecimal, and "." if they are
-// empty. Where the outcome is unknown the time of return and the answer are "-". Lines that are empty or begin with '#'
+// The client is a number; times are nanoseconds of one clock; command and answer are in hexadecimal, and "." if empty.
+// Where the outcome is unknown the time of return and the answer are "-". Lines that are empty or begin with '#'
 // are skipped. Calls that certainly had no effect are left out.
 #pragma once
 

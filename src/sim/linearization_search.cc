@@ -466,7 +466,9 @@ SearchOutcome Search::Finish(Verdict verdict, uint32_t spent) {
   outcome.steps = steps_;
   outcome.impossible_at = impossible_at_;
   std::map<uint32_t, size_t> taken;
-  for (const uint32_t pool : spent_sets_.Get(spent)) outcome.spent.push_back(pools_[pool].members[taken[pool]++].position);
+  for (const uint32_t pool : spent_sets_.Get(spent)) {
+    outcome.spent.push_back(pools_[pool].members[taken[pool]++].position);
+  }
   return outcome;
 }
 

@@ -7,10 +7,10 @@
 //
 // * Operations of unknown outcome are optional: the search ends when all others are in order. They are tried last, and
 //   between two others only in sequences that grow one by one, so that few are spent. Those of equal command are
-//   interchangeable and only counted. A configuration is cut if one with the same ordered operations and the same state,
-//   but with fewer optional operations spent, has been seen: it could do all the same.
-// * Operations that never change the state are taken as soon as they are possible, without an alternative: the others do
-//   not notice (see SearchHints).
+//   interchangeable and only counted. A configuration is cut if one with the same ordered operations and the same
+//   state, but with fewer optional operations spent, has been seen: it could do all the same.
+// * Operations that never change the state are taken as soon as they are possible, without an alternative: the others
+//   do not notice (see SearchHints).
 // * A state is not left while an operation needs it that no remaining one can bring back.
 #pragma once
 

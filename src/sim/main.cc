@@ -259,6 +259,7 @@ int Main(int argc, char** argv) {
   check->add_option("--html", arguments.html, "Draw it into this file");
   CLI11_PARSE(app, argc, argv);
   signal(SIGABRT, OnAbort);
+  setvbuf(stdout, nullptr, _IOLBF, 0);  // what was told comes out, even if an invariant stops the process
   if (check->parsed()) return Check(arguments);
   if (arguments.seeds.empty()) return RunOne(arguments);
   uint64_t first = 0, last = 0;

@@ -4,7 +4,7 @@
 //   registers  "read k"        -> "nil" if it was never written, otherwise "=v"
 //              "write k v"     -> "ok"
 //              "cas k old new" -> "ok", or "no" if the register is not `old` (one never written equals nothing)
-//   counters   "add k n"       -> the sum; n is not negative. "add k 0" reads. "overflow" above 2^63 - 1: nothing is added
+//   counters   "add k n"       -> the sum; n is not negative. "add k 0" reads. "overflow" above 2^63 - 1: nothing added
 //   lists      "append k v"    -> the new length
 //              "read k"        -> "[a b c]"
 //   kv         "GET k", "SET k v [NX|XX|IFEQ old] [GET]", "SETNX k v", "DEL k", "GETDEL k", "EXISTS k", "STRLEN k",

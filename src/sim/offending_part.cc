@@ -83,13 +83,14 @@ class Reduction {
     }
   }
 
-  // Those left out that would explain the rest if they might have run at any time, or twice: if they are few, they belong
-  // to it.
+  // Those left out that would explain the rest if they might have run at any time, or twice: if they are few, they
+  // belong to it.
   void AddExplanations() {
     std::vector<SearchOperation> search;
     for (size_t i = 0; i < operations_.size(); ++i) {
       if (is_kept_[i]) {
-        search.push_back(SearchOperation{operations_[i], false, false, operations_[i]->invoked, operations_[i]->returned});
+        search.push_back(
+            SearchOperation{operations_[i], false, false, operations_[i]->invoked, operations_[i]->returned});
         continue;
       }
       const SearchOperation any_time{operations_[i], true, false, std::numeric_limits<int64_t>::min(),

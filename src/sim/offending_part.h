@@ -17,8 +17,8 @@
 
 namespace ringraft::sim {
 
-// `history` is one partition's, and there is no order for it; `impossible_at` is what the search has said. The answer is
-// sorted by time. Spends at most about `max_steps`; with fewer, more is left.
+// `history` is one partition's, and there is no order for it; `impossible_at` is what the search has said. The answer
+// is sorted by time. Spends at most about `max_steps`; with fewer, more is left.
 std::vector<Operation> OffendingPart(const Model& model, std::string_view partition,
                                      const std::vector<const Operation*>& history, int64_t impossible_at,
                                      uint64_t max_steps);

@@ -74,7 +74,7 @@ class Drawing {
     size_t busiest = 0;
     for (const Operation& operation : history) {
       first_ = std::min(first_, operation.invoked);
-      last_ = std::max({last_, operation.invoked, operation.returned == Operation::kNever ? first_ : operation.returned});
+      last_ = std::max(last_, operation.returned == Operation::kNever ? operation.invoked : operation.returned);
       busiest = std::max(busiest, ++operations[operation.client]);
     }
     plot_width_ = static_cast<int>(std::clamp<size_t>(busiest * kWidthOfOperation, kPlotWidth, kMaxPlotWidth));
@@ -99,7 +99,8 @@ class Drawing {
     WriteTicks(height, out);
     int top = kTop;
     for (const auto& [client, lane] : lanes_) {
-      fmt::format_to(std::back_inserter(out), "<text class=\"lane\" x=\"4\" y=\"{}\">client {}</text>\n", top + 13, client);
+      fmt::format_to(std::back_inserter(out), "<text class=\"lane\" x=\"4\" y=\"{}\">client {}</text>\n", top + 13,
+                     client);
       for (const Bar& bar : lane.bars) WriteBar(bar, top, out);
       top += lane.rows * kRowHeight + kLaneGap;
     }
@@ -119,7 +120,8 @@ class Drawing {
     Bar bar;
     bar.operation = &operation;
     bar.begin = X(operation.invoked);
-    bar.end = operation.returned == Operation::kNever ? bar.begin + kRight : std::max(X(operation.returned), bar.begin + 3);
+    const bool is_unknown = operation.returned == Operation::kNever;
+    bar.end = is_unknown ? bar.begin + kRight : std::max(X(operation.returned), bar.begin + 3);
     return bar;
   }
 

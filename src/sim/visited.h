@@ -1,5 +1,5 @@
-// Lowe's cache: the configurations that a search has seen, and the multisets of optional operations that they had spent.
-// Owned by one search.
+// Lowe's cache: the configurations that a search has seen, and the multisets of optional operations that they had
+// spent. Owned by one search.
 #pragma once
 
 #include <algorithm>

@@ -164,7 +164,8 @@ std::string WorkloadMachine::Append(const std::string& key, const std::string& t
   const auto place = values_.find(key);
   const size_t size = (place == values_.end() ? 0 : place->second.size()) + tail.size();
   if (size > kMaxValueBytes) {
-    return fmt::format("-ERR string exceeds maximum allowed size ({} bytes, the limit is {})\r\n", size, kMaxValueBytes);
+    return fmt::format("-ERR string exceeds maximum allowed size ({} bytes, the limit is {})\r\n", size,
+                       kMaxValueBytes);
   }
   values_[key] += tail;
   return Integer(static_cast<int64_t>(size));

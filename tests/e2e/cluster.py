@@ -1,4 +1,4 @@
-"""Clusters of real ringraft-kv processes on free loopback ports, and a small Redis client.
+"""Clusters of real ringraft-kv processes, on free loopback ports unless a test moves them, and a small Redis client.
 
 Every wait is a wait for a condition, with a bound and a message. Directories and logs live in a temporary
 directory; when a test fails, the ends of the logs are printed.
@@ -29,8 +29,8 @@ class RedisError(Exception):
 class Client:
     """One connection. Replies are bytes, int, None, list, dict; errors are raised, or returned within lists."""
 
-    def __init__(self, port, timeout=10.0):
-        self.socket = socket.create_connection(('127.0.0.1', port), timeout=timeout)
+    def __init__(self, port, timeout=10.0, host='127.0.0.1', source=None):
+        self.socket = socket.create_connection((host, port), timeout=timeout, source_address=source)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile('rb')
 
@@ -139,6 +139,7 @@ class Node:
     def __init__(self, cluster, node_id):
         self.cluster = cluster
         self.id = node_id
+        self.host = '127.0.0.1'
         self.peer_port = free_port()
         self.port = free_port()
         self.data = os.path.join(cluster.directory, f'data{node_id}')
@@ -149,11 +150,11 @@ class Node:
 
     @property
     def addr(self):
-        return f'127.0.0.1:{self.peer_port}'
+        return f'{self.host}:{self.peer_port}'
 
     def arguments(self):
         members = self.cluster.member_arguments(self)
-        return [self.cluster.binary, '--id', str(self.id), '--data', self.data, '--listen', f'127.0.0.1:{self.port}',
+        return [self.cluster.binary, '--id', str(self.id), '--data', self.data, '--listen', f'{self.host}:{self.port}',
                 *members, *self.extra]
 
     def start(self):
@@ -186,7 +187,7 @@ class Node:
         return code
 
     def client(self, timeout=10.0):
-        return Client(self.port, timeout)
+        return Client(self.port, timeout, self.host)
 
     def info(self):
         """INFO as a dictionary of texts."""
@@ -265,7 +266,7 @@ class Skip(Exception):
 def run(test, options=(), limit=120):
     """Runs `test(arguments)` as a program that ends within `limit` seconds: exit code 0, 1, or 77 if skipped.
 
-    `options` are (name, default, help); --limit overrides the limit. With RINGRAFT_TEST_SHORT in the environment, as
+    `options` are (name, default, help), a default of False makes a flag; --limit overrides the limit. With RINGRAFT_TEST_SHORT in the environment, as
     sanitized builds are tested, integer defaults are a fifth, and the slower programs have three times as long.
     """
     short = bool(os.environ.get('RINGRAFT_TEST_SHORT'))
@@ -277,7 +278,10 @@ def run(test, options=(), limit=120):
     for name, default, text in options:
         if short and type(default) is int:
             default = max(1, default // 5)
-        parser.add_argument(name, type=type(default), default=default, help=text)
+        if default is False:
+            parser.add_argument(name, action='store_true', help=text)
+        else:
+            parser.add_argument(name, type=type(default), default=default, help=text)
     arguments = parser.parse_args()
     arguments.binary = os.path.abspath(arguments.binary)
 

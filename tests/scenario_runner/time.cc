@@ -7,6 +7,7 @@ namespace ringraft::scenario {
 namespace {
 
 constexpr Duration kCallTimeout = std::chrono::seconds(5);  // RpcOptions::call_timeout
+constexpr size_t kMaxTurns = 20000;                         // of one command: 10 minutes have 12,000 heartbeats
 
 }  // namespace
 
@@ -58,7 +59,9 @@ TimePoint World::NextDue() const {
 
 void World::Tick(Duration duration) {
   const TimePoint end = now_ + duration;
+  size_t turns = 0;
   while (NextDue() <= end && oracle_.violation().empty()) {
+    oracle_.Claim(++turns < kMaxTurns, "a tick is due again as soon as it is over");
     now_ = std::max(now_, NextDue());
     TickDue();
   }
@@ -76,7 +79,9 @@ void World::HeartbeatsDue() {
 void World::Run(Duration duration, const std::function<bool()>& until) {
   const TimePoint end = now_ + duration;
   const bool told_only_changes = std::exchange(only_changes_, true);
+  size_t turns = 0;
   while (oracle_.violation().empty() && !(until && until())) {
+    oracle_.Claim(++turns < kMaxTurns, "a tick is due again as soon as it is over");
     HeartbeatsDue();
     oracle_.Claim(DeliverAll(), "the messages do not come to an end");
     TimePoint due = std::min(end, NextDue());

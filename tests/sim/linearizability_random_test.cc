@@ -133,7 +133,7 @@ TEST_SUITE("sim: linearizability of generated histories") {
       const LinearizabilityResult bad = CheckLinearizable(*model, history);
       CHECK(bad.verdict == Verdict::kNotLinearizable);
       CHECK(bad.partition == "k1");
-      MESSAGE(std::string(WorkloadName(workload)) << ": " << bad.offending.size() << " operations\n" << bad.Text(*model));
+      MESSAGE(std::string(WorkloadName(workload)) << ": " << bad.offending.size() << " operations left");
     }
   }
 }

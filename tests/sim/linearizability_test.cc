@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
@@ -103,9 +104,9 @@ TEST_SUITE("sim: linearizability") {
   TEST_CASE("the offending part keeps the write that a stale read tells of") {
     std::string text;
     for (int i = 0; i < 50; ++i) {
-      text += "1 " + std::to_string(20 * i) + "-" + std::to_string(20 * i + 9) + " write x " + std::to_string(i) + " -> ok\n";
-      text += "2 " + std::to_string(20 * i + 5) + "-" + std::to_string(20 * i + 18) + " read x -> =" + std::to_string(i) + "\n";
-      text += "3 " + std::to_string(20 * i + 1) + "-? write x " + std::to_string(1000 + i) + "\n";
+      text += fmt::format("1 {}-{} write x {} -> ok\n", 20 * i, 20 * i + 9, i);
+      text += fmt::format("2 {}-{} read x -> ={}\n", 20 * i + 5, 20 * i + 18, i);
+      text += fmt::format("3 {}-? write x {}\n", 20 * i + 1, 1000 + i);
     }
     text += "4 500-512 read x -> =20\n";
     const LinearizabilityResult result = CheckStory(Workload::kRegisters, text);
@@ -121,7 +122,7 @@ TEST_SUITE("sim: linearizability") {
     std::string text;
     for (int i = 0; i < 200; ++i) {
       const int sum = i < 120 ? i + 1 : i;  // the 120th and the 121st got the same sum
-      text += "1 " + std::to_string(20 * i) + "-" + std::to_string(20 * i + 9) + " add c 1 -> " + std::to_string(sum) + "\n";
+      text += fmt::format("1 {}-{} add c 1 -> {}\n", 20 * i, 20 * i + 9, sum);
     }
     const LinearizabilityResult result = CheckStory(Workload::kCounters, text);
     REQUIRE(result.verdict == Verdict::kNotLinearizable);
@@ -132,12 +133,9 @@ TEST_SUITE("sim: linearizability") {
     std::string text;
     std::string list;
     for (int i = 0; i < 40; ++i) {
-      const std::string value = "v" + std::to_string(i);
-      text += "1 " + std::to_string(20 * i) + "-" + std::to_string(20 * i + 9) + " append l " + value + " -> " +
-              std::to_string(i + 1) + "\n";
-      list += (i == 0 ? "" : " ") + value;
-      text += "2 " + std::to_string(20 * i + 10) + "-" + std::to_string(20 * i + 19) + " read l -> [" +
-              (i == 30 ? "v0" : list) + "]\n";
+      text += fmt::format("1 {}-{} append l v{} -> {}\n", 20 * i, 20 * i + 9, i, i + 1);
+      list += fmt::format("{}v{}", i == 0 ? "" : " ", i);
+      text += fmt::format("2 {}-{} read l -> [{}]\n", 20 * i + 10, 20 * i + 19, i == 30 ? "v0" : list);
     }
     const LinearizabilityResult result = CheckStory(Workload::kLists, text);
     REQUIRE(result.verdict == Verdict::kNotLinearizable);
