@@ -103,6 +103,7 @@ struct PeerTicket {
   uint64_t sequence = 0;  // of this append to this peer; 0 for a heartbeat
   Index prev_index;
   Index last_index;
+  Index known_match;  // the peer's, when this was sent
   size_t bytes = 0;
   TimePoint sent;
 };

@@ -48,7 +48,7 @@ struct Progress {
   uint64_t last_sequence = 0;
   bool is_reading = false;     // a ReadRequest is out
   std::vector<BatchRef> read;  // what it brought; consecutive, of our log
-  uint64_t lost_matches = 0;   // heartbeats that were refused although they only named what is durable there
+  uint64_t lost_matches = 0;   // refusals of what had been called durable there before
 };
 
 }  // namespace ringraft::core

@@ -84,6 +84,7 @@ AppendRequest Core::State::MakeAppend(const Progress& progress, Index prev_index
   request.ticket.term = term;
   request.ticket.prev_index = prev_index;
   request.ticket.last_index = prev_index;
+  request.ticket.known_match = progress.match;
   request.args.group = options.group;
   request.args.to = progress.peer.id;
   request.args.term = term;
@@ -175,6 +176,7 @@ void Core::State::OnAppendSucceeded(Progress& progress, const PeerTicket& ticket
 // match, and we go to our last one that could match that.
 void Core::State::OnAppendRefused(Progress& progress, const PeerTicket& ticket, const ConflictHint& hint) {
   if (ticket.last_index <= progress.match) return;  // overtaken by a success
+  if (ticket.prev_index <= ticket.known_match) ++progress.lost_matches;
   Index from = progress.match + 1;
   if (ticket.prev_index > progress.match) {
     const LogPosition common = history.LastNotAfter(std::min(hint.index, ticket.prev_index - 1), hint.term);
@@ -189,7 +191,9 @@ void Core::OnAppendFailed(const PeerTicket& ticket) {
   Progress* progress = s.FindPeer(ticket.peer);
   // Several calls fail together: the first one starts the probe, the others are not in flight any more.
   if (progress == nullptr || !progress->Receive(ticket.sequence)) return;
-  progress->ProbeFrom(progress->match + 1);
+  // An unanswered probe has told nothing: where to look stays as it is, or a peer that was away would be sent the whole
+  // log (D10).
+  progress->ProbeFrom(progress->state == Progress::State::kProbe ? progress->next : progress->match + 1);
 }
 
 // With prev at the match, so that it fits whatever is on its way behind it (B7), and never naming as committed

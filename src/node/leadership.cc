@@ -63,13 +63,26 @@ Task<void> Leadership::AwaitAppend(Pipeline& pipeline, core::AppendRequest reque
   auto call = node_.rpc().CallAppendEntries(pipeline.peer.addr, std::move(request.args));
   auto reply = co_await call;
   if (reply) {
+    const uint64_t lost = node_.core().LostMatches(pipeline.peer.id);
     node_.core().OnAppendReply(node_.loop().Now(), ticket, reply.value());
+    if (node_.core().LostMatches(pipeline.peer.id) > lost) OnLostMatch(pipeline, lost == 0);
   } else {
     node_.core().OnAppendFailed(ticket);
     pipeline.retry_at = node_.loop().Now() + kRetryDelay;
   }
   pipeline.progress.Notify();
   node_.Touch();
+}
+
+// It no longer has what it had called durable: its disk is not the one that it was. Nothing that is sent can mend that,
+// so it is asked again, but slowly.
+void Leadership::OnLostMatch(Pipeline& pipeline, bool is_first) {
+  pipeline.retry_at = node_.loop().Now() + kRetryDelay;
+  if (!is_first) return;
+  node_.logger().Write(LogLevel::kError,
+                       fmt::format("{}: node {} has lost entries that it had acknowledged as durable; remove it from "
+                                   "the cluster and add it again under another id, with an empty data directory",
+                                   node_.Name(), pipeline.peer.id.value()));
 }
 
 Task<void> Leadership::Heartbeats(Pipeline& pipeline) {

@@ -39,6 +39,7 @@ class Leadership {
 
   Task<void> Replicate(Pipeline& pipeline);
   Task<void> AwaitAppend(Pipeline& pipeline, core::AppendRequest request);
+  void OnLostMatch(Pipeline& pipeline, bool is_first);
   Task<void> Heartbeats(Pipeline& pipeline);
   Task<void> AwaitHeartbeat(Pipeline& pipeline, core::AppendRequest request);
 

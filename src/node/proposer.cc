@@ -105,9 +105,15 @@ void Proposer::Deliver(Index first, Term term, ApplyResults& results, size_t off
   }
 }
 
+// One append of a later leader may depose this one, overwrite its entries and move the commit index beyond them: what
+// stands at a committed index need not be ours.
+bool Proposer::IsCertain(const InFlight& batch) const {
+  return batch.last <= core_.commit_index() && core_.TermAt(batch.last) == batch.term;
+}
+
 void Proposer::OnLeadershipLost() {
   std::deque<InFlight> lost;
-  while (!in_flight_.empty() && in_flight_.back().last > core_.commit_index()) {
+  while (!in_flight_.empty() && !IsCertain(in_flight_.back())) {
     lost.push_front(std::move(in_flight_.back()));
     in_flight_.pop_back();
   }

@@ -64,6 +64,7 @@ class Proposer {
   void AddWaiter(Waiting& batch, CallSlot& slot);
   std::vector<Waiter> SpareWaiters();
   void Recycle(std::vector<Waiter> waiters);
+  bool IsCertain(const InFlight& batch) const;  // it is committed, and will be applied
   void EndAll(std::vector<Waiter>& waiters, Errc code);
   size_t Uncommitted() const;
 

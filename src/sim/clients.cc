@@ -108,7 +108,8 @@ void Clients::Call(Client& client) {
   const Nanos patience = static_cast<Nanos>(
       random_.Between(static_cast<uint64_t>(habits_.least_patience), static_cast<uint64_t>(habits_.most_patience)));
   const bool forward = random_.Chance(habits_.forward);
-  pending.due = world_.now() + 2 * patience + kGrace;  // a slow clock
+  const bool is_endless = !forward && random_.Chance(habits_.endless);
+  pending.due = is_endless ? Operation::kNever : world_.now() + 2 * patience + kGrace;  // a slow clock
   if (random_.Chance(habits_.cancel)) {
     world_.After(static_cast<Nanos>(random_.Below(static_cast<uint64_t>(patience))),
                  [stop = pending.stop]() mutable { stop.request_stop(); });
@@ -140,7 +141,8 @@ void Clients::Make(uint64_t number, Slot& slot, bool forward, Nanos patience) {
   Pending& pending = found->second;
   world_.trace().Mix(9, number, slot.id, forward ? 1 : 0);
   HandleOptions options;
-  options.Deadline(slot.host->time().Now() + Duration(patience)).StopOn(pending.stop.get_token());
+  options.StopOn(pending.stop.get_token());
+  if (pending.due != Operation::kNever) options.Deadline(slot.host->time().Now() + Duration(patience));
   if (forward) options.Forward();
   Handle(
       *slot.raft, TapMachine::Wrap(number, pending.operation.command), options,

@@ -22,6 +22,7 @@ struct ClientHabits {
   double retry = 0.5;    // of the calls with an unknown outcome are made again
   double cancel = 0;     // are cancelled some time later
   double abandon = 0;    // lose their caller some time later
+  double endless = 0.2;  // have no deadline, where the node does not pass them on: they must end all the same
   double in_turn = 0.3;  // are made on the node's own thread
 };
 

@@ -67,12 +67,19 @@ LinearizabilityResult CheckLinearizable(const Model& model, std::vector<Operatio
     for (const Part* part : open) {
       const SearchOutcome outcome = Search(model, *part, is_last_round ? steps_left : share);
       steps_left -= std::min(steps_left, outcome.steps);
-      if (outcome.verdict == Verdict::kGaveUp) hard.push_back(part);
-      if (outcome.verdict != Verdict::kNotLinearizable) continue;
+      if (outcome.verdict == Verdict::kLinearizable) continue;
+      // Also where the search gave up, once: a few operations that are impossible may be plain to see.
+      const bool is_known_hard = is_last_round && outcome.verdict == Verdict::kGaveUp;
+      if (!is_known_hard) {
+        const uint64_t reduction_steps = std::min(max_steps, kMaxReductionSteps);
+        result.offending = OffendingPart(model, part->name, part->history, outcome, reduction_steps);
+      }
+      if (result.offending.empty()) {
+        hard.push_back(part);
+        continue;
+      }
       result.verdict = Verdict::kNotLinearizable;
       result.partition = part->name;
-      result.offending = OffendingPart(model, part->name, part->history, outcome.impossible_at,
-                                       std::min(max_steps, kMaxReductionSteps));
       return result;
     }
     open = std::move(hard);

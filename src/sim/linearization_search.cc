@@ -1,6 +1,7 @@
 #include "sim/linearization_search.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -22,6 +23,7 @@ constexpr uint32_t kOrigin = kNone;  // no operation leads to the first frame
 // Of the operations still to be ordered, so many of the next and so many of the last ones are asked whether they have
 // come out of reach.
 constexpr size_t kForesight = 24;
+constexpr size_t kMaxSuspects = 6;
 // Of memory; a search that needs more gives up.
 constexpr size_t kMaxBytes = size_t{1} << 30;
 
@@ -31,7 +33,9 @@ struct Required {
   int64_t returned = 0;
   uint32_t kind = 0;
   Fingerprint mark;
+  size_t position = 0;
   bool is_done = false;
+  size_t blamed_at = 0;  // how many operations were in order when the search last failed on this one; 0: never
   std::vector<uint32_t> before;  // operations of the same client that end when this one begins
 };
 
@@ -86,13 +90,18 @@ class Search {
   void CountSupply();
 
   void OpenFrame(uint32_t operation, uint32_t state, uint32_t spent, int64_t last_invocation);
+  void StartAnywhere(Frame& frame);
   bool NextMember(Frame& frame);
   void FindMoves(Frame& frame);
   void Expand(Frame& frame, size_t from);
   size_t Available(const Pool& pool, const Frame& frame) const;
   bool Enter(const Fingerprint& ordered, uint32_t state, const SpentSets::Set& spent);
   bool IsHopeless(uint32_t left, uint32_t state, const SpentSets::Set& spent, int64_t last_invocation);
-  void Blame(uint32_t operation) { impossible_at_ = std::max(impossible_at_, required_[operation].returned); }
+  void Blame(uint32_t operation) {
+    Required& blamed = required_[operation];
+    impossible_at_ = std::max(impossible_at_, blamed.returned);
+    blamed.blamed_at = std::max(blamed.blamed_at, required_.size() - missing_ + 1);
+  }
   void Take(uint32_t operation);
   void PutBack(uint32_t operation);
   bool IsOverLimit() const {
@@ -163,7 +172,7 @@ void Search::AddOperations(const std::vector<SearchOperation>& operations) {
     const std::string* result = operation.operation->result ? &*operation.operation->result : nullptr;
     required_.push_back(Required{operation.invoked, operation.returned,
                                  steps_table_.AddKind(operation.operation->command, result),
-                                 Fingerprint::OfNumber(required_.size()), false, {}});
+                                 Fingerprint::OfNumber(required_.size()), position, false, 0, {}});
   }
   for (const size_t position : order) {
     const SearchOperation& operation = operations[position];
@@ -306,8 +315,25 @@ void Search::OpenFrame(uint32_t operation, uint32_t state, uint32_t spent, int64
                    [this](uint32_t a, uint32_t b) { return required_[a].returned < required_[b].returned; });
   frame.members.assign(1, Member{state, spent, false});
   frame.expanded = 0;
+  if (operation == kOrigin && has_deadlines_) StartAnywhere(frame);
   frame.member = 0;
   FindMoves(frame);
+}
+
+// If each operation that may be the first says which state it needs, or needs none, then these are the states to begin
+// with, and none else has to be looked for.
+void Search::StartAnywhere(Frame& frame) {
+  for (const uint32_t operation : frame.candidates) {
+    const StepTable::Kind& kind = steps_table_.kind(required_[operation].kind);
+    if (kind.needs == kNone && !kind.is_overwrite) return;
+  }
+  for (const uint32_t operation : frame.candidates) {
+    const uint32_t needs = steps_table_.kind(required_[operation].kind).needs;
+    if (needs == kNone || !Enter(ordered_, needs, SpentSets::Set())) continue;
+    visited_.Add(ordered_ ^ Fingerprint::OfNumber(~uint64_t{needs}), SpentSets::kEmpty);
+    frame.members.push_back(Member{needs, SpentSets::kEmpty, false});
+  }
+  for (Member& member : frame.members) member.is_settled = true;
 }
 
 // Goes on to a member that has a move. False: there is none.
@@ -465,6 +491,15 @@ SearchOutcome Search::Finish(Verdict verdict, uint32_t spent) {
   outcome.verdict = verdict;
   outcome.steps = steps_;
   outcome.impossible_at = impossible_at_;
+  if (verdict != Verdict::kLinearizable) {
+    std::vector<std::pair<size_t, size_t>> blamed;
+    for (const Required& required : required_) {
+      if (required.blamed_at > 0) blamed.emplace_back(required.blamed_at, required.position);
+    }
+    const size_t count = std::min(kMaxSuspects, blamed.size());
+    std::partial_sort(blamed.begin(), blamed.begin() + static_cast<ptrdiff_t>(count), blamed.end(), std::greater<>());
+    for (size_t i = 0; i < count; ++i) outcome.suspects.push_back(blamed[i].second);
+  }
   std::map<uint32_t, size_t> taken;
   for (const uint32_t pool : spent_sets_.Get(spent)) {
     outcome.spent.push_back(pools_[pool].members[taken[pool]++].position);

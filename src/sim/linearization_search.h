@@ -11,6 +11,8 @@
 //   state, but with fewer optional operations spent, has been seen: it could do all the same.
 // * Operations that never change the state are taken as soon as they are possible, without an alternative: the others
 //   do not notice (see SearchHints).
+// * Where optional operations have a time of return, the first of the others may find any state that it needs: it would
+//   take long to find out which there can have been.
 // * A state is not left while an operation needs it that no remaining one can bring back.
 #pragma once
 
@@ -25,8 +27,8 @@ namespace ringraft::sim {
 struct SearchOperation {
   const Operation* operation = nullptr;  // outlives the search
   // May take effect between the times below, with any answer, or never. Among those with a time of return slightly more
-  // is allowed than that: after a read they may come in too late, or out of order among themselves. One that is not
-  // optional must take effect, with its answer.
+  // is allowed than that: after a read they may come in too late, or out of order among themselves; and before the
+  // first operation that is not optional they can bring about any state. One that is not optional must take effect, with its answer.
   bool is_optional = false;
   bool is_repeatable = false;  // optional, and as often as it likes
   int64_t invoked = 0;
@@ -38,6 +40,9 @@ struct SearchOutcome {
   uint64_t steps = 0;
   // If there is no order: the operations invoked up to this time are impossible already, whatever came later.
   int64_t impossible_at = 0;
+  // If none was found: the positions of operations at which the search did not get on, at its furthest. Only a guess at
+  // where the fault is.
+  std::vector<size_t> suspects;
   // If there is one: the positions of the optional operations that take effect in it.
   std::vector<size_t> spent;
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -135,6 +136,11 @@ class ListModel final : public WorkloadModel {
   StepHint HintFor(std::string_view command, const std::string* result) const override {
     StepHint hint;
     hint.is_read_only = command.starts_with("read ");
+    if (!hint.is_read_only || result == nullptr) return hint;
+    const std::optional<std::string_view> values = Values(*result);
+    if (!values) return hint;
+    const auto blanks = std::count(values->begin(), values->end(), ' ');
+    hint.needs = values->empty() ? "0:" : fmt::format("{}:{} ", blanks + 1, *values);
     return hint;
   }
 

@@ -16,12 +16,18 @@ constexpr uint64_t kMaxTrialSteps = 300'000;
 constexpr uint64_t kTrialStepsOfOperation = 200;
 constexpr size_t kMaxExplanations = 8;
 constexpr size_t kTimes = 2;
+constexpr size_t kMaxWindow = 128;
+constexpr uint64_t kWindowSteps = 30'000;
 
 class Reduction {
  public:
   Reduction(const Model& model, std::string_view partition, const std::vector<const Operation*>& history,
             uint64_t max_steps)
-      : model_(model), partition_(partition), operations_(history), steps_left_(max_steps),
+      : model_(model),
+        hints_(dynamic_cast<const SearchHints*>(&model)),
+        partition_(partition),
+        operations_(history),
+        steps_left_(max_steps),
         trial_steps_(std::min(kMaxTrialSteps, kTrialStepsOfOperation * history.size())) {
     for (size_t i = 0; i < operations_.size(); ++i) {
       is_kept_.push_back(!IsUnknown(operations_[i]));
@@ -51,29 +57,41 @@ class Reduction {
     }
   }
 
-  // The shortest end of it, to the next power of two.
-  void CutBegin() {
-    std::vector<size_t> order;
-    for (const size_t i : by_return_) {
-      if (is_kept_[i]) order.push_back(i);
+  // A few operations that returned one after the other, the last of them a suspect, with the other suspects. At first
+  // without those that are possible in many states: they make the search long, and seldom matter.
+  bool FindWindow(const std::vector<size_t>& suspects) {
+    std::vector<size_t> places(operations_.size(), 0);
+    for (size_t i = 0; i < by_return_.size(); ++i) places[by_return_[i]] = i;
+    for (size_t size = 2; size <= kMaxWindow && size < 2 * by_return_.size(); size *= 2) {
+      for (const bool is_definite : {true, false}) {
+        for (const size_t suspect : suspects) {
+          std::vector<bool> kept(operations_.size(), false);
+          for (const size_t other : suspects) kept[other] = size > 2 || other == suspect;
+          const size_t end = std::min(places[suspect] + 1, by_return_.size());
+          size_t missing = size - 1;
+          for (size_t i = end; i-- > 0 && missing > 0;) {
+            if (is_definite && !IsDefinite(*operations_[by_return_[i]])) continue;
+            if (kept[by_return_[i]]) continue;
+            kept[by_return_[i]] = true;
+            --missing;
+          }
+          if (steps_left_ == 0) return false;
+          if (!Try(kept, true, kWindowSteps) && !Try(kept, false, kWindowSteps)) continue;
+          is_kept_ = kept;
+          return true;
+        }
+      }
     }
-    for (size_t count = 2; count < order.size(); count *= 2) {
-      std::vector<bool> kept(operations_.size(), false);
-      for (size_t i = order.size() - count; i < order.size(); ++i) kept[order[i]] = true;
-      if (!IsImpossible(kept)) continue;
-      is_kept_ = kept;
-      return;
-    }
+    return false;
   }
 
   // Leaves out what it can, in large pieces first; operations that only read before others.
   void DropUnneeded() {
     std::vector<size_t> order;
-    const auto* hints = dynamic_cast<const SearchHints*>(&model_);
     for (const bool reads : {true, false}) {
       for (const size_t i : by_return_) {
         if (!is_kept_[i]) continue;
-        const bool is_read = hints != nullptr && hints->HintFor(operations_[i]->command, Result(i)).is_read_only;
+        const bool is_read = hints_ != nullptr && hints_->HintFor(operations_[i]->command, Result(i)).is_read_only;
         if (is_read == reads) order.push_back(i);
       }
     }
@@ -128,9 +146,11 @@ class Reduction {
 
   // No order for the kept ones, whatever the others did while they ran? At first they are even allowed to do it any
   // number of times: there is less to count, so this is often sooner known.
-  bool IsImpossible(const std::vector<bool>& kept) { return Try(kept, true) || Try(kept, false); }
+  bool IsImpossible(const std::vector<bool>& kept) {
+    return Try(kept, true, trial_steps_) || Try(kept, false, trial_steps_);
+  }
 
-  bool Try(const std::vector<bool>& kept, bool is_repeatable) {
+  bool Try(const std::vector<bool>& kept, bool is_repeatable, uint64_t max_steps) {
     std::vector<SearchOperation> search;
     search.reserve(operations_.size());
     for (size_t i = 0; i < operations_.size(); ++i) {
@@ -139,10 +159,16 @@ class Reduction {
       search.push_back(SearchOperation{operation, is_optional, is_repeatable && !kept[i], operation->invoked,
                                        operation->returned});
     }
-    const SearchOutcome outcome = FindOrder(model_, partition_, search, std::min(steps_left_, trial_steps_));
+    const SearchOutcome outcome = FindOrder(model_, partition_, search, std::min(steps_left_, max_steps));
     // Building the search costs about as much as a step for each operation.
     steps_left_ -= std::min(steps_left_, outcome.steps + operations_.size());
     return outcome.verdict == Verdict::kNotLinearizable;
+  }
+
+  bool IsDefinite(const Operation& operation) const {
+    if (hints_ == nullptr) return true;
+    const StepHint hint = hints_->HintFor(operation.command, &*operation.result);
+    return hint.needs || hint.is_overwrite;
   }
 
   bool DropPieces(std::vector<size_t>& order, size_t piece) {
@@ -165,6 +191,7 @@ class Reduction {
   }
 
   const Model& model_;
+  const SearchHints* const hints_;
   const std::string_view partition_;
   std::vector<const Operation*> operations_;
   std::vector<size_t> by_return_;  // positions of those of known outcome
@@ -176,11 +203,13 @@ class Reduction {
 }  // namespace
 
 std::vector<Operation> OffendingPart(const Model& model, std::string_view partition,
-                                     const std::vector<const Operation*>& history, int64_t impossible_at,
+                                     const std::vector<const Operation*>& history, const SearchOutcome& outcome,
                                      uint64_t max_steps) {
   Reduction reduction(model, partition, history, max_steps);
-  reduction.CutEnd(impossible_at);
-  reduction.CutBegin();
+  if (!reduction.FindWindow(outcome.suspects)) {
+    if (outcome.verdict != Verdict::kNotLinearizable) return {};
+    reduction.CutEnd(outcome.impossible_at);
+  }
   reduction.DropUnneeded();
   reduction.AddExplanations();
   return reduction.Kept();

@@ -223,6 +223,25 @@ TEST_SUITE("node/gate") {
     CHECK(real.two.votes + real.three.votes > 0);
   }
 
+  TEST_CASE("a caller whose entry was overwritten by the append that deposed its leader ends as unknown") {
+    RealLeader real;
+    real.two.acknowledges = real.three.acknowledges = false;
+    RaftStatus before = real.raft->Status();
+    std::optional<Result<Bytes>> answer;
+    real.cluster.InTurn([&] { Cluster::HandleInto(*real.raft, "mine", HandleOptions(), answer); });
+    real.cluster.Until("the entry", [&] { return real.raft->Status().last_index == before.last_index + 1; });
+    // One message: a newer term, another entry at the same index, and the word that it is committed.
+    AppendEntriesArgs args = real.From(2, before.term + 1, before.last_index, before.term);
+    args.entries.push_back(BatchAt(before.last_index + 1, before.term + 1, "theirs"));
+    args.leader_commit = before.last_index + 1;
+    REQUIRE(real.Append(args).has_value());
+    real.cluster.Until("the caller's answer", [&] { return answer.has_value(); });
+    REQUIRE(!answer->has_value());
+    CHECK(answer->error().code() == Errc::kUnknown);
+    real.two.Acknowledge();
+    real.three.Acknowledge();
+  }
+
   TEST_CASE("a leader acknowledges with its own disk held, when two followers have it on theirs") {
     RealLeader real;
     ShutGate gate(*real.disk);

@@ -271,7 +271,8 @@ void World::LoseProposals(uint64_t id, Line& line) {
   Server& server = servers_.at(id);
   std::vector<std::string> lost;
   std::erase_if(server.proposals, [&](const Proposal& proposal) {
-    if (proposal.index <= server.core->commit_index()) return false;
+    const bool is_ours = server.core->TermAt(proposal.index) == proposal.term;
+    if (is_ours && proposal.index <= server.core->commit_index()) return false;
     lost.push_back(proposal.text);
     server.lost.insert(proposal.text);
     return true;
