@@ -228,7 +228,8 @@ class SimStream final : public kj::AsyncIoStream {
 
 void Connection::Send(size_t sender, Packet packet) {
   net_.bytes_sent_ += packet.bytes.size();
-  if (net_.on_bytes && !packet.bytes.empty()) net_.on_bytes(ends[sender].address, ends[1 - sender].address, packet.bytes);
+  if (net_.on_bytes && !packet.bytes.empty())
+    net_.on_bytes(ends[sender].address, ends[1 - sender].address, packet.bytes);
   pipes[sender].unread += packet.bytes.size();
   Random& random = net_.world_.random();
   if (packet.bytes.size() > 1 && random.Chance(net_.faults_.tear)) {

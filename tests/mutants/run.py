@@ -5,8 +5,10 @@
   tests/mutants/run.py --check        only: does every patch still apply?
 
 First the simulator runs a few seeds, up to the first failure; if all pass, the test programs follow, and then the rest
-of the seeds. WORKDIR keeps the copy and its build between runs. Prints a table: what was found by which seed or test, and in how many seconds. Exits with 1
-if a bug is not found, or if the sources without any bug fail.
+of the seeds. WORKDIR keeps the copy and its build between runs.
+
+Prints a table: what was found by which seed or test, and in how many seconds. Exits with 1 if a bug is not found,
+or if the sources without any bug fail.
 """
 import argparse
 import pathlib
