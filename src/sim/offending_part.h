@@ -19,8 +19,8 @@
 namespace ringraft::sim {
 
 // `history` is one partition's, and `outcome` what its search has said. Sorted by time. Spends at most about
-// `max_steps`; with fewer, more is left. If the search gave up, then the answer may be empty: nothing was found to be impossible. If
-// there is an answer, then it is.
+// `max_steps`; with fewer, more is left. If the search gave up, then the answer may be empty: nothing was found to be
+// impossible. If there is an answer, then it is.
 std::vector<Operation> OffendingPart(const Model& model, std::string_view partition,
                                      const std::vector<const Operation*>& history, const SearchOutcome& outcome,
                                      uint64_t max_steps);
