@@ -33,8 +33,6 @@ Detached Handle(Raft& raft, std::string command, HandleOptions options,
   done(std::move(result));
 }
 
-bool IsUnknown(Errc code) { return code == Errc::kUnknown; }
-
 }  // namespace
 
 Clients::Clients(World& world, Cluster& cluster, Service& service, uint64_t count, uint64_t most_operations)
@@ -169,7 +167,7 @@ void Clients::OnAnswer(uint64_t number, Result<Bytes> result) {
     return Plan(client, pause);
   }
   client.streak = 0;
-  if (IsUnknown(code)) {
+  if (code == Errc::kUnknown) {
     ++unknown_;
     if (random_.Chance(habits_.retry)) client.again = pending.operation.command;
     history_.push_back(std::move(pending.operation));

@@ -66,7 +66,6 @@ class Clients final {
     uint64_t life = 0;
     Slot* slot = nullptr;
   };
-  friend class CallerAccess;
 
   void Plan(Client& client, Nanos delay);
   void Call(Client& client);

@@ -76,7 +76,8 @@ class Reduction {
             --missing;
           }
           if (steps_left_ == 0) return false;
-          if (!Try(kept, true, kWindowSteps) && !Try(kept, false, kWindowSteps)) continue;
+          const uint64_t limit = std::min(kWindowSteps, trial_steps_);
+          if (!Try(kept, true, limit) && !Try(kept, false, limit)) continue;
           is_kept_ = kept;
           return true;
         }

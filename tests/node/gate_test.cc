@@ -24,6 +24,7 @@ class FakePeer final : public RpcService {
     ++(args.entries.empty() ? heartbeats : appends);
     AppendEntriesResults results;
     results.term = args.term;
+    if (has_lost_all) co_return results;
     results.success = true;
     results.durable_match = args.entries.empty() ? args.prev_index : args.entries.back().last();
     while (!args.entries.empty() && !acknowledges) {  // a disk that takes its time
@@ -51,6 +52,7 @@ class FakePeer final : public RpcService {
   LocalRpc rpc;
   coro::Signal changed;
   bool grants = false, acknowledges = false;
+  bool has_lost_all = false;  // its disk is another one
   int heartbeats = 0, appends = 0, pre_votes = 0, votes = 0;
 };
 
@@ -240,6 +242,23 @@ TEST_SUITE("node/gate") {
     CHECK(answer->error().code() == Errc::kUnknown);
     real.two.Acknowledge();
     real.three.Acknowledge();
+  }
+
+  TEST_CASE("a peer that has lost what it had acknowledged is asked again slowly, and the others go on") {
+    RealLeader real;
+    REQUIRE(real.cluster.Handle(*real.raft, "x").has_value());
+    real.cluster.Until("both to have it", [&] {
+      for (const PeerStatus& peer : real.raft->Status().peers)
+        if (peer.match_index != real.raft->Status().last_index) return false;
+      return true;
+    });
+    real.two.has_lost_all = true;
+    REQUIRE(real.cluster.Handle(*real.raft, "y").has_value());
+    const int heartbeats = real.three.heartbeats, asked = real.two.appends + real.two.heartbeats;
+    real.cluster.Until("some heartbeats", [&] { return real.three.heartbeats >= heartbeats + 10; });
+    // A few for each heartbeat, not as many as the machine can send.
+    CHECK(real.two.appends + real.two.heartbeats - asked < 100);
+    REQUIRE(real.cluster.Handle(*real.raft, "z").has_value());
   }
 
   TEST_CASE("a leader acknowledges with its own disk held, when two followers have it on theirs") {
