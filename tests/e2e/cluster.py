@@ -266,8 +266,9 @@ class Skip(Exception):
 def run(test, options=(), limit=120):
     """Runs `test(arguments)` as a program that ends within `limit` seconds: exit code 0, 1, or 77 if skipped.
 
-    `options` are (name, default, help), a default of False makes a flag; --limit overrides the limit. With RINGRAFT_TEST_SHORT in the environment, as
-    sanitized builds are tested, integer defaults are a fifth, and the slower programs have three times as long.
+    `options` are (name, default, help); a default of False makes a flag. --limit overrides the limit. With
+    RINGRAFT_TEST_SHORT in the environment, as sanitized builds are tested, integer defaults are a fifth, and the
+    slower programs have three times as long.
     """
     short = bool(os.environ.get('RINGRAFT_TEST_SHORT'))
     if short:

@@ -2,8 +2,8 @@
 part of their packets, or be slow.
 
 Everything stands inside a network namespace of this process and has no name outside: whatever way the test ends, no
-interface, rule or namespace stays behind. Host n has the address 10.77.0.n; the process itself has two, one for clients,
-whose links can be cut as those of hosts can, and one for watching, which nothing cuts.
+interface, rule or namespace stays behind. Host n has the address 10.77.0.n; the process itself has two, one for
+clients, whose links can be cut as those of hosts can, and one for watching, which nothing cuts.
 """
 import ctypes
 import os
@@ -101,7 +101,8 @@ class Network:
             raise OSError(ctypes.get_errno(), 'unshare')
         self.namespaces[host] = os.open('/proc/thread-self/ns/net', os.O_RDONLY | os.O_CLOEXEC)
         run('ip', 'link', 'set', 'lo', 'up')
-        run('ip', 'link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', self.port(host), 'netns', self.path(self.own))
+        bridge_end = ('peer', 'name', self.port(host), 'netns', self.path(self.own))
+        run('ip', 'link', 'add', 'uplink', 'type', 'veth', *bridge_end)
         run('ip', 'addr', 'add', f'{address(host)}/24', 'dev', 'uplink')
         run('ip', 'link', 'set', 'uplink', 'up')
         self.probes[host] = self.probe_socket(host)
@@ -125,7 +126,7 @@ class Network:
         return probe
 
     def inside(self, host, arguments):
-        """The command that runs `arguments` on the host, under the same process id, and not longer than this process."""
+        """The command that runs `arguments` on the host, under the same process id and not longer than this process."""
         return ['setpriv', '--pdeathsig', 'KILL', 'nsenter', '--net=' + self.path(self.namespaces[host]), *arguments]
 
     def cut(self, pairs):

@@ -2,11 +2,11 @@
 
 What ringraft-kv's answers mean (the three answers of ringraft/errc.h, as kv/reports.cc words them):
 
-  -UNKNOWN, a broken connection, no answer in time    may have been executed, or be so later: recorded without an answer,
-                                                      and the client goes on under a number never used before
-  -NOTLEADER, -CLUSTERDOWN, -BUSY, other errors       certainly not executed: left out. If it was executed all the same,
-                                                      the checker finds a value that nobody wrote.
-  everything else                                     executed: recorded with the bytes of the answer
+  -UNKNOWN, a broken connection, no answer in time   may have been executed, or be so later: recorded without an answer,
+                                                     and the client goes on under a number never used before
+  -NOTLEADER, -CLUSTERDOWN, -BUSY, -ERR              certainly not executed: left out. If it was executed all the same,
+                                                     the checker finds a value that nobody wrote.
+  everything else                                    executed: recorded with the bytes of the answer
 """
 import collections
 import itertools
@@ -230,8 +230,9 @@ class Load:
         """Returns when no operation is under way, and none begins before `go_on`."""
         self.running.clear()
         with self.changed:
-            alive = lambda: [r for r in self.recorders if r.is_alive()]
-            assert self.changed.wait_for(lambda: self.idlers >= set(alive()), timeout=120), 'a client does not come to rest'
+            def all_idle():
+                return self.idlers >= {r for r in self.recorders if r.is_alive()}
+            assert self.changed.wait_for(all_idle, timeout=120), 'a client does not come to rest'
         self.check()
 
     def go_on(self):
@@ -243,13 +244,16 @@ class Load:
                 raise recorder.failure
 
     def read_everything(self, node):
-        """A last look at every key that was ever used: what was acknowledged long ago must be there still."""
+        """A last look at every key that was ever used, with the clients at rest: what was acknowledged long ago must be
+        there still. Pipelined, so each read is one of a client of its own."""
+        names = sorted({line[3].split(b' ')[1].decode() for line in self.history.lines})
         with RawClient(node.port, 60.0, node.host) as client:
-            number = self.history.new_client()
-            for name in sorted({line[3].split(b' ')[1].decode() for line in list(self.history.lines)}):
+            for start in range(0, len(names), 100):
+                reads = [['GET', name] for name in names[start:start + 100]]
                 invoked = time.monotonic_ns()
-                client.send('GET', name)
-                answer = client.reply_bytes()
-                if answer.startswith(b'-'):
-                    raise RedisError(answer[1:].decode())
-                self.history.add(number, invoked, ['GET', name], answer)
+                client.socket.sendall(b''.join(client.encode(*read) for read in reads))
+                for read in reads:
+                    answer = client.reply_bytes()
+                    if answer.startswith(b'-'):
+                        raise RedisError(answer[1:].decode())
+                    self.history.add(self.history.new_client(), invoked, read, answer)
