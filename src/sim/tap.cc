@@ -73,7 +73,7 @@ Task<void> TapRpc::AppendAgain(Addr addr, AppendEntriesArgs args) {
   auto later = host_.loop().SleepUntil(host_.loop().Now() + Duration(delay));
   co_await later;
   auto call = inner_->CallAppendEntries(std::move(addr), std::move(args));
-  co_await call;
+  [[maybe_unused]] auto unheard = co_await call;
 }
 
 Task<void> TapRpc::VoteAgain(Addr addr, RequestVoteArgs args) {
@@ -81,7 +81,7 @@ Task<void> TapRpc::VoteAgain(Addr addr, RequestVoteArgs args) {
   auto later = host_.loop().SleepUntil(host_.loop().Now() + Duration(delay));
   co_await later;
   auto call = inner_->CallRequestVote(std::move(addr), std::move(args));
-  co_await call;
+  [[maybe_unused]] auto unheard = co_await call;
 }
 
 // --- the machine ---

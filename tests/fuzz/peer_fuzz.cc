@@ -99,9 +99,9 @@ Task<void> Talk(Rpc& rpc) {
   LogEntry entry(Index(1), Term(3), LogEntryType::kCommand, "a command");
   append.entries.push_back(MakeBatch(std::span<const LogEntry>(&entry, 1), NodeId(1), GroupId(1)));
   auto appending = rpc.CallAppendEntries(Addr(kServer), append);
-  co_await appending;
+  [[maybe_unused]] auto unheard = co_await appending;
   auto again = rpc.CallAppendEntries(Addr(kServer), append);
-  co_await again;
+  [[maybe_unused]] auto unheard_again = co_await again;
 }
 
 // What an honest peer says, in the order of its messages.
