@@ -68,13 +68,13 @@ class Net {
 
  private:
   friend class Connection;
-  friend class SimStream;
   friend class HostNetwork;
   class Listener;
 
   std::shared_ptr<Connection> FromNobody(Listener& listener, const std::string& to);
   Nanos Latency(const std::string& from, const std::string& to);
   Listener* FindListener(const std::string& address);
+  bool IsListening(const std::string& address) { return FindListener(address) != nullptr; }
 
   World& world_;
   NetFaults faults_;

@@ -1,0 +1,258 @@
+#include "sim/connection.h"
+
+#include <kj/vector.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace ringraft::sim {
+namespace {
+
+constexpr size_t kSocketBuffer = 256 * 1024;  // sent and not read; a write beyond it waits
+
+kj::Exception Disconnected(const char* what) {
+  return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::heapString(what));
+}
+
+}  // namespace
+
+// --- the stream of one end ---
+
+class SimStream final : public kj::AsyncIoStream {
+ public:
+  SimStream(std::shared_ptr<Connection> connection, size_t end)
+      : connection_(std::move(connection)), end_(end), host_(*connection_->ends[end].host), turn_end_(*this) {
+    connection_->ends[end].stream = this;
+    connection_->ends[end].was_open = true;
+  }
+  ~SimStream() noexcept(false) {
+    connection_->ends[end_].stream = nullptr;
+    if (host_.is_crashed()) return;
+    Flush();
+    if (!is_reset_) connection_->Send(end_, Connection::Packet{Connection::Kind::kEnd, {}});
+    connection_->ForgetIfOver();
+  }
+
+  kj::Promise<size_t> tryRead(void* buffer, size_t min_bytes, size_t max_bytes) override {
+    Read read{static_cast<char*>(buffer), min_bytes, max_bytes, 0};
+    if (Fill(read)) return read.got;
+    if (is_reset_) return Disconnected("connection reset");
+    return kj::newAdaptedPromise<size_t, ReadAdapter>(*this, read);
+  }
+
+  kj::Promise<void> write(const void* buffer, size_t size) override {
+    const kj::ArrayPtr<const kj::byte> piece(static_cast<const kj::byte*>(buffer), size);
+    return write(kj::arrayPtr(&piece, 1));
+  }
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    if (is_reset_) return Disconnected("connection reset");
+    if (host_.is_crashed()) return kj::READY_NOW;
+    for (auto piece : pieces) out_.append(reinterpret_cast<const char*>(piece.begin()), piece.size());
+    host_.loop().AtTurnEnd(turn_end_);
+    if (connection_->pipes[end_].unread + out_.size() <= kSocketBuffer) return kj::READY_NOW;
+    return kj::newAdaptedPromise<void, WriteAdapter>(*this);
+  }
+  kj::Promise<void> whenWriteDisconnected() override {
+    if (is_reset_) return kj::READY_NOW;
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    on_disconnect_.add(kj::mv(paf.fulfiller));
+    return kj::mv(paf.promise);
+  }
+  void shutdownWrite() override {
+    Flush();
+    if (!host_.is_crashed()) connection_->Send(end_, Connection::Packet{Connection::Kind::kEnd, {}});
+  }
+  void abortRead() override { has_ended_ = true; }
+
+  // In a turn of our host.
+  void OnPacket(Connection::Packet packet) {
+    if (is_reset_) return;
+    switch (packet.kind) {
+      case Connection::Kind::kData:
+        in_.append(packet.bytes);
+        break;
+      case Connection::Kind::kEnd:
+        has_ended_ = true;
+        break;
+      case Connection::Kind::kReset:
+        OnReset();
+        return;
+    }
+    if (reader_ != nullptr && Fill(reader_->read)) {
+      ReadAdapter* reader = std::exchange(reader_, nullptr);
+      reader->fulfiller.fulfill(kj::cp(reader->read.got));
+    }
+  }
+  void OnRoom() {
+    if (writer_ == nullptr || connection_->pipes[end_].unread > kSocketBuffer / 2) return;
+    std::exchange(writer_, nullptr)->fulfiller.fulfill();
+  }
+
+ private:
+  struct Read {
+    char* to;
+    size_t least;
+    size_t most;
+    size_t got;
+  };
+  class ReadAdapter {
+   public:
+    ReadAdapter(kj::PromiseFulfiller<size_t>& fulfiller, SimStream& stream, Read read)
+        : fulfiller(fulfiller), read(read), stream_(stream) {
+      stream.reader_ = this;
+    }
+    ~ReadAdapter() {
+      if (stream_.reader_ == this) stream_.reader_ = nullptr;
+    }
+    kj::PromiseFulfiller<size_t>& fulfiller;
+    Read read;
+
+   private:
+    SimStream& stream_;
+  };
+  class WriteAdapter {
+   public:
+    WriteAdapter(kj::PromiseFulfiller<void>& fulfiller, SimStream& stream) : fulfiller(fulfiller), stream_(stream) {
+      stream.writer_ = this;
+    }
+    ~WriteAdapter() {
+      if (stream_.writer_ == this) stream_.writer_ = nullptr;
+    }
+    kj::PromiseFulfiller<void>& fulfiller;
+
+   private:
+    SimStream& stream_;
+  };
+  struct TurnEnd final : reactor::TurnEndNode {
+    explicit TurnEnd(SimStream& stream) : stream(stream) {}
+    void OnTurnEnd() override { stream.Flush(); }
+    SimStream& stream;
+  };
+
+  // True if the read is done.
+  bool Fill(Read& read) {
+    const size_t take = std::min(read.most - read.got, in_.size() - in_begin_);
+    std::memcpy(read.to + read.got, in_.data() + in_begin_, take);
+    in_begin_ += take;
+    read.got += take;
+    if (in_begin_ == in_.size()) {
+      in_.clear();
+      in_begin_ = 0;
+    }
+    if (take > 0) connection_->OnRead(end_, take);
+    return read.got >= read.least || has_ended_;
+  }
+
+  void Flush() {
+    if (out_.empty() || is_reset_ || host_.is_crashed()) return;
+    connection_->Send(end_, Connection::Packet{Connection::Kind::kData, std::move(out_)});
+    out_.clear();
+  }
+
+  void OnReset() {
+    is_reset_ = true;
+    if (reader_ != nullptr) std::exchange(reader_, nullptr)->fulfiller.reject(Disconnected("connection reset"));
+    if (writer_ != nullptr) std::exchange(writer_, nullptr)->fulfiller.reject(Disconnected("connection reset"));
+    for (auto& fulfiller : on_disconnect_) fulfiller->fulfill();
+    on_disconnect_.clear();
+  }
+
+  const std::shared_ptr<Connection> connection_;
+  const size_t end_;
+  SimHost& host_;
+  std::string in_;
+  size_t in_begin_ = 0;
+  std::string out_;
+  bool has_ended_ = false;
+  bool is_reset_ = false;
+  ReadAdapter* reader_ = nullptr;
+  WriteAdapter* writer_ = nullptr;
+  kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> on_disconnect_;
+  TurnEnd turn_end_;
+};
+
+kj::Own<kj::AsyncIoStream> Connection::Open(size_t end) { return kj::heap<SimStream>(shared_from_this(), end); }
+
+// --- packets ---
+
+void Connection::Send(size_t sender, Packet packet) {
+  net_.bytes_sent_ += packet.bytes.size();
+  if (net_.on_bytes && !packet.bytes.empty())
+    net_.on_bytes(ends[sender].address, ends[1 - sender].address, packet.bytes);
+  pipes[sender].unread += packet.bytes.size();
+  Random& random = net_.world_.random();
+  if (packet.bytes.size() > 1 && random.Chance(net_.faults_.tear)) {
+    const size_t cut = static_cast<size_t>(random.Between(1, packet.bytes.size() - 1));
+    Schedule(sender, Packet{Kind::kData, packet.bytes.substr(0, cut)});
+    packet.bytes.erase(0, cut);
+  }
+  Schedule(sender, std::move(packet));
+}
+
+void Connection::Schedule(size_t sender, Packet packet) {
+  Pipe& pipe = pipes[sender];
+  const Nanos wire = static_cast<Nanos>(packet.bytes.size()) * kSecond / net_.faults_.bytes_per_second;
+  const Nanos earliest = net_.world_.now() + net_.Latency(ends[sender].address, ends[1 - sender].address) + wire;
+  pipe.last_arrival = std::max(pipe.last_arrival + 1, earliest);
+  net_.world_.At(pipe.last_arrival, [self = shared_from_this(), sender, packet = std::move(packet)]() mutable {
+    self->Arrive(sender, std::move(packet));
+  });
+}
+
+void Connection::Arrive(size_t sender, Packet packet) {
+  Pipe& pipe = pipes[sender];
+  if (!pipe.stalled.empty() || net_.IsCut(ends[sender].address, ends[1 - sender].address)) {
+    pipe.stalled.push_back(std::move(packet));
+    return;
+  }
+  Receive(sender, std::move(packet));
+}
+
+void Connection::Retransmit(size_t sender) {
+  if (net_.IsCut(ends[sender].address, ends[1 - sender].address)) return;
+  std::deque<Packet> packets;
+  packets.swap(pipes[sender].stalled);
+  for (Packet& packet : packets) Receive(sender, std::move(packet));
+}
+
+void Connection::Receive(size_t sender, Packet packet) {
+  End& to = ends[1 - sender];
+  if (to.host == nullptr || (to.was_open && to.stream == nullptr)) {
+    // A port that nobody has any more answers with a reset, if the machine is up.
+    const bool is_up = to.host != nullptr || net_.IsListening(to.address);
+    if (is_up && packet.kind == Kind::kData) Schedule(1 - sender, Packet{Kind::kReset, {}});
+    return;
+  }
+  to.host->Deliver([self = shared_from_this(), sender, packet = std::move(packet)]() mutable {
+    if (SimStream* stream = self->ends[1 - sender].stream) {
+      stream->OnPacket(std::move(packet));
+    } else if (!self->ends[1 - sender].was_open) {
+      self->pipes[sender].stalled.push_back(std::move(packet));  // until it has been accepted
+    }
+  });
+}
+
+void Connection::OnRead(size_t reader, size_t bytes) {
+  Pipe& pipe = pipes[1 - reader];
+  pipe.unread -= std::min(bytes, pipe.unread);
+  if (pipe.unread > kSocketBuffer / 2 || ends[1 - reader].host == nullptr) return;
+  SimStream* writer = ends[1 - reader].stream;
+  if (writer == nullptr) return;
+  ends[1 - reader].host->Deliver([self = shared_from_this(), reader] {
+    if (SimStream* stream = self->ends[1 - reader].stream) stream->OnRoom();
+  });
+}
+
+void Connection::Reset() {
+  Schedule(0, Packet{Kind::kReset, {}});
+  Schedule(1, Packet{Kind::kReset, {}});
+}
+
+void Connection::ForgetIfOver() {
+  for (const End& end : ends)
+    if (end.host != nullptr && (end.stream != nullptr || !end.was_open)) return;
+  net_.connections_.erase(id_);
+}
+
+}  // namespace ringraft::sim
