@@ -28,12 +28,13 @@ inline std::unique_ptr<RingHost> MakeHost(unsigned entries = 64) {
 
 // Turns until the condition holds. The bound is for a hung test only.
 template <class Condition>
-bool TurnUntil(Host& host, Condition condition, int max_turns = 200'000) {
-  for (int turn = 0; turn < max_turns; ++turn) {
-    if (condition()) return true;
+bool TurnUntil(Host& host, Condition condition) {
+  const auto bound = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > bound) return false;
     host.Turn(std::chrono::milliseconds(100));
   }
-  return condition();
+  return true;
 }
 
 // A scope whose coroutines are destroyed inside a turn, as KJ wants it.
