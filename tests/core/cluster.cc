@@ -9,6 +9,8 @@
 namespace ringraft::core {
 namespace {
 
+constexpr uint64_t kMostEvents = 1'000'000;  // a test has some ten thousands
+
 // doctest's macros are slow in places that run millions of times.
 void Claim(bool holds, const char* what) {
   if (!holds) FAIL(std::string(what));
@@ -57,6 +59,7 @@ void Cluster::At(TimePoint when, uint64_t id, std::function<void()> action) {
 void Cluster::Step() {
   REQUIRE(!events_.empty());
   auto event = events_.extract(events_.begin());
+  Claim(last_event_ < kMostEvents, "the cluster talks without end");
   now_ = event.key().first;
   event.mapped()();
 }

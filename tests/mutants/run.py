@@ -107,8 +107,17 @@ class Tree:
             return f"{path.name} does not end"
         if done.returncode == 0:
             return None
-        named = re.search(r"TEST CASE:\s+(.*)", done.stdout) or re.search(r"^(\S+\.txt)", done.stdout, re.M)
-        return f"{path.name}: {named.group(1).strip() if named else 'dies'}"
+        return f"{path.name}: {failed_test(done.stdout + done.stderr) or 'dies'}"
+
+
+# The first test case with an error below its name (doctest also names those that only print something), or scenario.
+def failed_test(output):
+    for block in re.split(r"^={40,}$", output, flags=re.M):
+        named = re.search(r"^TEST CASE:\s+(.*)$", block, re.M)
+        if named and "ERROR:" in block:
+            return named.group(1).strip()
+    named = re.search(r"([^\s/]+\.txt)", output)
+    return named.group(1) if named else None
 
 
 def hunt(tree, seeds):
