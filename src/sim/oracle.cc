@@ -118,7 +118,8 @@ void Oracle::CheckRole(const Subject& subject, Life& life) {
     world_.Fail("at most one leader a term",
                 fmt::format("nodes {} and {} lead term {}", leader->second, subject.id, core.term().value()));
   for (size_t i = 0; i < committed_.size(); ++i) {
-    if (core.TermAt(Index(i + 1)) == committed_[i].term) continue;
+    // Who slept through the next election may still win its own, and knows nothing of what came after.
+    if (committed_in_[i] > core.term() || core.TermAt(Index(i + 1)) == committed_[i].term) continue;
     world_.Fail(
         "a leader has everything that is committed",
         fmt::format("node {} leads term {} with term {} at index {}, which is committed with term {}", subject.id,
@@ -150,6 +151,7 @@ void Oracle::CheckCommit(const Subject& subject, Life& life) {
                               index.value(), term.value()));
     auto content = contents_.find({index.value(), term.value()});
     committed_.push_back(Entry{term, content == contents_.end() ? 0 : content->second});
+    committed_in_.push_back(core.term());
   }
   life.commit = core.commit_index();
   world_.trace().Mix(2, subject.id, life.commit.value(), core.term().value());

@@ -86,6 +86,7 @@ class Oracle final : public DiskObserver {
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> votes_;     // (node, term) -> candidate
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> contents_;  // (index, term) -> hash, of everything ever written
   std::vector<Entry> committed_;                                // of entry i + 1
+  std::vector<Term> committed_in_;                              // the term in which it was
   std::map<uint64_t, Entry> applied_;                           // by index: the first that any machine was given
 };
 
