@@ -31,16 +31,21 @@ class CountingStorage final : public Storage {
 
   Result<void> Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                       std::span<const BatchRef> batches) override {
+    return CommitEarly(hard_state, truncate_after, batches, [] {});
+  }
+  Result<void> CommitEarly(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                           std::span<const BatchRef> batches, const OnDurable& on_durable) override {
     size_t bytes = 0;
     for (const BatchRef& batch : batches) bytes += batch.size();
     const TimePoint start = Clock::now();
-    Result<void> result = storage_->Commit(hard_state, truncate_after, batches);
-    const Duration took = Clock::now() - start;
-    counters_.commits.fetch_add(1, std::memory_order_relaxed);
-    counters_.batches.fetch_add(batches.size(), std::memory_order_relaxed);
-    counters_.batch_bytes.fetch_add(bytes, std::memory_order_relaxed);
-    counters_.commit_ns.fetch_add(static_cast<uint64_t>(took.count()), std::memory_order_relaxed);
-    return result;
+    return storage_->CommitEarly(hard_state, truncate_after, batches, [&] {
+      const Duration took = Clock::now() - start;
+      counters_.commits.fetch_add(1, std::memory_order_relaxed);
+      counters_.batches.fetch_add(batches.size(), std::memory_order_relaxed);
+      counters_.batch_bytes.fetch_add(bytes, std::memory_order_relaxed);
+      counters_.commit_ns.fetch_add(static_cast<uint64_t>(took.count()), std::memory_order_relaxed);
+      on_durable();
+    });
   }
 
   Result<std::vector<BatchRef>> Read(Index from, size_t max_bytes) const override {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -61,6 +62,20 @@ class Storage {
   // kInvalidArgument.
   virtual Result<void> Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                               std::span<const BatchRef> batches) = 0;
+
+  // Called once, on the thread that commits, when a power cut can no longer undo the commit. It must not use the
+  // storage.
+  using OnDurable = std::function<void()>;
+
+  // Commit for who would rather not wait for its return: it may be durable, and `on_durable` called, while there is
+  // still work to do with it, for which `Read` waits. An error before the call is that of Commit; an error after it
+  // leaves the commit durable, and the storage takes nothing more. What is not overridden calls Commit.
+  virtual Result<void> CommitEarly(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                                   std::span<const BatchRef> batches, const OnDurable& on_durable) {
+    auto committed = Commit(hard_state, truncate_after, batches);
+    if (committed) on_durable();
+    return committed;
+  }
 
   // Batches from the one that holds `from` on (0 means 1): one, and then as many as fit into `max_bytes` together with
   // it. Their checksums are checked. None if `from` is behind the end. Errors: kCorrupt names the index, kIo.

@@ -28,8 +28,8 @@ struct SearchOperation {
   const Operation* operation = nullptr;  // outlives the search
   // May take effect between the times below, with any answer, or never. Among those with a time of return slightly more
   // is allowed than that: after a read they may come in too late, or out of order among themselves; and before the
-  // first operation that is not optional they can bring about any state. One that is not
-  // optional must take effect, with its answer.
+  // first operation that is not optional they can bring about any state. One that is not optional must take effect,
+  // with its answer.
   bool is_optional = false;
   bool is_repeatable = false;  // optional, and as often as it likes
   int64_t invoked = 0;

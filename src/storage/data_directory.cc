@@ -105,6 +105,7 @@ Result<void> DataDirectory::CreateDatabase(const std::function<Result<void>(cons
   Reached(hook, "the database is written");
   RINGRAFT_TRYV(SyncFile(temporary));
   RINGRAFT_TRYV(RemoveIfThere(temporary_lock));
+  RINGRAFT_TRYV(SyncFile(path_));  // what `create` has made beside it is found, before the database is
   Reached(hook, "the database is flushed");
   RINGRAFT_TRYV(Rename(temporary, database_path()));
   Reached(hook, "the database is renamed");

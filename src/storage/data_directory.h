@@ -2,12 +2,13 @@
 //
 //   LOCK                 held with flock while the directory is in use; names the process
 //   ringraft.mdb         the database (ringraft.mdb-lock is LMDB's)
+//   ringraft.redo        its last commits (redo_file.h)
 //   RINGRAFT             the marker: for people, and proof that there was a database
 //   ringraft.mdb.new, RINGRAFT.new   of a first start that has not ended
 //
 // A first start goes through these states, each durable before the next:
 //
-//   nothing --> ringraft.mdb.new (whole, flushed) --> ringraft.mdb --> and RINGRAFT
+//   nothing --> ringraft.redo and ringraft.mdb.new (whole, flushed) --> ringraft.mdb --> and RINGRAFT
 //
 // So a directory with a marker must have a good database, and an empty one never takes its place; a database without a
 // marker was renamed when it was whole, and gets its marker; anything else is begun again.
@@ -35,7 +36,9 @@ class DataDirectory {
   // file open. Errors: kCorrupt, kWrongVersion, kIo, kFull.
   Result<void> Prepare(const std::function<Result<void>(const std::string& file)>& create, const StepHook& hook = {});
 
+  const std::string& path() const { return path_; }
   std::string database_path() const { return path_ + "/ringraft.mdb"; }
+  std::string redo_path() const { return path_ + "/ringraft.redo"; }
 
  private:
   explicit DataDirectory(std::string path, FileDescriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}

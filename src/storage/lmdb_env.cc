@@ -37,6 +37,11 @@ int LmdbEnv::fd() const {
   return fd;
 }
 
+uint64_t LmdbEnv::last_transaction() const {
+  MDB_envinfo info;
+  return mdb_env_info(env_, &info) == 0 ? info.me_last_txnid : 0;
+}
+
 size_t LmdbEnv::used_bytes() const {
   MDB_envinfo info;
   MDB_stat stat;
@@ -118,8 +123,13 @@ Result<void> LmdbTxn::Append(MDB_dbi table, std::string_view key, std::string_vi
   return Success();
 }
 
-Result<void> LmdbTxn::Commit() {
-  if (int rc = mdb_txn_commit(std::exchange(txn_, nullptr)); rc != 0) return env_->ToError(rc, "committing");
+// The flag is the environment's, but only the commit of the one write transaction looks at it.
+Result<void> LmdbTxn::Commit(FlushMeta flush_meta) {
+  bool is_later = flush_meta == FlushMeta::kWithNextCommit;
+  if (is_later) mdb_env_set_flags(env_->get(), MDB_NOMETASYNC, 1);
+  int rc = mdb_txn_commit(std::exchange(txn_, nullptr));
+  if (is_later) mdb_env_set_flags(env_->get(), MDB_NOMETASYNC, 0);
+  if (rc != 0) return env_->ToError(rc, "committing");
   return Success();
 }
 

@@ -1,9 +1,9 @@
 // A thin wrapper on LMDB: environment, transaction, cursor, and errors as results that name the file and the remedy.
 //
 // It never uses MDB_WRITEMAP (a full disk would be a SIGBUS), MDB_NOSYNC or MDB_MAPASYNC (a power cut could damage the
-// file), nor MDB_DUPSORT (its cursors have known bugs in 0.9.24). A transaction returned by Commit is durable: LMDB
-// flushes the data, then writes the meta page with O_DSYNC. Read transactions are short: an open one keeps every page
-// freed since from being used again.
+// file), nor MDB_DUPSORT (its cursors have known bugs in 0.9.24). LMDB commits by flushing the data, then writing the
+// meta page, with O_DSYNC unless the caller says that this may wait. Read transactions are short: an open one keeps
+// every page freed since from being used again.
 #pragma once
 
 #include <lmdb.h>
@@ -36,6 +36,7 @@ class LmdbEnv {
   const std::string& path() const { return path_; }
   size_t max_bytes() const { return max_bytes_; }
   int fd() const;
+  uint64_t last_transaction() const;  // the number of the last commit
   // The bytes that the pages in use span, as of the last commit; the file may be longer.
   size_t used_bytes() const;
 
@@ -79,7 +80,11 @@ class LmdbTxn {
   Result<void> Put(MDB_dbi table, std::string_view key, std::string_view value);
   // For keys that mostly come in order: cheaper, and fills pages fully. Any other key is put as well.
   Result<void> Append(MDB_dbi table, std::string_view key, std::string_view value);
-  Result<void> Commit();  // durable when it succeeds
+  // LMDB's number of a write transaction: one more than that of the last commit.
+  uint64_t id() const { return mdb_txn_id(txn_); }
+  // kNow: durable when it succeeds. kWithNextCommit: a power cut may still undo it, as a whole, until the next commit.
+  enum class FlushMeta { kNow, kWithNextCommit };
+  Result<void> Commit(FlushMeta flush_meta = FlushMeta::kNow);
 
  private:
   static Result<LmdbTxn> Begin(const LmdbEnv& env, unsigned flags);

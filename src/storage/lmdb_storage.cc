@@ -2,6 +2,7 @@
 #include "storage/lmdb_storage.h"
 
 #include <fmt/format.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ namespace storage {
 namespace {
 
 constexpr std::string_view kVersionKey = "version";
+constexpr std::string_view kRedoKey = "redo";
 constexpr size_t kLeastMaxBytes = size_t{1} << 20;
 
 }  // namespace
@@ -47,42 +49,83 @@ Result<std::shared_ptr<LmdbStorage>> LmdbStorage::Open(const std::string& direct
     return Error(Errc::kInvalidArgument,
                  fmt::format("max_bytes is {}; it must be at least {}", options.max_bytes, kLeastMaxBytes));
   RINGRAFT_TRY(data_directory, DataDirectory::Lock(directory));
-  RINGRAFT_TRYV(
-      data_directory.Prepare([&](const std::string& file) { return CreateDatabase(file, options.max_bytes); }, hook));
+  auto create = [&](const std::string& file) {
+    return CreateDatabase(file, data_directory.redo_path(), options.max_bytes);
+  };
+  RINGRAFT_TRYV(data_directory.Prepare(create, hook));
   RINGRAFT_TRY(env, LmdbEnv::Open(data_directory.database_path(), options.max_bytes));
   std::shared_ptr<LmdbStorage> storage(new LmdbStorage(std::move(data_directory), std::move(env), options.group));
   // A write transaction, since a table that is opened in one stays open for all.
   RINGRAFT_TRY(txn, LmdbTxn::BeginWrite(*storage->env_));
   RINGRAFT_TRY(tables, Tables::Open(txn, LmdbTxn::IfMissing::kFail));
   storage->tables_ = tables;
-  RINGRAFT_TRYV(storage->CheckFormat(txn));
-  RINGRAFT_TRYV(txn.Commit());  // it has changed nothing: no write, no flush
+  RINGRAFT_TRY(format, storage->CheckFormat(txn));
+  if (format < kFormatVersion) RINGRAFT_TRYV(storage->AddRedoFile(txn));
+  RINGRAFT_TRY(redo_id, storage->ReadFormat(txn, kRedoKey));
+  RINGRAFT_TRYV(txn.Commit());  // most times it has changed nothing: no write, no flush
   struct stat status;
   if (fstat(storage->env_->fd(), &status) != 0) return SystemError("look at", storage->env_->path(), errno);
   storage->file_bytes_ = static_cast<size_t>(status.st_size);
+  RINGRAFT_TRY(redo, RedoFile::Open(storage->directory_.redo_path(), redo_id));
+  storage->redo_ = std::move(redo);
+  RINGRAFT_TRYV(storage->Redo());
   return storage;
 }
 
-Result<void> LmdbStorage::CreateDatabase(const std::string& file, size_t max_bytes) {
+Result<void> LmdbStorage::CreateDatabase(const std::string& file, const std::string& redo_file, size_t max_bytes) {
   RINGRAFT_TRY(env, LmdbEnv::Open(file, max_bytes));
   RINGRAFT_TRY(txn, LmdbTxn::BeginWrite(*env));
   RINGRAFT_TRY(tables, Tables::Open(txn, LmdbTxn::IfMissing::kCreate));
-  RINGRAFT_TRYV(txn.Put(tables.format, kVersionKey, Seal(kVersionKey, EncodeUint64(kFormatVersion))));
+  RINGRAFT_TRYV(WriteFormat(txn, tables, redo_file));
   return txn.Commit();
 }
 
-Result<void> LmdbStorage::CheckFormat(const LmdbTxn& txn) const {
+// The redo file is flushed before the database that names it is found, so there is never one without the other.
+Result<void> LmdbStorage::WriteFormat(LmdbTxn& txn, const Tables& tables, const std::string& redo_file) {
+  uint64_t redo_id = 0;
+  if (getrandom(&redo_id, sizeof redo_id, 0) != sizeof redo_id) return SystemError("make an id for", redo_file, errno);
+  RINGRAFT_TRYV(RedoFile::Create(redo_file, redo_id));
+  RINGRAFT_TRYV(txn.Put(tables.format, kRedoKey, Seal(kRedoKey, EncodeUint64(redo_id))));
+  return txn.Put(tables.format, kVersionKey, Seal(kVersionKey, EncodeUint64(kFormatVersion)));
+}
+
+Result<void> LmdbStorage::AddRedoFile(LmdbTxn& txn) const {
+  RINGRAFT_TRYV(WriteFormat(txn, tables_, directory_.redo_path()));
+  return SyncFile(directory_.path());
+}
+
+Result<uint64_t> LmdbStorage::ReadFormat(const LmdbTxn& txn, std::string_view key) const {
   std::string_view sealed;
-  RINGRAFT_TRY(found, txn.Get(tables_.format, kVersionKey, sealed));
+  RINGRAFT_TRY(found, txn.Get(tables_.format, key, sealed));
   if (!found)
     return Error(
         Errc::kCorrupt,
-        fmt::format("{} has no format version: it is no ringraft database; name another data directory", env_->path()));
-  RINGRAFT_TRY(bytes, Unseal(kVersionKey, sealed, fmt::format("the format version of {}", env_->path())));
-  RINGRAFT_TRY(version, DecodeUint64(bytes, "the format version"));
-  if (version <= kFormatVersion) return Success();
+        fmt::format("{} has no format {}: it is no ringraft database; name another data directory", env_->path(), key));
+  std::string what = fmt::format("the format {} of {}", key, env_->path());
+  RINGRAFT_TRY(bytes, Unseal(key, sealed, what));
+  return DecodeUint64(bytes, what);
+}
+
+Result<uint64_t> LmdbStorage::CheckFormat(const LmdbTxn& txn) const {
+  RINGRAFT_TRY(version, ReadFormat(txn, kVersionKey));
+  if (version <= kFormatVersion) return version;
   return Error(Errc::kWrongVersion, fmt::format("{} has the format {}; this build reads up to {}: use a newer build",
                                                 env_->path(), version, kFormatVersion));
+}
+
+Result<void> LmdbStorage::Redo() {
+  RINGRAFT_TRY(records, redo_->ReadBehind(env_->last_transaction()));
+  for (const RedoRecord& record : records) {
+    if (record.group != group_)
+      return Error(Errc::kInvalidArgument,
+                   fmt::format("{} has an unfinished commit of group {}, but this is group {}; open it with that group",
+                               redo_->path(), record.group.value(), group_.value()));
+    auto again = Commit(record.hard_state, record.truncate_after, record.batches);
+    if (!again)
+      return Error(again.error().code(), fmt::format("commit {} of {} cannot be made again: {}", record.transaction,
+                                                     redo_->path(), again.error().message()));
+  }
+  return Success();
 }
 
 Result<void> LmdbStorage::CheckUsable() const {
@@ -102,22 +145,40 @@ Error LmdbStorage::Fail(const Error& error) {
 
 Result<void> LmdbStorage::Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                                  std::span<const BatchRef> batches) {
+  return CommitEarly(hard_state, truncate_after, batches, {});
+}
+
+Result<void> LmdbStorage::CommitEarly(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                                      std::span<const BatchRef> batches, const OnDurable& on_durable) {
   RINGRAFT_TRYV(CheckUsable());
   RINGRAFT_TRYV(LoadOnce());
   if (truncate_after && *truncate_after >= last_.index) truncate_after.reset();  // nothing lies behind it
   LogPosition base = truncate_after ? LogPosition{*truncate_after, TermAt(*truncate_after)} : last_;
   RINGRAFT_TRYV(CheckFollows(base, batches, group_));
-  if (!hard_state && !truncate_after && batches.empty()) return Success();
-
-  size_t bytes = 0;
-  for (const BatchRef& batch : batches) bytes += batch.size() + 2 * 4096;  // pages are not shared by large values
-  if (auto grown = GrowFile(bytes); !grown) return Fail(grown.error());
-  auto txn = LmdbTxn::BeginWrite(*env_);
-  if (!txn) return Fail(txn.error());
-  written_term_ = base.term;
-  if (auto written = Write(txn.value(), hard_state, truncate_after, batches); !written) return Fail(written.error());
-  if (auto committed = txn.value().Commit(); !committed) return Fail(committed.error());
-  Remember(truncate_after, batches);
+  bool is_nothing = !hard_state && !truncate_after && batches.empty();
+  if (!is_nothing) {
+    size_t bytes = 0;
+    for (const BatchRef& batch : batches) bytes += batch.size() + 2 * 4096;  // pages are not shared by large values
+    if (auto grown = GrowFile(bytes); !grown) return Fail(grown.error());
+    auto txn = LmdbTxn::BeginWrite(*env_);
+    if (!txn) return Fail(txn.error());
+    written_term_ = base.term;
+    if (auto written = Write(txn.value(), hard_state, truncate_after, batches); !written) return Fail(written.error());
+    if (on_durable && RedoFile::Fits(batches)) {
+      // From here on a reader has to wait for LMDB, lest it misses what is durable.
+      std::lock_guard following(following_);
+      auto redo = redo_->Write(txn.value().id(), group_, hard_state, truncate_after, batches);
+      if (!redo) return Fail(redo.error());
+      on_durable();
+      if (auto committed = txn.value().Commit(LmdbTxn::FlushMeta::kWithNextCommit); !committed)
+        return Fail(committed.error());
+      Remember(truncate_after, batches);
+      return Success();
+    }
+    if (auto committed = txn.value().Commit(); !committed) return Fail(committed.error());
+    Remember(truncate_after, batches);
+  }
+  if (on_durable) on_durable();
   return Success();
 }
 

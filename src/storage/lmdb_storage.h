@@ -1,4 +1,5 @@
-// The default storage: one LMDB environment, one transaction a commit, values that are whole batches.
+// The default storage: one LMDB environment, one transaction a commit, values that are whole batches. Small commits
+// that are waited for are made durable by the redo file, before LMDB has them.
 //
 // Tables (schemas/stored.md): `log`, `terms`, `configurations`, `values`, `format`. Every value has a checksum, which
 // is checked when it is read. After a failed commit the object refuses all further use: nobody can know what the disk
@@ -9,12 +10,15 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "storage/batch_log.h"
 #include "storage/data_directory.h"
 #include "storage/lmdb_env.h"
+#include "storage/redo_file.h"
 
 namespace ringraft::storage {
 
@@ -27,6 +31,8 @@ class LmdbStorage final : public BatchStorage {
   Result<RecoveredLog> Recover() override;
   Result<void> Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                       std::span<const BatchRef> batches) override;
+  Result<void> CommitEarly(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                           std::span<const BatchRef> batches, const OnDurable& on_durable) override;
   Result<std::vector<BatchRef>> Read(Index from, size_t max_bytes) const override;
   ringraft::Log& Log() override { return log_; }
   ringraft::Store& Store() override { return store_; }
@@ -56,10 +62,15 @@ class LmdbStorage final : public BatchStorage {
   LmdbStorage(DataDirectory directory, std::unique_ptr<LmdbEnv> env, GroupId group)
       : directory_(std::move(directory)), env_(std::move(env)), group_(group) {}
 
-  static Result<void> CreateDatabase(const std::string& file, size_t max_bytes);
-  Result<void> CheckFormat(const LmdbTxn& txn) const;
+  static Result<void> CreateDatabase(const std::string& file, const std::string& redo_file, size_t max_bytes);
+  Result<uint64_t> ReadFormat(const LmdbTxn& txn, std::string_view key) const;
+  static Result<void> WriteFormat(LmdbTxn& txn, const Tables& tables, const std::string& redo_file);
+  Result<void> AddRedoFile(LmdbTxn& txn) const;            // to a database of format 1
+  Result<uint64_t> CheckFormat(const LmdbTxn& txn) const;  // its version
+  Result<void> Redo();  // what LMDB had not got when the power went
 
   // Reading; `txn` is any transaction.
+  Result<LmdbTxn> BeginRead() const;  // sees everything that is durable
   Result<LogPosition> LastOf(const LmdbTxn& txn) const;
   Result<BatchRef> DecodeAt(Index index, std::string_view bytes) const;
   Result<std::vector<TermRun>> ReadTerms(const LmdbTxn& txn) const;
@@ -84,7 +95,9 @@ class LmdbStorage final : public BatchStorage {
 
   DataDirectory directory_;  // the lock is given up last
   std::unique_ptr<LmdbEnv> env_;
+  std::optional<RedoFile> redo_;  // always, once it is open
   GroupId group_;
+  mutable std::mutex following_;  // held while a commit is durable, but not yet LMDB's
   Tables tables_;
   BatchLog log_{*this};
   Values store_{*this};

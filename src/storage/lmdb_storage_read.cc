@@ -39,16 +39,21 @@ Result<LogPosition> LmdbStorage::LastOf(const LmdbTxn& txn) const {
   return LogPosition{batch.last(), batch.term()};
 }
 
+Result<LmdbTxn> LmdbStorage::BeginRead() const {
+  std::lock_guard following(following_);
+  return LmdbTxn::BeginRead(*env_);
+}
+
 Result<LogPosition> LmdbStorage::LastPosition() const {
   RINGRAFT_TRYV(CheckUsable());
-  RINGRAFT_TRY(txn, LmdbTxn::BeginRead(*env_));
+  RINGRAFT_TRY(txn, BeginRead());
   return LastOf(txn);
 }
 
 Result<std::vector<BatchRef>> LmdbStorage::Read(Index from, size_t max_bytes) const {
   RINGRAFT_TRYV(CheckUsable());
   if (!from) from = Index(1);
-  RINGRAFT_TRY(txn, LmdbTxn::BeginRead(*env_));
+  RINGRAFT_TRY(txn, BeginRead());
   RINGRAFT_TRY(cursor, LmdbCursor::Open(txn, tables_.log));
   std::vector<BatchRef> batches;
   size_t bytes = 0;
@@ -127,7 +132,7 @@ Result<void> LmdbStorage::LoadOnce() {
 
 Result<RecoveredLog> LmdbStorage::Recover() {
   RINGRAFT_TRYV(CheckUsable());
-  RINGRAFT_TRY(txn, LmdbTxn::BeginRead(*env_));
+  RINGRAFT_TRY(txn, BeginRead());
   RecoveredLog recovered;
   RINGRAFT_TRY(hard_state_bytes, ReadValue(txn, kHardStateKey));
   RINGRAFT_TRY(hard_state, DecodeHardState(hard_state_bytes));
@@ -187,7 +192,7 @@ Result<void> LmdbStorage::CheckConsistency(const LmdbTxn& txn, const RecoveredLo
 Result<std::string> LmdbStorage::Values::Get(std::string_view key) const {
   RINGRAFT_TRYV(CheckStoreKey(key));
   RINGRAFT_TRYV(storage_.CheckUsable());
-  RINGRAFT_TRY(txn, LmdbTxn::BeginRead(*storage_.env_));
+  RINGRAFT_TRY(txn, storage_.BeginRead());
   return storage_.ReadValue(txn, key);
 }
 

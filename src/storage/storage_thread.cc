@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace ringraft::storage {
@@ -162,17 +163,21 @@ size_t StorageThread::CommitGroup(size_t begin) {
     for (BatchRef& batch : request.batches) batches_.push_back(std::move(batch));
     bytes += more;
   }
-  auto committed = storage_.Commit(hard_state, taken_[begin].truncate_after, batches_);
+  uint64_t last = taken_[end - 1].number;
+  bool is_durable = false;
+  auto on_durable = [&, this] {
+    is_durable = true;
+    commits_.fetch_add(1, std::memory_order_relaxed);
+    writes_.fetch_add(end - begin, std::memory_order_relaxed);
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    report_->Persisted(last, report_);
+  };
+  auto committed = storage_.CommitEarly(hard_state, taken_[begin].truncate_after, batches_, std::ref(on_durable));
   batches_.clear();
   if (!committed) {
     has_failed_ = true;
-    report_->Failed(taken_[begin].number, committed.error(), report_);
-    return end;
+    report_->Failed(is_durable ? last + 1 : taken_[begin].number, committed.error(), report_);
   }
-  commits_.fetch_add(1, std::memory_order_relaxed);
-  writes_.fetch_add(end - begin, std::memory_order_relaxed);
-  bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  report_->Persisted(taken_[end - 1].number, report_);
   return end;
 }
 

@@ -14,7 +14,8 @@
 namespace ringraft::storage {
 
 // Goes up when an older build could no longer read what a newer one writes.
-constexpr uint32_t kFormatVersion = 1;
+// 1: no redo file.
+constexpr uint32_t kFormatVersion = 2;
 
 // The key of the hard state in the `values` table: empty, so that no key of the Store facet can be it.
 constexpr std::string_view kHardStateKey = "";

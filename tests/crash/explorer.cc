@@ -124,8 +124,10 @@ std::string Explorer::GoOn() {
     BatchBuilder builder;
     builder.Add(LogEntryType::kCommand, std::string(5000, 'z'));
     std::vector<BatchRef> batches{builder.Seal(log.value().last_index + 1, term, NodeId(1), GroupId(1), 1)};
-    auto committed = storage.value()->Commit(std::nullopt, std::nullopt, batches);
+    bool is_durable = false;
+    auto committed = storage.value()->CommitEarly(std::nullopt, std::nullopt, batches, [&] { is_durable = true; });
     if (!committed) return fmt::format("it takes no further commit: {}", committed.error().message());
+    if (!is_durable) return "it does not say when a further commit is durable";
     auto state = StateOf(*storage.value());
     if (!state) return state.error().message();
     expected = state.value();

@@ -54,9 +54,23 @@ class Witness final : public Storage {
   Result<RecoveredLog> Recover() override { return storage_->Recover(); }
   Result<void> Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                       std::span<const BatchRef> batches) override {
+    return CommitEarly(hard_state, truncate_after, batches, [] {});
+  }
+  // Every fourth commit is one that is durable only when it returns.
+  Result<void> CommitEarly(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                           std::span<const BatchRef> batches, const OnDurable& on_durable) override {
     WaitAtGate();
     RINGRAFT_TRYV(model_->Commit(hard_state, truncate_after, batches));
-    return Witnessed([&] { return storage_->Commit(hard_state, truncate_after, batches); });
+    return Witnessed([&](const OnDurable& acknowledge) -> Result<void> {
+      auto both = [&] {
+        acknowledge();
+        on_durable();
+      };
+      if (states_.size() % 4 != 0) return storage_->CommitEarly(hard_state, truncate_after, batches, both);
+      RINGRAFT_TRYV(storage_->Commit(hard_state, truncate_after, batches));
+      both();
+      return Success();
+    });
   }
   Result<std::vector<BatchRef>> Read(Index from, size_t max_bytes) const override {
     return storage_->Read(from, max_bytes);
@@ -89,7 +103,11 @@ class Witness final : public Storage {
     explicit Values(Witness& witness) : witness_(witness) {}
     Result<void> Set(std::string_view key, std::string_view value) override {
       RINGRAFT_TRYV(witness_.model_->Store().Set(key, value));
-      return witness_.Witnessed([&] { return witness_.storage_->Store().Set(key, value); });
+      return witness_.Witnessed([&](const OnDurable& acknowledge) -> Result<void> {
+        RINGRAFT_TRYV(witness_.storage_->Store().Set(key, value));
+        acknowledge();
+        return Success();
+      });
     }
     Result<std::string> Get(std::string_view key) const override { return witness_.storage_->Store().Get(key); }
     Result<void> SetUint64(std::string_view key, uint64_t value) override {
@@ -108,9 +126,7 @@ class Witness final : public Storage {
     RINGRAFT_TRYV(Remember());
     int commit = static_cast<int>(states_.size()) - 1;
     recorder_.Begin(commit);
-    RINGRAFT_TRYV(change());
-    recorder_.Acknowledge(commit);
-    return Success();
+    return change([&] { recorder_.Acknowledge(commit); });
   }
   Result<void> Remember() {
     RINGRAFT_TRY(recovered, model_->Recover());

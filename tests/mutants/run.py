@@ -5,7 +5,7 @@
   tests/mutants/run.py --check        only: does every patch still apply?
 
 First the simulator runs a few seeds, up to the first failure; if all pass, the test programs follow, and then the rest
-of the seeds. WORKDIR keeps the copy and its build between runs.
+of the seeds. A seed that fails must pass without the bug. WORKDIR keeps the copy and its build between runs.
 
 Prints a table: what was found by which seed or test, and in how many seconds. Exits with 1 if a bug is not found,
 or if the sources without any bug fail.
@@ -13,6 +13,7 @@ or if the sources without any bug fail.
 import argparse
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +22,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 # In the order in which they are asked; cheap and near first.
 TESTS = ["core/test_core", "scenario_runner/test_scenarios", "node/test_node", "base/test_base", "reactor/test_reactor",
-         "storage/test_storage", "crash/test_crash_images"]
+         "storage/test_storage", "crash/test_crash_images", "rpc/test_rpc"]
+SIMULATOR = "src/sim/ringraft-sim"
 FEW = 100  # seeds before the tests
 LIMIT = 1800  # seconds for one program; more counts as a failure of it
 
@@ -65,6 +67,7 @@ def rule_of(patch):
 class Tree:
     def __init__(self, work, jobs):
         self.source, self.build, self.jobs = work / "source", work / "build", jobs
+        self.without_bug = work / "ringraft-sim"  # the simulator, built from the sources as they are
         work.mkdir(parents=True, exist_ok=True)
         if not self.source.exists():
             must(["git", "clone", "-q", str(ROOT), str(self.source)])
@@ -84,10 +87,13 @@ class Tree:
         done = run(["ninja", "-C", str(self.build), target])
         return None if done.returncode == 0 else done.stdout[-2000:]
 
+    def keep_simulator(self):
+        shutil.copy2(self.build / SIMULATOR, self.without_bug)
+
     # What the simulator says, or None.
     def simulate(self, seeds):
         try:
-            done = run([str(self.build / "src/sim/ringraft-sim"), "--seeds", f"1..{seeds}", "--jobs", str(self.jobs),
+            done = run([str(self.build / SIMULATOR), "--seeds", f"1..{seeds}", "--jobs", str(self.jobs),
                         "--stop"], timeout=LIMIT)
         except subprocess.TimeoutExpired:
             return "the simulator does not end"
@@ -97,6 +103,8 @@ class Tree:
         if not failures:
             return "the simulator dies"
         seed, rule = min(failures, key=lambda failure: int(failure[0]))
+        if self.without_bug.exists() and run([str(self.without_bug), "--seed", seed]).returncode != 0:
+            sys.exit(f"seed {seed} fails without any bug, too")
         return f"seed {seed}: {rule.strip()}"
 
     def test(self, program):
@@ -134,12 +142,11 @@ def hunt(tree, seeds):
         spent += time.monotonic() - begun
         return found
 
-    simulator = "src/sim/ringraft-sim"
-    found = ask(simulator, lambda: tree.simulate(min(seeds, FEW)))
+    found = ask(SIMULATOR, lambda: tree.simulate(min(seeds, FEW)))
     for program in TESTS:
         found = found or ask(f"tests/{program}", lambda: tree.test(program))
     if found is None and seeds > FEW:
-        found = ask(simulator, lambda: tree.simulate(seeds))
+        found = ask(SIMULATOR, lambda: tree.simulate(seeds))
     return found, spent
 
 
@@ -158,10 +165,12 @@ def main():
         parser.error("name a WORKDIR, for the copy of the sources and its build")
     tree = Tree(args.work, args.jobs)
     tree.plant(None)
+    tree.without_bug.unlink(missing_ok=True)
     found, spent = hunt(tree, FEW)
     if found is not None:
         print(f"without any bug: {found}")
         return 1
+    tree.keep_simulator()
     print(f"without any bug: nothing found in {spent:.0f} s", flush=True)
     lines, missed = ["| bug | breaks | found by | seconds |", "|---|---|---|---|"], []
     for patch in patches(args.only):

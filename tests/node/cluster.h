@@ -55,6 +55,8 @@ inline Peer PeerAt(uint64_t id) { return Peer(NodeId(id), Addr("127.0.0.1:" + st
 struct Setup {
   std::function<void(Options&)> tune = {};
   std::function<std::shared_ptr<Storage>(uint64_t id)> make_storage = {};
+  // With a state machine of the test's own.
+  std::function<Result<std::unique_ptr<Raft>>(Reactor& reactor, const Options& options)> make_raft = {};
 };
 
 class Cluster {
@@ -105,7 +107,7 @@ class Cluster {
     node.machine = std::make_unique<ListMachine>();
     node.options.storage = node.storage;
     node.options.make_rpc = [this](Reactor& on) { return std::make_unique<LocalRpc>(on, network); };
-    auto raft = Raft::Create(node.options, *node.machine);
+    auto raft = setup.make_raft ? setup.make_raft(*reactor, node.options) : Raft::Create(node.options, *node.machine);
     REQUIRE_MESSAGE(raft.has_value(), raft.error().message());
     node.raft = std::move(raft.value());
     REQUIRE(node.raft->Run(*reactor).has_value());

@@ -298,7 +298,7 @@ TEST_SUITE("node/real") {
     TemporaryDirectory directory;
     Cluster driver(0);
     std::vector<Peer> members;
-    int base = 20000 + static_cast<int>(getpid() % 20000);
+    int base = 20000 + static_cast<int>(getpid() % 12000);  // connections get ports from 32768 on
     for (int i = 1; i <= 3; ++i)
       members.emplace_back(NodeId(static_cast<uint64_t>(i)), Addr("127.0.0.1:" + std::to_string(base + i)));
     std::deque<ListMachine> machines(3);

@@ -82,13 +82,13 @@ struct OneReal {
   Cluster cluster;
   FakePeer two, three;
 
-  explicit OneReal(Duration election)
+  explicit OneReal(Duration election, decltype(Setup::make_raft) make_raft = {})
       : cluster(1, Setup{[election](Options& options) {
                            options.initial_members = {PeerAt(1), PeerAt(2), PeerAt(3)};
                            options.election_timeout_min = election;
                            options.election_timeout_max = election + 50ms;
                          },
-                         [this](uint64_t) { return disk; }}),
+                         [this](uint64_t) { return disk; }, std::move(make_raft)}),
         two(cluster, 2),
         three(cluster, 3) {}
   ~OneReal() { disk->Open(); }
@@ -132,7 +132,7 @@ ForwardArgs ForwardOf(Duration timeout) {
 
 // Node 1, elected by its fake peers.
 struct RealLeader : OneReal {
-  RealLeader() : OneReal(100ms) {
+  explicit RealLeader(decltype(Setup::make_raft) make_raft = {}) : OneReal(100ms, std::move(make_raft)) {
     two.grants = three.grants = two.acknowledges = three.acknowledges = true;
     raft = cluster.nodes[0].raft.get();
     cluster.Until("it to lead, with its first entry committed", [&] {
@@ -142,6 +142,33 @@ struct RealLeader : OneReal {
   }
   Raft* raft;
 };
+
+// Holds the application of "held" until it is told to go on.
+class HoldingMachine final : public AsyncStateMachine {
+ public:
+  explicit HoldingMachine(Reactor& reactor) : released(reactor.host().loop()) {}
+  Task<Result<size_t>> Apply(std::span<const LogEntry> entries, ApplyResults& results) override {
+    is_holding = entries[0].command == "held";
+    while (is_holding) {
+      auto woken = released.Wait();
+      co_await woken;
+    }
+    for (const LogEntry& entry : entries) results.Add(entry.command);
+    co_return entries.size();
+  }
+  coro::Signal released;
+  bool is_holding = false;
+};
+
+// Lets the machine go on some passes of the loop later.
+Detached ReleaseAfter(reactor::Loop& loop, int passes, HoldingMachine& machine) {
+  for (; passes > 0; --passes) {
+    auto later = loop.Yield();
+    co_await later;
+  }
+  machine.is_holding = false;
+  machine.released.Notify();
+}
 
 }  // namespace
 
@@ -242,6 +269,41 @@ TEST_SUITE("node/gate") {
     CHECK(answer->error().code() == Errc::kUnknown);
     real.two.Acknowledge();
     real.three.Acknowledge();
+  }
+
+  TEST_CASE("a caller never gets the result of the entry that took the place of its own, whenever that is applied") {
+    // What is applied next is taken from the log when the machine comes back: also in the turn in which the leader is
+    // deposed, before its callers are told.
+    for (int passes = 0; passes <= 12; ++passes) {
+      CAPTURE(passes);
+      std::optional<HoldingMachine> machine;
+      RealLeader real([&](Reactor& reactor, const Options& options) {
+        return Raft::Create(options, machine.emplace(reactor));
+      });
+      std::optional<Result<Bytes>> held, mine;
+      real.cluster.InTurn([&] { Cluster::HandleInto(*real.raft, "held", HandleOptions(), held); });
+      real.cluster.Until("the machine", [&] { return machine->is_holding; });
+      real.two.acknowledges = real.three.acknowledges = false;
+      RaftStatus before = real.raft->Status();
+      real.cluster.InTurn([&] { Cluster::HandleInto(*real.raft, "mine", HandleOptions(), mine); });
+      real.cluster.Until("the entry", [&] { return real.raft->Status().last_index == before.last_index + 1; });
+      AppendEntriesArgs args = real.From(2, before.term + 1, before.last_index, before.term);
+      args.entries.push_back(BatchAt(before.last_index + 1, before.term + 1, "theirs"));
+      args.leader_commit = before.last_index + 1;
+      Reply<AppendEntriesResults> reply;
+      real.cluster.InTurn([&] {
+        AskAppend(real.two, args, reply);
+        ReleaseAfter(real.cluster.reactor->host().loop(), passes, *machine);
+      });
+      real.cluster.Until("the answers", [&] { return held.has_value() && mine.has_value(); });
+      REQUIRE(held->has_value());
+      CHECK(held->value().view() == "held");
+      REQUIRE(!mine->has_value());
+      CHECK(mine->error().code() == Errc::kUnknown);
+      real.two.Acknowledge();
+      real.three.Acknowledge();
+      real.cluster.nodes[0].raft.reset();
+    }
   }
 
   TEST_CASE("a peer that has lost what it had acknowledged is asked again slowly, and the others go on") {

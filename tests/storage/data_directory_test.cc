@@ -96,7 +96,7 @@ TEST_CASE("the marker tells people what the directory is") {
   TemporaryDirectory directory;
   { REQUIRE(OpenLmdbStorage(directory.path())); }
   std::string text = ReadFile(directory.path() + "/RINGRAFT");
-  CHECK(text.find("ringraft data directory\nformat 1\ncreated 20") == 0);
+  CHECK(text.find("ringraft data directory\nformat 2\ncreated 20") == 0);
 }
 
 TEST_CASE("a marker that was lost is written again, and the data stays") {
@@ -118,9 +118,9 @@ TEST_CASE("a newer format is refused, whether the marker or the database says so
   TemporaryDirectory directory;
   { REQUIRE(OpenLmdbStorage(directory.path())); }
   std::string marker = ReadFile(directory.path() + "/RINGRAFT");
-  WriteFile(directory.path() + "/RINGRAFT", "ringraft data directory\nformat 2\n");
+  WriteFile(directory.path() + "/RINGRAFT", "ringraft data directory\nformat 3\n");
   CHECK(Fails(OpenLmdbStorage(directory.path()), Errc::kWrongVersion,
-              {"RINGRAFT", "format 2", "up to 1", "newer build"}));
+              {"RINGRAFT", "format 3", "up to 2", "newer build"}));
   WriteFile(directory.path() + "/RINGRAFT", marker);
   CHECK(OpenLmdbStorage(directory.path()));
   {
@@ -130,11 +130,11 @@ TEST_CASE("a newer format is refused, whether the marker or the database says so
     REQUIRE(txn);
     auto table = txn.value().OpenTable("format", LmdbTxn::IfMissing::kFail);
     REQUIRE(table);
-    REQUIRE(txn.value().Put(table.value(), "version", Seal("version", EncodeUint64(2))));
+    REQUIRE(txn.value().Put(table.value(), "version", Seal("version", EncodeUint64(3))));
     REQUIRE(txn.value().Commit());
   }
   CHECK(Fails(OpenLmdbStorage(directory.path()), Errc::kWrongVersion,
-              {"ringraft.mdb", "format 2", "up to 1", "newer build"}));
+              {"ringraft.mdb", "format 3", "up to 2", "newer build"}));
 }
 
 TEST_CASE("an LMDB database of somebody else is refused and left alone") {

@@ -12,7 +12,7 @@ namespace {
 
 // Commit number k, always the same: it appends, sometimes behind a truncation that cuts through a batch, and its hard
 // state names k.
-void CommitNumber(Storage& storage, uint64_t k, uint64_t& last, uint64_t& term) {
+void CommitNumber(Storage& storage, uint64_t k, uint64_t& last, uint64_t& term, const Storage::OnDurable& on_durable) {
   std::mt19937_64 random(k);
   std::optional<Index> truncate_after;
   if (k % 5 == 0 && last > 3) {
@@ -33,7 +33,7 @@ void CommitNumber(Storage& storage, uint64_t k, uint64_t& last, uint64_t& term) 
     batches.push_back(Batch(last + 1, term, commands));
     last = batches.back().last().value();
   }
-  auto committed = storage.Commit(HardState{Term(k), NodeId(1)}, truncate_after, batches);
+  auto committed = storage.CommitEarly(HardState{Term(k), NodeId(1)}, truncate_after, batches, on_durable);
   if (!committed) _exit(1);
 }
 
@@ -51,8 +51,9 @@ TEST_CASE("after kill -9 the state is that of a commit, and no acknowledged one 
       auto storage = OpenLmdbStorage(directory.path());
       if (!storage) _exit(2);
       for (uint64_t number = k + 1;; ++number) {
-        CommitNumber(*storage.value(), number, last, term);
-        if (write(ends[1], &number, sizeof number) != sizeof number) _exit(3);
+        CommitNumber(*storage.value(), number, last, term, [&] {
+          if (write(ends[1], &number, sizeof number) != sizeof number) _exit(3);
+        });
       }
     }
     close(ends[1]);
@@ -75,7 +76,7 @@ TEST_CASE("after kill -9 the state is that of a commit, and no acknowledged one 
     REQUIRE(reached >= acknowledged);
     REQUIRE(reached <= acknowledged + 1);
     lost_races += reached - acknowledged;
-    while (k < reached) CommitNumber(*model, ++k, last, term);
+    while (k < reached) CommitNumber(*model, ++k, last, term, [] {});
     REQUIRE(Text(*storage.value()) == Text(*model));
   }
   MESSAGE("killed 25 times over " << k << " commits; " << lost_races

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "storage/lmdb_env.h"
+#include "storage/stored_format.h"
 #include "support.h"
 
 namespace ringraft::storage {
@@ -94,6 +95,58 @@ TEST_CASE("a full map is a named error, the object refuses what follows, and a l
     REQUIRE(storage.value()->Commit(std::nullopt, std::nullopt,
                                     std::vector<BatchRef>{Batch(++written, 1, {std::string(50'000, 'y')})}));
   CHECK(storage.value()->Recover().value().last_index == Index(written));
+}
+
+TEST_CASE("a map that is full takes nothing of what was durable, at whichever page it is full") {
+  for (size_t size : {10, 1000, 3000, 5000, 9000}) {
+    CAPTURE(size);
+    TemporaryDirectory directory;
+    LmdbOptions small;
+    small.max_bytes = size_t{1} << 20;
+    uint64_t durable = 0;
+    {
+      auto storage = OpenLmdbStorage(directory.path(), small).value();
+      Result<void> result = Success();
+      while (result)
+        result = storage->CommitEarly(HardState{Term(durable + 1), NodeId(1)}, std::nullopt,
+                                      std::vector<BatchRef>{Batch(durable + 1, 1, {std::string(size, 'x')})},
+                                      [&] { ++durable; });
+      CHECK(Fails(result, Errc::kFull, {"1048576", "max_bytes"}));
+    }
+    auto storage = OpenLmdbStorage(directory.path());
+    REQUIRE_MESSAGE(storage, storage.error().message());
+    CHECK(storage.value()->Recover().value().last_index == Index(durable));
+    CHECK(storage.value()->Recover().value().hard_state.term == Term(durable));
+  }
+}
+
+TEST_CASE("a directory of format 1, which has no redo file, gets one, and older builds refuse it then") {
+  TemporaryDirectory directory;
+  std::string database = directory.path() + "/ringraft.mdb", redo = directory.path() + "/ringraft.redo";
+  REQUIRE(OpenLmdbStorage(directory.path()).value()->Commit(HardState{Term(5), NodeId(2)}, std::nullopt, {}));
+  auto put_format = [&](std::string_view key, std::optional<uint64_t> value) {
+    auto env = LmdbEnv::Open(database, size_t{1} << 30).value();
+    auto txn = LmdbTxn::BeginWrite(*env).value();
+    MDB_dbi table = txn.OpenTable("format", LmdbTxn::IfMissing::kFail).value();
+    MDB_val name = ToVal(key);
+    if (value) {
+      REQUIRE(txn.Put(table, key, Seal(key, EncodeUint64(*value))));
+    } else {
+      REQUIRE(mdb_del(txn.get(), table, &name, nullptr) == 0);
+    }
+    REQUIRE(txn.Commit());
+  };
+  put_format("version", 1);
+  put_format("redo", std::nullopt);
+  std::filesystem::remove(redo);
+  for (int opening = 0; opening < 2; ++opening) {
+    auto storage = OpenLmdbStorage(directory.path());
+    REQUIRE_MESSAGE(storage, storage.error().message());
+    CHECK(storage.value()->Recover().value().hard_state == HardState{Term(5), NodeId(2)});
+    CHECK(std::filesystem::exists(redo));
+  }
+  std::filesystem::remove(redo);  // now it is one that had a redo file
+  CHECK(Fails(OpenLmdbStorage(directory.path()), Errc::kCorrupt, {"ringraft.redo", "missing"}));
 }
 
 TEST_CASE("batches of another group are refused, and groups see nothing of each other") {

@@ -52,6 +52,29 @@ STORAGE_CASE("an empty commit is a success, and so is a hard state alone") {
   CHECK(Text(*storage) == "term 8 vote 0 | terms | configurations | ");
 }
 
+STORAGE_CASE("an early commit says once when it is durable, and is otherwise one like any other") {
+  Kind kind;
+  auto storage = kind.Open();
+  int told = 0;
+  auto on_durable = [&] { ++told; };
+  REQUIRE(storage->CommitEarly(HardState{Term(1), NodeId(1)}, std::nullopt,
+                               std::vector<BatchRef>{Batch(1, 1, {"a", "b", "c"})}, on_durable));
+  CHECK(told == 1);
+  REQUIRE(storage->CommitEarly(std::nullopt, std::nullopt, {}, on_durable));
+  CHECK(told == 2);
+  REQUIRE(storage->CommitEarly(std::nullopt, Index(2), std::vector<BatchRef>{Batch(3, 2, {"C"})}, on_durable));
+  CHECK(told == 3);
+  CHECK(Fails(storage->CommitEarly(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(9, 2, {"gap"})}, on_durable),
+              Errc::kInvalidArgument));
+  CHECK(told == 3);
+  REQUIRE(Append(*storage, {Batch(4, 2, {"d"})}));
+  std::string expected = "term 1 vote 1 | terms 1:1 3:2 | configurations | 1@1:a 2@1:b 3@2:C 4@2:d";
+  CHECK(Text(*storage) == expected);
+  if (!Kind::kSurvives) return;
+  storage.reset();
+  CHECK(Text(*kind.Open()) == expected);
+}
+
 STORAGE_CASE("batches that do not follow are refused, and nothing of their commit is done") {
   Kind kind;
   auto storage = kind.Open();

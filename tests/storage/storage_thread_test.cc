@@ -1,7 +1,9 @@
 // The storage thread: group commit, order, errors, and that nothing submitted is ever dropped.
 #include "storage/storage_thread.h"
 
+#include <atomic>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -211,6 +213,65 @@ TEST_CASE("a success before an error is reported before it, even if both are del
   rig.mailbox.Until([&] { return !rig.failed.empty(); });
   CHECK(rig.persisted == std::vector<uint64_t>{1});
   CHECK(rig.failed[0].first == 2);
+}
+
+// Durable at once; then it has work left until it is released, and that may fail.
+class EarlyStorage final : public Storage {
+ public:
+  Result<RecoveredLog> Recover() override { return memory_->Recover(); }
+  Result<void> Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                      std::span<const BatchRef> batches) override {
+    return memory_->Commit(hard_state, truncate_after, batches);
+  }
+  Result<void> CommitEarly(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
+                           std::span<const BatchRef> batches, const OnDurable& on_durable) override {
+    auto committed = Commit(hard_state, truncate_after, batches);
+    on_durable();
+    released.wait();
+    if (fails_afterwards) return Error(Errc::kIo, "the disk is broken");
+    return committed;
+  }
+  Result<std::vector<BatchRef>> Read(Index from, size_t max_bytes) const override {
+    return memory_->Read(from, max_bytes);
+  }
+  ringraft::Log& Log() override { return memory_->Log(); }
+  ringraft::Store& Store() override { return memory_->Store(); }
+
+  std::promise<void> release;
+  std::shared_future<void> released = release.get_future().share();
+  std::atomic<bool> fails_afterwards{false};
+
+ private:
+  std::shared_ptr<Storage> memory_ = MakeMemoryStorage();
+};
+
+TEST_CASE("a write is reported when it is durable, while the storage is still busy with it") {
+  EarlyStorage storage;
+  TestMailbox mailbox;
+  uint64_t persisted = 0;
+  std::vector<std::pair<uint64_t, std::string>> failed;
+  StorageThread thread(storage, mailbox, [&](uint64_t number, Result<void> result) {
+    if (result) {
+      persisted = number;
+    } else {
+      failed.emplace_back(number, result.error().message());
+    }
+  });
+  thread.Submit(WriteRequest{1, Voted(1), std::nullopt, {}});
+  mailbox.Until([&] { return persisted == 1; });  // nothing was released
+  SUBCASE("it goes on with the next") {
+    storage.release.set_value();
+    thread.Submit(WriteRequest{2, Voted(2), std::nullopt, {}});
+    mailbox.Until([&] { return persisted == 2; });
+    CHECK(failed.empty());
+  }
+  SUBCASE("an error afterwards is that of the next write, for this one is durable") {
+    storage.fails_afterwards = true;
+    storage.release.set_value();
+    mailbox.Until([&] { return !failed.empty(); });
+    CHECK(persisted == 1);
+    CHECK(failed == std::vector<std::pair<uint64_t, std::string>>{{2, "the disk is broken"}});
+  }
 }
 
 TEST_CASE("the destructor writes what was submitted, and reports nothing afterwards") {
