@@ -57,6 +57,7 @@ struct AppendEntriesArgs {
   prevTerm @5 :UInt64;
   leaderCommit @6 :UInt64;
   entries @7 :List(Data);  # encoded batches, see stored.md
+  timeoutNow @8 :Bool;  # an old peer does not stand, and the leader carries on
 }
 
 struct AppendEntriesResults {
@@ -76,6 +77,7 @@ struct RequestVoteArgs {
   lastIndex @4 :UInt64;
   lastTerm @5 :UInt64;
   preVote @6 :Bool;
+  isTransfer @7 :Bool;
 }
 
 struct RequestVoteResults {

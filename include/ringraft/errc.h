@@ -40,6 +40,8 @@ enum class Errc {
   kUnreachable,       // no connection to the peer
   kTimedOut,          // no answer in time
   kProtocol,          // the peer sent something that no peer may send
+  kTransferInProgress,  // the leader is handing its leadership over: try again, or ask the new leader
+  kTransferFailed,      // the leadership was not handed over in time, or another node than the named one has it now
 };
 
 const std::error_category& ErrorCategory() noexcept;

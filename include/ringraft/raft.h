@@ -145,6 +145,17 @@ class [[nodiscard]] ChangeConfigCall : public Call {
   std::vector<NodeId> removed_;
 };
 
+class [[nodiscard]] TransferLeadershipCall : public Call {
+ public:
+  TransferLeadershipCall(node::Node& node, NodeId to, HandleOptions options)
+      : Call(node, std::move(options)), to_(to) {}
+  bool await_suspend(std::coroutine_handle<> caller);
+  Result<void> await_resume();
+
+ private:
+  NodeId to_;
+};
+
 class [[nodiscard]] DoneCall : public Call {
  public:
   explicit DoneCall(node::Node& node, HandleOptions options) : Call(node, std::move(options)) {}
@@ -170,7 +181,9 @@ class Raft {
   // Starts the node on the reactor and returns. It must be stopped before the reactor is destroyed. Listens before it
   // returns. Errors: kRanRepeatedly, kStopped; kIo and kInvalidArgument from listening.
   Result<void> Run(Reactor& reactor);
-  // Begins to stop, and returns. Every call ends: kUnknown if it is in the log, kStopped otherwise. Idempotent.
+  // Begins to stop, and returns. A leader first hands its leadership over to the voting member that has most of its
+  // log, if one answers, for at most the longest election time-out; calls that begin meanwhile end with kStopped. Then
+  // every call ends: kUnknown if it is in the log, kStopped otherwise. Idempotent. The destructor hands nothing over.
   void Stop();
   // `co_await raft.Done()` completes once the node has stopped. Of the options only the executor counts; it must live
   // until then.
@@ -195,6 +208,14 @@ class Raft {
   ChangeConfigCall ChangeConfig(std::vector<Peer> added, std::vector<NodeId> removed,
                                 HandleOptions options = HandleOptions()) {
     return ChangeConfigCall(*node_, std::move(added), std::move(removed), std::move(options));
+  }
+
+  // Hands the leadership over to a voting member (dissertation §3.10), to the one that has most of the log if none is
+  // named. Success once that one is known to lead. Meanwhile commands wait; if it does not take over within the longest
+  // election time-out, or before the deadline, this node leads on. Errors: kNotLeader, kTransferInProgress,
+  // kTransferFailed, kInvalidArgument (this node, or no voting member); kUnknown as above.
+  TransferLeadershipCall TransferLeadership(NodeId to = NodeId(0), HandleOptions options = HandleOptions()) {
+    return TransferLeadershipCall(*node_, to, std::move(options));
   }
 
   // The library's own parts look inside.

@@ -46,6 +46,7 @@ struct AppendEntriesArgs {
   Term prev_term;
   std::vector<BatchRef> entries;  // none: a heartbeat
   Index leader_commit;
+  bool timeout_now = false;  // in a heartbeat: stand for election at once, if the log ends at prev_index (§3.10)
 };
 
 // Where the two logs may agree, after a refused append: the sender's largest (index, term) that is not behind the
@@ -70,6 +71,7 @@ struct RequestVoteArgs {
   Index last_index;
   Term last_term;
   bool pre_vote = false;
+  bool is_transfer = false;  // the leader has asked the candidate to stand: that it is alive is no reason to refuse
 };
 
 struct RequestVoteResults {

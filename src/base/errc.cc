@@ -58,6 +58,10 @@ class Category final : public std::error_category {
         return "no answer in time";
       case Errc::kProtocol:
         return "the peer broke the protocol";
+      case Errc::kTransferInProgress:
+        return "the leadership is being handed over";
+      case Errc::kTransferFailed:
+        return "the leadership was not handed over";
     }
     return "unknown ringraft error " + std::to_string(value);
   }

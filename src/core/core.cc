@@ -145,7 +145,10 @@ void Core::FillPeerStatuses(TimePoint now, std::vector<PeerStatus>& statuses) co
 
 TimePoint Core::NextTick() const {
   const State& s = *state_;
-  if (const Leadership* leading = s.leadership()) return leading->quorum_check_at;
+  if (const Leadership* leading = s.leadership()) {
+    const TimePoint give_up = leading->transfer ? leading->transfer->deadline : TimePoint::max();
+    return std::min(leading->quorum_check_at, give_up);
+  }
   return s.MayStand() ? s.election_deadline : TimePoint::max();
 }
 
@@ -154,10 +157,12 @@ void Core::OnTick(TimePoint now) {
   s.See(now);
   if (s.leadership() != nullptr) {
     // §6.2, CheckQuorum: a leader that a majority does not answer may have been replaced without knowing it.
-    if (s.now >= s.leadership()->quorum_check_at && s.QuorumHasFallenSilent()) s.BecomeFollower(s.term, NodeId(0));
+    if (s.now >= s.leadership()->quorum_check_at && s.QuorumHasFallenSilent())
+      return s.BecomeFollower(s.term, NodeId(0));
+    if (s.leadership()->transfer && s.now >= s.leadership()->transfer->deadline) s.GiveTransferUp();
     return;
   }
-  if (s.now >= s.election_deadline && s.MayStand()) s.BecomePreCandidate();
+  if (s.now >= s.election_deadline && s.MayStand()) s.BecomePreCandidate(State::Reason::kTimeOut);
 }
 
 }  // namespace ringraft::core

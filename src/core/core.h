@@ -166,7 +166,8 @@ class Core {
   // --- time ---
   TimePoint NextTick() const;
   // Starts a pre-vote when the election time-out has passed (§9.6), gives an unfinished one up for a new one, makes a
-  // leader that has not heard from a majority for an election time-out step down (CheckQuorum, §6.2).
+  // leader that has not heard from a majority for an election time-out step down (CheckQuorum, §6.2), and gives up a
+  // transfer whose deadline has passed.
   void OnTick(TimePoint now);
 
   // --- elections (§3.4) ---
@@ -209,6 +210,17 @@ class Core {
   void OnHeartbeatReply(TimePoint now, const PeerTicket& ticket, const AppendEntriesResults& results);
   // How often this peer has contradicted, in this leadership, a match that it had called durable: it has lost data.
   uint64_t LostMatches(NodeId peer) const;
+
+  // --- handing leadership over (§3.10) ---
+  // Until the other one leads, this one steps down for another reason, or the deadline has passed, `IsTransferring`
+  // holds and nothing must be proposed. Errors: kNotLeader, kTransferInProgress, kInvalidArgument (no other voter).
+  Result<void> TransferLeadership(TimePoint now, NodeId to, TimePoint deadline);
+  bool IsTransferring() const;
+  // The other voter that has most of the log among those that answer; 0 if there is none.
+  NodeId BestSuccessor(TimePoint now) const;
+  // When the other one has the whole log, and all of it is committed: the heartbeat that makes it stand, once. Its
+  // regular heartbeats repeat that.
+  std::optional<AppendRequest> NextTimeoutNow(TimePoint now);
 
   // --- persistence ---
   bool HasWrite() const;

@@ -39,15 +39,15 @@ void Core::State::BecomeFollower(Term new_term, NodeId new_leader) {
 
 // §9.6: first ask whether an election could be won. Nothing is persisted and no term changes, so a server that
 // is cut off cannot disturb the others when it comes back (A11).
-void Core::State::BecomePreCandidate() {
+void Core::State::BecomePreCandidate(Reason reason) {
   ResetElectionTimer();
   leader = NodeId(0);
-  StartRound(/*pre_vote=*/true, /*own_vote=*/0);
+  StartRound(/*pre_vote=*/true, reason, /*own_vote=*/0);
   CountVotes();
 }
 
 // Paper, Figure 2, rules for candidates: raise the term, vote for oneself, reset the timer, ask all others.
-void Core::State::BecomeCandidate() {
+void Core::State::BecomeCandidate(Reason reason) {
   ResetElectionTimer();
   term = term + 1;
   vote = options.self;
@@ -55,12 +55,13 @@ void Core::State::BecomeCandidate() {
   leader_contact.reset();
   verified = Index(0);
   PersistHardState();
-  StartRound(/*pre_vote=*/false, persistence.HardStateGate());
+  StartRound(/*pre_vote=*/false, reason, persistence.HardStateGate());
   CountVotes();
 }
 
-void Core::State::StartRound(bool pre_vote, WriteNumber own_vote) {
+void Core::State::StartRound(bool pre_vote, Reason reason, WriteNumber own_vote) {
   Candidacy standing;
+  standing.is_transfer = reason == Reason::kTransfer;
   standing.ticket = VoteTicket{term, pre_vote, ++last_round};
   standing.own_vote = own_vote;
 
@@ -73,6 +74,7 @@ void Core::State::StartRound(bool pre_vote, WriteNumber own_vote) {
   round.args.last_index = history.last_index();
   round.args.last_term = history.last_term();
   round.args.pre_vote = pre_vote;
+  round.args.is_transfer = standing.is_transfer;
   for (const Peer& peer : configuration().Members()) {
     if (peer.id != options.self) round.peers.push_back(peer);
   }
@@ -89,7 +91,7 @@ void Core::State::CountVotes() {
   auto has = [&](NodeId id) { return id == options.self ? self_counts : standing->granted.contains(id); };
   if (HasQuorum(configuration(), has)) {
     if (standing->ticket.pre_vote) {
-      BecomeCandidate();
+      BecomeCandidate(standing->is_transfer ? Reason::kTransfer : Reason::kTimeOut);
     } else {
       BecomeLeader();
     }

@@ -115,6 +115,7 @@ Result<AppendTicket> Core::OnAppendEntries(TimePoint now, const AppendEntriesArg
   // A heartbeat never waits for data, since its answer names only what is durable at that time.
   ticket.gate = s.persistence.HardStateGate();
   if (!args.entries.empty()) ticket.gate = std::max(ticket.gate, s.persistence.LogGate(ticket.verified));
+  if (s.MayTakeOver(args)) s.BecomePreCandidate(State::Reason::kTransfer);
   return ticket;
 }
 

@@ -10,7 +10,7 @@ namespace ringraft::core {
 void Core::State::BecomeLeader() {
   RINGRAFT_ASSERT(vote == options.self);
   leader = options.self;
-  role = Leadership{last_index() + 1, now, {}};
+  role = Leadership{last_index() + 1, now, {}, {}};
   UpdatePeers();
   // §6.4: entries of earlier terms are committed only along with one of this term, so there is one at once.
   BatchBuilder noop;
@@ -29,6 +29,7 @@ void Core::State::UpdatePeers() {
     if (!is_new) known->second.peer = peer;
   }
   leading->quorum_check_at = now;  // another quorum now; the next tick looks again
+  if (leading->transfer && !IsVoter(leading->transfer->to)) leading->transfer->deadline = now;
 }
 
 // Looks whether a majority has answered within the longest election time-out, and if so when to look again.

@@ -29,6 +29,10 @@ Error Core::State::WhyNoChange() const {
                                               std::to_string(configurations.newest_index().value()) +
                                               " is not complete and committed yet: try again when it is");
   }
+  if (leading->transfer)
+    return Error(Errc::kTransferInProgress, "the leadership is being handed over to node " +
+                                                std::to_string(leading->transfer->to.value()) +
+                                                ": try again with the new leader");
   // Ongaro 2015 (C1): before an entry of its own term is committed, a leader does not know which configuration is.
   if (commit_index < leading->first_index) {
     return Error(Errc::kConfigInProgress, "the leader has not committed an entry of term " +

@@ -205,6 +205,8 @@ std::optional<AppendRequest> Core::NextHeartbeat(NodeId peer, TimePoint now) {
   if (progress == nullptr) return std::nullopt;
   AppendRequest request = s.MakeAppend(*progress, progress->match);
   request.args.leader_commit = std::min(s.commit_index, progress->match);
+  const std::optional<Transfer>& transfer = s.leadership()->transfer;
+  request.args.timeout_now = transfer && transfer->to == peer && transfer->told == s.last_index();
   request.ticket.sent = now;
   return request;
 }

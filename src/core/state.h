@@ -5,7 +5,7 @@
 //   election.cc      standing for election            leader.cc        proposals, becoming and ceasing to be leader
 //   votes.cc         voting for others                replication.cc   appends as the leader
 //   commit.cc        commit, apply, durability        membership.cc    configuration changes
-//   invariants.cc    what always holds
+//   transfer.cc      handing leadership over          invariants.cc    what always holds
 #pragma once
 
 #include <algorithm>
@@ -43,13 +43,22 @@ struct Candidacy {
   WriteNumber own_vote = 0;  // our vote for ourselves counts when this write is durable; 0 for a pre-vote
   std::set<NodeId> granted;
   std::set<NodeId> refused;
+  bool is_transfer = false;
   std::optional<VoteRound> round;  // until it is taken
+};
+
+// §3.10. While there is one, the driver proposes nothing.
+struct Transfer {
+  NodeId to;
+  TimePoint deadline;
+  Index told;  // when `to` was asked to stand, the log ended here; 0: it was not
 };
 
 struct Leadership {
   Index first_index;                 // of our no-op, the first entry of our term
   TimePoint quorum_check_at;         // not before this does a majority become silent (§6.2)
   std::map<NodeId, Progress> peers;  // all members but ourselves
+  std::optional<Transfer> transfer{};
 };
 
 struct Core::State {
@@ -69,14 +78,16 @@ struct Core::State {
   bool MayStand() const;
   void ResetElectionTimer();
   void BecomeFollower(Term new_term, NodeId new_leader);
-  void BecomePreCandidate();
-  void BecomeCandidate();
-  void StartRound(bool pre_vote, WriteNumber own_vote);
+  enum class Reason { kTimeOut, kTransfer };
+  void BecomePreCandidate(Reason reason);
+  void BecomeCandidate(Reason reason);
+  void StartRound(bool pre_vote, Reason reason, WriteNumber own_vote);
   void CountVotes();
   void PersistHardState() { persistence.SetHardState(HardState{term, vote}); }
 
   // --- votes.cc ---
   bool IsLeaderAlive() const;
+  bool IsHandedOver(const RequestVoteArgs& args) const;
   bool IsUpToDate(Index candidate_last, Term candidate_last_term) const;
 
   // --- leader.cc ---
@@ -110,6 +121,11 @@ struct Core::State {
   ConfigTicket AppendConfiguration(const Configuration& configuration, int64_t append_time_ns);
   // What a committed configuration asks of the leader: C(new) behind C(old,new), or to step down.
   void OnCommittedAsLeader();
+
+  // --- transfer.cc ---
+  bool IsVoter(NodeId id) const;
+  bool MayTakeOver(const AppendEntriesArgs& args) const;
+  void GiveTransferUp();
 
   // --- commit.cc ---
   void MaybeCommit();

@@ -9,6 +9,14 @@ bool Core::State::IsLeaderAlive() const {
   return leader_contact.has_value() && now - *leader_contact < options.election_timeout_min;
 }
 
+// §3.10: nor does it count that one is alive who has asked for it. A transfer that was given up is over: the leader
+// refuses it then, and so does everybody who has the entry that it appends for this.
+bool Core::State::IsHandedOver(const RequestVoteArgs& args) const {
+  if (!args.is_transfer || !IsUpToDate(args.last_index, args.last_term)) return false;
+  const Leadership* leading = leadership();
+  return leading == nullptr || (leading->transfer && leading->transfer->to == args.candidate_id);
+}
+
 // §3.6.1: the later last term wins; with equal terms the longer log.
 bool Core::State::IsUpToDate(Index candidate_last, Term candidate_last_term) const {
   if (candidate_last_term != history.last_term()) return candidate_last_term > history.last_term();
@@ -38,7 +46,7 @@ VoteReply Core::OnRequestVote(TimePoint now, const RequestVoteArgs& args) {
     return VoteReply{RequestVoteResults{s.term, is_granted}, s.persistence.HardStateGate()};
   };
   if (!IsPlausible(s.options, args)) return answer(false);
-  if (s.IsLeaderAlive()) return answer(false);
+  if (s.IsLeaderAlive() && !s.IsHandedOver(args)) return answer(false);
   if (args.term < s.term) return answer(false);
 
   const bool is_newer = args.term > s.term;

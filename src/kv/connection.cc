@@ -61,6 +61,10 @@ Task<void> Connection::ServeInput(std::string_view input) {
       auto change = ChangeMembers();
       co_await change;
     }
+    if (step == Step::kTransfer && has_request_) {
+      auto transfer = TransferLeadership();
+      co_await transfer;
+    }
     is_closing_ = is_closing_ || step == Step::kClose;
     const bool is_over = is_closing_ || step == Step::kNeedMore;
     if (is_over || out_.size() >= kFlushBytes) {
@@ -115,6 +119,9 @@ Connection::Step Connection::TakeRequest() {
                          ((args.size() == 4 && EqualsIgnoringCase(args[1], "add")) ||
                           (args.size() == 3 && EqualsIgnoringCase(args[1], "remove")));
   if (is_change) return Step::kChangeMembers;
+  const bool is_transfer = spec != nullptr && spec->id == CommandId::kRaft && args.size() >= 2 && args.size() <= 3 &&
+                           EqualsIgnoringCase(args[1], "transfer");
+  if (is_transfer) return Step::kTransfer;
   ++context_.facts.commands_handled;
   ReplyWriter reply(out_, session_.protocol());
   if (spec == nullptr) {
@@ -217,6 +224,28 @@ Task<void> Connection::ChangeMembers() {
   auto call = context_.raft.ChangeConfig(std::move(added), std::move(removed), std::move(options));
   const auto changed = co_await call;
   changed ? reply.Ok() : reply.Error(ErrorText(changed.error(), context_.deadline));
+}
+
+// RAFT TRANSFER [id]
+Task<void> Connection::TransferLeadership() {
+  const auto args = request_.args();
+  has_request_ = false;
+  ++context_.facts.commands_handled;
+  session_.NoteCommand("raft");
+  ReplyWriter reply(out_, session_.protocol());
+  std::optional<int64_t> id = 0;
+  if (args.size() == 3) {
+    id = ParseInteger(args[2]);
+    if (!id || *id < 1) {
+      reply.Error(fmt::format("ERR the id '{}' is no number of at least 1", args[2]));
+      co_return;
+    }
+  }
+  HandleOptions options;
+  options.Timeout(context_.deadline);
+  auto call = context_.raft.TransferLeadership(NodeId(static_cast<uint64_t>(*id)), std::move(options));
+  const auto transferred = co_await call;
+  transferred ? reply.Ok() : reply.Error(ErrorText(transferred.error(), context_.deadline));
 }
 
 Task<void> Connection::Flush() {

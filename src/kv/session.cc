@@ -237,13 +237,16 @@ void Session::Ping(Args args, ReplyWriter& reply) {
 }
 
 void Session::RaftCommand(Args args, ReplyWriter& reply) {
-  static constexpr auto kTable = std::to_array<Subcommand>({{"add", 4}, {"help", 2}, {"remove", 3}, {"status", 2}});
+  static constexpr auto kTable = std::to_array<Subcommand>(
+      {{"add", 4}, {"help", 2}, {"remove", 3}, {"status", 2}, {"transfer", -2}});
   const Subcommand* sub = FindSubcommand(kTable, "raft", args, reply);
   if (sub == nullptr) return;
   if (std::string_view(sub->name) == "status") return WriteRaftStatus(facts_.status(), reply);
+  if (std::string_view(sub->name) == "transfer") return reply.Error(WrongArityText("raft|transfer"));  // too many words
   static constexpr auto kHelp = std::to_array<std::string_view>({"RAFT <subcommand> [<arg> ...]. Subcommands are:",
       "ADD <id> <host:port> -- Make a node a member (at the leader).", "REMOVE <id> -- Make it none (at the leader).",
-      "STATUS -- What this node knows of the cluster."});
+      "STATUS -- What this node knows of the cluster.",
+      "TRANSFER [<id>] -- Hand the leadership over (at the leader)."});
   WriteHelp(kHelp, reply);
 }
 

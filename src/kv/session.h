@@ -51,7 +51,7 @@ class Session {
   // The connection shall be closed once what has been answered is sent.
   bool is_closing() const { return is_closing_; }
 
-  // Answers a local command whose arity has been checked. RAFT ADD and REMOVE are not among them.
+  // Answers a local command whose arity has been checked. RAFT ADD, REMOVE and TRANSFER are not among them.
   void Execute(const CommandSpec& spec, Args args, std::string& out);
 
   // One line of CLIENT LIST.

@@ -159,6 +159,7 @@ CallSlot* SlotPool::Acquire(Node& node) {
   slot->arrived = false;
   slot->is_out = false;
   slot->is_config = false;
+  slot->transfer_to.reset();
   slot->error = Error();
   slot->cancel_requested.store(false, std::memory_order_relaxed);
   slot->references.store(1, std::memory_order_relaxed);

@@ -19,6 +19,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -84,6 +85,7 @@ struct CallSlot final : reactor::MailboxNode, base::ListHook {  // the hook is t
   TimePoint deadline = TimePoint::max();
   bool forward = false;
   bool is_config = false;
+  std::optional<NodeId> transfer_to;
   uint32_t count = 0;   // commands
   std::string encoded;  // the commands as entries of a batch
   std::unique_ptr<ConfigChange> config;

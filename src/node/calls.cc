@@ -1,6 +1,7 @@
 // The node's side of a call: from the caller's thread to the reactor, and its end.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "node/node.h"
@@ -134,6 +135,17 @@ bool Node::BeginConfig(Call& call, ConfigChange change, std::coroutine_handle<> 
                   *slot);  // also on the reactor: it may end at once, which the caller's suspension has to precede
 }
 
+bool Node::BeginTransfer(Call& call, NodeId to, std::coroutine_handle<> caller) {
+  if (!IsRunning()) return Refuse(call, Errc::kStopped);
+  if (call.options_.stop_token_.stop_requested()) return Refuse(call, Errc::kUnknown);
+  CallSlot* slot = NewCall(call, caller);
+  if (slot == nullptr) return false;
+  slot->count = 0;
+  slot->forward = false;
+  slot->transfer_to = to;
+  return HandOver(call, *slot);
+}
+
 bool Node::BeginDone(Call& call, std::coroutine_handle<> caller) {
   std::lock_guard lock(mutex_);
   if (is_done_) return Refuse(call, status_.stop_reason);
@@ -151,6 +163,8 @@ void Node::OnCallArrived(CallSlot& slot) {
   if (slot.deadline != TimePoint::max()) deadlines_->Add(slot);
   if (slot.is_config) {
     DispatchConfig(slot, generation);
+  } else if (slot.transfer_to) {
+    DispatchTransfer(slot, generation);
   } else {
     Dispatch(slot, generation);
   }
@@ -177,6 +191,21 @@ void Node::DispatchConfig(CallSlot& slot, uint32_t generation) {
   if (!ticket) return EndCall(slot, generation, ticket.error());
   slot.is_out = true;
   config_calls_.push_back(ConfigCall{&slot, generation, ticket.value()});
+  Touch();
+}
+
+void Node::DispatchTransfer(CallSlot& slot, uint32_t generation) {
+  CheckTransferCall();  // an earlier one may have ended in this turn
+  if (!core_->is_leader()) return EndCall(slot, generation, Errc::kNotLeader);
+  const TimePoint now = loop().Now();
+  const NodeId to = *slot.transfer_to ? *slot.transfer_to : core_->BestSuccessor(now);
+  if (!to) return EndCall(slot, generation, Error(Errc::kTransferFailed, "no other voting member answers this leader"));
+  Result<void> begun =
+      core_->TransferLeadership(now, to, std::min(slot.deadline, now + options_.election_timeout_max));
+  if (!begun) return EndCall(slot, generation, begun.error());
+  logger_->Write(LogLevel::kInfo, fmt::format("{}: hands the leadership over to node {}", Name(), to.value()));
+  slot.is_out = true;
+  transfer_call_ = TransferCall{&slot, generation, to};
   Touch();
 }
 

@@ -34,6 +34,11 @@ void Leadership::FollowConfiguration() {
 
 void Leadership::Wake() {
   for (auto& [id, pipeline] : pipelines_) pipeline->progress.Notify();
+  std::optional<core::AppendRequest> request = node_.core().NextTimeoutNow(node_.loop().Now());
+  if (!request) return;
+  Pipeline& pipeline = *pipelines_.at(request->peer.id);
+  ++pipeline.heartbeats;
+  pipeline.scope.Start(AwaitHeartbeat(pipeline, std::move(*request)));
 }
 
 Task<void> Leadership::Replicate(Pipeline& pipeline) {

@@ -76,6 +76,7 @@ void Node::StartOnReactor() {
   recovered_ = RecoveredLog();
 
   durable_ = std::make_unique<coro::Signal>(loop());
+  leader_moved_ = std::make_unique<coro::Signal>(loop());
   tick_moved_ = std::make_unique<coro::Signal>(loop());
   scope_ = std::make_unique<coro::Scope>(loop());
   shutdown_ = std::make_unique<coro::Scope>(loop());
@@ -118,16 +119,60 @@ void Node::Stop() {
   FinishStop();  // it never ran
 }
 
+void Node::StopAtOnce() {
+  Stop();
+  std::lock_guard lock(mutex_);
+  // Delivered before what posts the end of the stop, so the node is there.
+  if (life_.load(std::memory_order_relaxed) != Life::kStopping || is_stop_urgent_) return;
+  is_stop_urgent_ = true;
+  host_->mailbox().Post(stop_at_once_message_);
+}
+
 void Node::Fail(Error error) {
   if (failure_.code() == Errc::kOk) {
     failure_ = error;
     logger_->Write(LogLevel::kError, fmt::format("{}: stops: {}", Name(), error.message()));
   }
-  Stop();
+  StopAtOnce();
+}
+
+void Node::OnStopAsked() {
+  if (!is_stopping_ && !BeginHandOver()) BeginStop();
+}
+
+// §3.10: so that a planned stop costs a round trip or two, not an election time-out.
+bool Node::BeginHandOver() {
+  {
+    std::lock_guard lock(mutex_);
+    if (is_stop_urgent_) return false;
+  }
+  const TimePoint deadline = loop().Now() + options_.election_timeout_max;
+  if (!core_->IsTransferring()) {
+    const NodeId to = core_->BestSuccessor(loop().Now());
+    if (!to || !core_->TransferLeadership(loop().Now(), to, deadline)) return false;
+    logger_->Write(LogLevel::kInfo, fmt::format("{}: hands the leadership over to node {}", Name(), to.value()));
+    Touch();
+  }
+  scope_->Start(AwaitSuccessor(deadline));
+  return true;
+}
+
+// The successor's first message also says that our answers to it have arrived.
+Task<void> Node::AwaitSuccessor(TimePoint deadline) {
+  while ((core_->is_leader() || !core_->leader()) && loop().Now() < deadline) {
+    auto moved = leader_moved_->WaitUntil(deadline);
+    co_await moved;
+  }
+  StopAtOnce();
 }
 
 void Node::BeginStop() {
+  if (is_stopping_) return;
   RINGRAFT_ASSERT(core_ != nullptr);  // the start message was posted first
+  {
+    std::lock_guard lock(mutex_);
+    is_stop_urgent_ = true;
+  }
   is_stopping_ = true;
   is_leader_.store(false, std::memory_order_release);
   leadership_.reset();
@@ -137,6 +182,8 @@ void Node::BeginStop() {
   std::vector<ConfigCall> config_calls;
   config_calls.swap(config_calls_);
   for (const ConfigCall& call : config_calls) EndCall(*call.slot, call.generation, Errc::kUnknown);
+  if (transfer_call_) EndCall(*transfer_call_->slot, transfer_call_->generation, Errc::kUnknown);
+  transfer_call_.reset();
   rpc_->Close();
   shutdown_->Start(Shutdown());
 }
@@ -181,7 +228,7 @@ void Node::FinishStop() {
 }
 
 void Node::WaitStopped() {
-  Stop();
+  StopAtOnce();
   std::unique_lock lock(mutex_);
   while (!is_done_) {
     // Inside a turn nobody could finish the stop: stop first, await Done, and destroy the node then.
@@ -202,7 +249,8 @@ void Node::OnTurnEnd() {
   if (is_stopping_) return;
   CheckConfigCalls();  // before the role: a leader outside C(new) steps down with the commit that ends the change
   FollowRole();
-  if (core_->is_leader()) proposer_->Flush(WallNanoseconds());
+  CheckTransferCall();
+  if (core_->is_leader() && !core_->IsTransferring()) proposer_->Flush(WallNanoseconds());
   SubmitWrites();
   if (leadership_ != nullptr) leadership_->Wake();
   applier_->Wake();
@@ -241,7 +289,8 @@ void Node::FollowRole() {
   } else if (role != Role::kLeader && proposer_->HasWaiting()) {
     EndLeadersCalls();  // it was elected and deposed within one turn, and took calls in between
   }
-  is_leader_.store(role == Role::kLeader, std::memory_order_release);
+  const bool was_leader = is_leader_.exchange(role == Role::kLeader, std::memory_order_acq_rel);
+  if (was_leader != (role == Role::kLeader) || core_->leader() != last_leader_) leader_moved_->Notify();
   if (role == Role::kLeader && leadership_ == nullptr) {
     logger_->Write(LogLevel::kInfo, fmt::format("{}: leads term {}", Name(), term.value()));
     leadership_ = std::make_unique<Leadership>(*this, term);
@@ -279,6 +328,24 @@ void Node::CheckConfigCalls() {
       EndCall(*call.slot, call.generation, Errc::kUnknown);
     }
   }
+}
+
+void Node::CheckTransferCall() {
+  if (!transfer_call_ || (core_->is_leader() && core_->IsTransferring())) return;
+  if (!core_->is_leader() && !core_->leader()) return;  // it has been given up; who has it is not known yet
+  const TransferCall call = *std::exchange(transfer_call_, std::nullopt);
+  if (core_->leader() == call.to) {
+    call.slot->Complete(call.generation);
+    return;
+  }
+  EndCall(*call.slot, call.generation,
+          Error(Errc::kTransferFailed,
+                core_->is_leader()
+                    ? fmt::format("node {} did not take the leadership over in time; this node leads on: see whether "
+                                  "that node runs and is caught up",
+                                  call.to.value())
+                    : fmt::format("node {} has the leadership now, not node {}", core_->leader().value(),
+                                  call.to.value())));
 }
 
 void Node::PublishStatus() {

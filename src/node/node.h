@@ -51,15 +51,18 @@ class Node final : private reactor::TurnEndNode {
   // --- any thread ---
   const Options& options() const { return options_; }
   Result<void> Run(Reactor& reactor);
+  // A leader hands its leadership over first, for at most the longest election time-out.
   void Stop();
   bool IsLeader() const { return is_leader_.load(std::memory_order_acquire); }
   RaftStatus Status() const;
-  // Blocks until the node has stopped, driving the reactor if nobody else does.
+  // Blocks until the node has stopped, driving the reactor if nobody else does. Hands nothing over, and ends a
+  // hand-over that has begun.
   void WaitStopped();
 
   // A call begins: false if it has ended already (with `refused_`, which is kOk for success).
   bool Begin(Call& call, std::coroutine_handle<> caller);
   bool BeginConfig(Call& call, ConfigChange change, std::coroutine_handle<> caller);
+  bool BeginTransfer(Call& call, NodeId to, std::coroutine_handle<> caller);
   bool BeginDone(Call& call, std::coroutine_handle<> caller);
   bool IsRunning() const { return life_.load(std::memory_order_acquire) == Life::kRunning; }
   void EndPost() { slots_->EndPost(); }  // see SlotPool
@@ -111,6 +114,7 @@ class Node final : private reactor::TurnEndNode {
   void FollowRole();
   void EndLeadersCalls();
   void CheckConfigCalls();
+  void CheckTransferCall();
   void PublishStatus();
   int64_t WallNanoseconds() const;
 
@@ -121,6 +125,7 @@ class Node final : private reactor::TurnEndNode {
   bool OnReactor() const;
   void Dispatch(CallSlot& slot, uint32_t generation);
   void DispatchConfig(CallSlot& slot, uint32_t generation);
+  void DispatchTransfer(CallSlot& slot, uint32_t generation);
   std::optional<Peer> Leader() const;
 
   struct StartMessage final : reactor::MailboxNode {
@@ -130,9 +135,18 @@ class Node final : private reactor::TurnEndNode {
   };
   struct StopMessage final : reactor::MailboxNode {
     explicit StopMessage(Node& of) : node(of) {}
+    void OnDelivered() override { node.OnStopAsked(); }
+    Node& node;
+  };
+  struct StopAtOnceMessage final : reactor::MailboxNode {
+    explicit StopAtOnceMessage(Node& of) : node(of) {}
     void OnDelivered() override { node.BeginStop(); }
     Node& node;
   };
+  void StopAtOnce();
+  void OnStopAsked();
+  bool BeginHandOver();
+  Task<void> AwaitSuccessor(TimePoint deadline);
   void BeginStop();
   Task<void> Shutdown();
   void FinishStop();
@@ -153,10 +167,12 @@ class Node final : private reactor::TurnEndNode {
   Reactor* reactor_ = nullptr;
   StartMessage start_message_{*this};
   StopMessage stop_message_{*this};
+  StopAtOnceMessage stop_at_once_message_{*this};
   mutable std::mutex mutex_;  // of what follows
   std::condition_variable stopped_;
   RaftStatus status_;
   bool is_done_ = false;
+  bool is_stop_urgent_ = false;  // the message to stop at once is on its way, or no longer needed
   std::vector<std::pair<CallSlot*, uint32_t>> done_calls_;
 
   // --- reactor ---
@@ -172,6 +188,7 @@ class Node final : private reactor::TurnEndNode {
   std::unique_ptr<Forwarder> forwarder_;
   std::unique_ptr<Applier> applier_;
   std::unique_ptr<coro::Signal> durable_;     // a write has become durable
+  std::unique_ptr<coro::Signal> leader_moved_;  // another role, or another leader known
   std::unique_ptr<coro::Signal> tick_moved_;  // the core's next tick is earlier than what the elector waits for
   TimePoint next_tick_;                       // what it waits for
   std::unique_ptr<coro::Scope> scope_;        // elections, applying, forwarding
@@ -185,6 +202,12 @@ class Node final : private reactor::TurnEndNode {
     core::ConfigTicket ticket;
   };
   std::vector<ConfigCall> config_calls_;
+  struct TransferCall {
+    CallSlot* slot;
+    uint32_t generation;
+    NodeId to;
+  };
+  std::optional<TransferCall> transfer_call_;
 };
 
 }  // namespace ringraft::node

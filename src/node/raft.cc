@@ -12,6 +12,10 @@ namespace ringraft {
 
 bool Call::await_suspend(std::coroutine_handle<> caller) { return node_.Begin(*this, caller); }
 
+bool TransferLeadershipCall::await_suspend(std::coroutine_handle<> caller) {
+  return node_.BeginTransfer(*this, to_, caller);
+}
+
 bool ChangeConfigCall::await_suspend(std::coroutine_handle<> caller) {
   node::ConfigChange change;
   change.added = std::move(added_);
@@ -66,6 +70,12 @@ Result<std::vector<Bytes>> HandleManyCall::await_resume() {
 Result<void> ChangeConfigCall::await_resume() {
   if (Error error = Finish(); error.code() != Errc::kOk) return error;
   if (slot_ == nullptr && !node_.IsRunning()) return Errc::kStopped;  // an empty change
+  Release();
+  return Success();
+}
+
+Result<void> TransferLeadershipCall::await_resume() {
+  if (Error error = Finish(); error.code() != Errc::kOk) return error;
   Release();
   return Success();
 }

@@ -10,8 +10,8 @@ namespace ringraft::rpc {
 namespace {
 
 // Numbers of errors are part of the protocol: new ones are added at the end.
-constexpr uint16_t kLastErrc = 24;
-static_assert(static_cast<uint16_t>(Errc::kProtocol) == kLastErrc && static_cast<uint16_t>(Errc::kUnknown) == 5 &&
+constexpr uint16_t kLastErrc = 26;
+static_assert(static_cast<uint16_t>(Errc::kTransferFailed) == kLastErrc && static_cast<uint16_t>(Errc::kUnknown) == 5 &&
               static_cast<uint16_t>(Errc::kWrongVersion) == 20);
 
 // Room for what surrounds the arguments in a call, with some to spare.
@@ -159,6 +159,7 @@ void Encode(const AppendEntriesArgs& args, schema::AppendEntriesArgs::Builder to
   to.setPrevIndex(args.prev_index.value());
   to.setPrevTerm(args.prev_term.value());
   to.setLeaderCommit(args.leader_commit.value());
+  to.setTimeoutNow(args.timeout_now);
   if (args.entries.empty()) return;
   auto entries = to.initEntries(static_cast<unsigned>(args.entries.size()));
   auto orphanage = capnp::Orphanage::getForMessageContaining(to);
@@ -183,6 +184,7 @@ Result<AppendEntriesArgs> Decode(schema::AppendEntriesArgs::Reader from) {
     args.prev_index = Index(from.getPrevIndex());
     args.prev_term = Term(from.getPrevTerm());
     args.leader_commit = Index(from.getLeaderCommit());
+    args.timeout_now = from.getTimeoutNow();
     auto entries = from.getEntries();
     args.entries.reserve(entries.size());
     for (auto bytes : entries) {
@@ -229,6 +231,7 @@ void Encode(const RequestVoteArgs& args, schema::RequestVoteArgs::Builder to) {
   to.setLastIndex(args.last_index.value());
   to.setLastTerm(args.last_term.value());
   to.setPreVote(args.pre_vote);
+  to.setIsTransfer(args.is_transfer);
 }
 
 Result<RequestVoteArgs> Decode(schema::RequestVoteArgs::Reader from) {
@@ -241,6 +244,7 @@ Result<RequestVoteArgs> Decode(schema::RequestVoteArgs::Reader from) {
     args.last_index = Index(from.getLastIndex());
     args.last_term = Term(from.getLastTerm());
     args.pre_vote = from.getPreVote();
+    args.is_transfer = from.getIsTransfer();
     return args;
   });
 }

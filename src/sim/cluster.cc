@@ -23,6 +23,12 @@ Detached Change(Raft& raft, std::vector<Peer> added, std::vector<NodeId> removed
   done(changed ? Errc::kOk : changed.error().code());
 }
 
+Detached TransferLeadership(Raft& raft, NodeId to, std::function<void(Errc)> done) {
+  auto call = raft.TransferLeadership(to);
+  Result<void> transferred = co_await call;
+  done(transferred ? Errc::kOk : transferred.error().code());
+}
+
 }  // namespace
 
 // What the nodes say is part of the story; not their complaints, which may quote texts of other libraries.
@@ -207,6 +213,12 @@ void Cluster::StopCleanly(Slot& slot, Nanos down_for) {
   slot.raft->Stop();
   slot.state = Slot::State::kStopping;
   slot.down_for = down_for;
+}
+
+void Cluster::Transfer(Slot& leader, NodeId to) {
+  TransferLeadership(*leader.raft, to, [this](Errc code) {
+    world_.Tell(fmt::format("the transfer of the leadership -> {}", Error(code).message()));
+  });
 }
 
 void Cluster::RestartAfter(Slot& slot, Nanos delay) {

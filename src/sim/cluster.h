@@ -55,6 +55,7 @@ class Cluster final {
   // `is_silent`: the machine is gone, nobody answers for it.
   void Crash(Slot& slot, bool is_silent);
   void StopCleanly(Slot& slot, Nanos down_for);
+  void Transfer(Slot& leader, NodeId to);  // 0: to the best
   // The disk is gone, with everything on it: a new member takes the place, by an operator who keeps trying.
   void Lose(Slot& slot);
   void RestartAfter(Slot& slot, Nanos delay);

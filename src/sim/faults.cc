@@ -40,6 +40,7 @@ constexpr KindInfo kKinds[] = {
     {FaultKind::kRot, "damaged batch", &FaultKinds::disks, 2, 0, 0},
     {FaultKind::kLoseDisk, "lost disk", &FaultKinds::membership, 2, 0, 0},
     {FaultKind::kRemoveAndAdd, "member out and in", &FaultKinds::membership, 3, 0, 0},
+    {FaultKind::kTransfer, "transfer of the leadership", &FaultKinds::membership, 5, 0, 0},
 };
 
 const KindInfo& InfoOf(FaultKind kind) {
@@ -217,6 +218,13 @@ bool Saboteur::DoToNode(const Fault& fault, Slot& slot) {
       tell("");
       cluster_.RemoveAndAdd(slot);
       return true;
+    case FaultKind::kTransfer: {
+      Slot* leader = cluster_.Leader();
+      if (leader == nullptr) return false;
+      world_.Tell(fmt::format("fault {}: {} from node {}", fault.number, FaultName(fault.kind), leader->id));
+      cluster_.Transfer(*leader, fault.amount % 2 == 0 ? NodeId(0) : NodeId(slot.id));
+      return true;
+    }
     default:
       return false;
   }

@@ -36,6 +36,7 @@ enum class FaultKind {
   kRot,
   kLoseDisk,
   kRemoveAndAdd,
+  kTransfer,
 };
 const char* FaultName(FaultKind kind);
 

@@ -145,6 +145,7 @@ void Cluster::Pump(uint64_t id) {
     for (const PeerStatus& status : node.core->PeerStatuses(now_)) {
       if (!status.is_self) SendAppends(id, status.peer.id.value());
     }
+    if (auto stand = node.core->NextTimeoutNow(now_)) SendAppend(id, *stand);
   }
   Apply(id);
   TimePoint due = node.core->NextTick();
@@ -414,13 +415,19 @@ Term Cluster::newest_term() const {
 }
 
 bool Cluster::Propose(uint64_t id) {
-  if (!IsUp(id) || !core(id).is_leader()) return false;
+  if (!IsUp(id) || !core(id).is_leader() || core(id).IsTransferring()) return false;
   BatchBuilder builder;
   uint64_t count = 1 + Draw(3);
   for (uint64_t i = 0; i < count; ++i) builder.Add(LogEntryType::kCommand, "command " + std::to_string(++proposals_));
   core(id).Propose(builder, 0);
   Pump(id);
   return true;
+}
+
+Result<void> Cluster::Transfer(uint64_t id, uint64_t to) {
+  auto begun = core(id).TransferLeadership(now_, NodeId(to), now_ + 300 * kMs);
+  Pump(id);
+  return begun;
 }
 
 Result<ConfigTicket> Cluster::ChangeConfig(uint64_t id, std::vector<Peer> added, std::vector<NodeId> removed) {

@@ -53,6 +53,7 @@ class Cluster {
 
   uint64_t Leader() const;    // of the newest term among those that are up; 0 if none
   bool Propose(uint64_t id);  // false if it is no leader
+  Result<void> Transfer(uint64_t id, uint64_t to);  // within 300 ms
   Result<ConfigTicket> ChangeConfig(uint64_t id, std::vector<Peer> added, std::vector<NodeId> removed);
   void Pump(uint64_t id);  // after a call on `core(id)`
 

@@ -21,11 +21,13 @@ TEST_CASE("each of the three calls reaches the service and brings its answer bac
 
   AppendEntriesArgs append = AppendTo(a, b, {MakeTestBatch(1, 5, 100), MakeTestBatch(2, 5, 1 << 20)});
   append.leader_commit = Index(3);
+  append.timeout_now = true;
   auto append_result = Finish(world, a.rpc->CallAppendEntries(b.addr(), append));
   REQUIRE(append_result);
   CHECK(append_result.value().durable_match == Index(17));
   REQUIRE(b.service.appends.size() == 1);
   CHECK(b.service.appends[0].leader_commit == Index(3));
+  CHECK(b.service.appends[0].timeout_now);
   REQUIRE(b.service.appends[0].entries.size() == 2);
   CHECK(b.service.appends[0].entries[1].bytes() == append.entries[1].bytes());
 
@@ -34,10 +36,12 @@ TEST_CASE("each of the three calls reaches the service and brings its answer bac
   vote.candidate_id = a.id();
   vote.term = Term(9);
   vote.pre_vote = true;
+  vote.is_transfer = true;
   auto vote_result = Finish(world, a.rpc->CallRequestVote(b.addr(), vote));
   REQUIRE(vote_result);
   REQUIRE(b.service.votes.size() == 1);
   CHECK(b.service.votes[0].pre_vote);
+  CHECK(b.service.votes[0].is_transfer);
 
   ForwardArgs forward;
   forward.to = b.id();

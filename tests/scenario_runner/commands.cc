@@ -47,7 +47,7 @@ std::string Player::Run(const Command& command) {
 }
 
 bool Player::NeedsUp(Verb verb) const {
-  return (verb >= Verb::kCampaign && verb <= Verb::kChange) || (verb >= Verb::kHoldDisk && verb <= Verb::kCrash) ||
+  return (verb >= Verb::kCampaign && verb <= Verb::kTransfer) || (verb >= Verb::kHoldDisk && verb <= Verb::kCrash) ||
          verb == Verb::kLog;
 }
 
@@ -134,6 +134,9 @@ std::string Player::Act(const Command& command) {
       return "";
     case Verb::kChange:
       world_.Change(server, command.added, command.removed);
+      return "";
+    case Verb::kTransfer:
+      world_.Transfer(server, command.servers[1]);
       return "";
     case Verb::kTick:
       world_.Tick(command.duration);

@@ -4,6 +4,11 @@
 #include "world.h"
 
 namespace ringraft::scenario {
+namespace {
+
+constexpr Duration kTransferTime = std::chrono::milliseconds(200);
+
+}  // namespace
 
 void World::TakeWrites(uint64_t id, Line& line) {
   Server& server = servers_.at(id);
@@ -20,6 +25,7 @@ void World::TakeWrites(uint64_t id, Line& line) {
 // --- what callers ask for ---
 
 void World::Propose(uint64_t id, const std::vector<std::string>& texts) {
+  if (core(id).IsTransferring()) return Tell(id, "proposal -> waits for the end of the transfer");
   if (!core(id).is_leader()) {
     Tell(id, "proposal; " + RoleName(core(id).role()) +
                  (core(id).leader() ? " of " + Text(core(id).leader()) : ", knows no leader") + " -> refused");
@@ -57,6 +63,13 @@ void World::Change(uint64_t id, const std::vector<uint64_t>& added, const std::v
   });
 }
 
+void World::Transfer(uint64_t id, uint64_t to) {
+  Event(id, "transfer to " + std::to_string(to), [&](core::Core& core) -> std::string {
+    auto begun = core.TransferLeadership(now_, NodeId(to), now_ + kTransferTime);
+    return begun ? "begins" : "refused: " + begun.error().message();
+  });
+}
+
 void World::Heartbeat(uint64_t id, uint64_t to) {
   Server& server = servers_.at(id);
   std::vector<std::pair<std::string, std::vector<uint64_t>>> sent;
@@ -66,7 +79,7 @@ void World::Heartbeat(uint64_t id, uint64_t to) {
     std::optional<core::AppendRequest> request = server.core->NextHeartbeat(status.peer.id, now_);
     if (!request) continue;
     const std::string what = "after " + Position(request->args.prev_index, request->args.prev_term) + ", commit " +
-                             Text(request->args.leader_commit);
+                             Text(request->args.leader_commit) + (request->args.timeout_now ? ", stand now" : "");
     if (sent.empty() || sent.back().first != what) sent.push_back({what, {}});
     sent.back().second.push_back(peer);
     Send(id, *request, MessageKind::kHeartbeat);
@@ -146,6 +159,10 @@ void World::SendAppends(uint64_t id, Line& line) {
     }
   }
   for (const auto& [what, peers] : sent) line.changes.push_back("sends " + what + " to " + Servers(peers));
+  std::optional<core::AppendRequest> stand = server.core->NextTimeoutNow(now_);
+  if (!stand) return;
+  line.changes.push_back("tells " + Text(stand->peer.id) + " to stand");
+  Send(id, *stand, MessageKind::kHeartbeat);
 }
 
 void World::Send(uint64_t id, const core::AppendRequest& request, MessageKind kind) {

@@ -97,6 +97,11 @@ void ReadSelection(Words& words, Command& command) {
   if (!words.AtEnd()) command.selection->nth = words.Number("a position", 1, 1000);
 }
 
+void ReadTransfer(Words& words, Command& command) {
+  command.servers = {words.Server()};
+  command.servers.push_back(words.Server());
+}
+
 void ReadDeliver(Words& words, Command& command) {
   if (!words.AtEnd()) ReadSelection(words, command);
 }
@@ -166,6 +171,7 @@ constexpr std::array kGrammars = {
     Grammar{"heartbeat", Verb::kHeartbeat, "SERVER [TO]", ReadHeartbeat},
     Grammar{"propose", Verb::kPropose, "SERVER COMMAND...", ReadPropose},
     Grammar{"change", Verb::kChange, "SERVER +SERVER|-SERVER...", ReadChange},
+    Grammar{"transfer", Verb::kTransfer, "SERVER TO", ReadTransfer},
     Grammar{"tick", Verb::kTick, "DURATION", ReadDuration},
     Grammar{"run", Verb::kRun, "DURATION", ReadDuration},
     Grammar{"deliver", Verb::kDeliver, "[LINK [KIND] [POSITION]]", ReadDeliver},

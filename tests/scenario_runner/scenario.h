@@ -36,6 +36,7 @@ enum class Verb : uint8_t {
   kHeartbeat,
   kPropose,
   kChange,
+  kTransfer,
   kTick,
   kRun,
   // What the network does.

@@ -88,7 +88,8 @@ std::string Entries(const std::vector<BatchRef>& batches, Term term) {
 }
 
 std::string VoteRequest(const RequestVoteArgs& args) {
-  return "term " + Text(args.term) + ", last " + Position(args.last_index, args.last_term);
+  return "term " + Text(args.term) + ", last " + Position(args.last_index, args.last_term) +
+         (args.is_transfer ? ", asked to stand" : "");
 }
 
 std::string VoteAnswer(const RequestVoteResults& results) {
@@ -97,7 +98,8 @@ std::string VoteAnswer(const RequestVoteResults& results) {
 
 std::string AppendRequest(const AppendEntriesArgs& args) {
   return "term " + Text(args.term) + ", prev " + Position(args.prev_index, args.prev_term) + ", " +
-         (args.entries.empty() ? "" : EntryRuns(args.entries) + ", ") + "commit " + Text(args.leader_commit);
+         (args.entries.empty() ? "" : EntryRuns(args.entries) + ", ") + "commit " + Text(args.leader_commit) +
+         (args.timeout_now ? ", stand now" : "");
 }
 
 std::string AppendAnswer(const AppendEntriesResults& results) {

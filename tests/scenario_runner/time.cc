@@ -34,12 +34,12 @@ void World::Campaign(uint64_t id) {
 void World::TickDue() {
   for (uint64_t id : Ids()) {
     if (!IsUp(id) || core(id).NextTick() > now_) continue;
-    const bool leads = core(id).is_leader();
+    const bool leads = core(id).is_leader(), transfers = core(id).IsTransferring();
     const bool told_only_changes = std::exchange(only_changes_, true);
-    Event(id, leads ? "has not heard from a majority for 500ms" : "election time-out",
+    Event(id, transfers ? "tick" : leads ? "has not heard from a majority for 500ms" : "election time-out",
           [&](core::Core& core) -> std::string {
             core.OnTick(now_);
-            return "";
+            return transfers && core.is_leader() && !core.IsTransferring() ? "gives the transfer up" : "";
           });
     only_changes_ = told_only_changes;
   }

@@ -79,6 +79,7 @@ class World {
   void Campaign(uint64_t server);
   void Heartbeat(uint64_t server, uint64_t to);  // 0: all
   void Propose(uint64_t server, const std::vector<std::string>& texts);
+  void Transfer(uint64_t server, uint64_t to);  // within 200 ms
   void Change(uint64_t server, const std::vector<uint64_t>& added, const std::vector<uint64_t>& removed);
   void Tick(Duration duration);
   // Time goes on as it does: ticks, heartbeats, and everything is delivered at once.
