@@ -295,7 +295,7 @@ TEST_SUITE("node/gate") {
         AskAppend(real.two, args, reply);
         ReleaseAfter(real.cluster.reactor->host().loop(), passes, *machine);
       });
-      real.cluster.Until("the answers", [&] { return held.has_value() && mine.has_value(); });
+      real.cluster.Until("the answers", [&] { return held && mine && reply; });
       REQUIRE(held->has_value());
       CHECK(held->value().view() == "held");
       REQUIRE(!mine->has_value());
