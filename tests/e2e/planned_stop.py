@@ -13,9 +13,9 @@ def test(arguments):
         c.start()
         with Load(c.nodes) as load:
             for stop in range(arguments.stops):
+                load.wait_for_writes(arguments.writes)
                 leader = c.wait_leader()
                 term = int(leader.info()['term'])
-                load.wait_for_writes(arguments.writes)
                 asked = time.monotonic()
                 leader.terminate()
                 stopped = time.monotonic()
