@@ -6,7 +6,6 @@
 
 #include <filesystem>
 #include <future>
-#include <thread>
 
 #include "support.h"
 
@@ -178,14 +177,15 @@ TEST_CASE("who reads as soon as a commit is durable finds it") {
   TemporaryDirectory directory;
   auto storage = OpenLmdbStorage(directory.path()).value();
   for (uint64_t k = 1; k <= 50; ++k) {
-    std::promise<void> durable;
+    std::promise<void> durable, reading;
     auto reader = std::async(std::launch::async, [&] {
       durable.get_future().wait();
+      reading.set_value();
       return storage->Read(Index(k), 1).value().size();
     });
     REQUIRE(storage->CommitEarly(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(k, 1, {"a"})}, [&] {
       durable.set_value();
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      reading.get_future().wait();
     }));
     CHECK(reader.get() == 1);
   }
