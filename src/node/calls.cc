@@ -122,26 +122,32 @@ bool Node::HandOver(Call& call, CallSlot& slot) {
   return true;
 }
 
-bool Node::BeginConfig(Call& call, ConfigChange change, std::coroutine_handle<> caller) {
-  if (!IsRunning()) return Refuse(call, Errc::kStopped);
-  if (call.options_.stop_token_.stop_requested()) return Refuse(call, Errc::kUnknown);
+// For the leader alone. Handed over also on the reactor: it may end at once, which the caller's suspension has to
+// precede.
+CallSlot* Node::NewLeadersCall(Call& call, std::coroutine_handle<> caller) {
+  const bool is_running = IsRunning();
+  if (!is_running || call.options_.stop_token_.stop_requested()) {
+    Refuse(call, is_running ? Errc::kUnknown : Errc::kStopped);
+    return nullptr;
+  }
   CallSlot* slot = NewCall(call, caller);
-  if (slot == nullptr) return false;
+  if (slot == nullptr) return nullptr;
   slot->count = 0;
   slot->forward = false;
+  return slot;
+}
+
+bool Node::BeginConfig(Call& call, ConfigChange change, std::coroutine_handle<> caller) {
+  CallSlot* slot = NewLeadersCall(call, caller);
+  if (slot == nullptr) return false;
   slot->is_config = true;
   slot->config = std::make_unique<ConfigChange>(std::move(change));
-  return HandOver(call,
-                  *slot);  // also on the reactor: it may end at once, which the caller's suspension has to precede
+  return HandOver(call, *slot);
 }
 
 bool Node::BeginTransfer(Call& call, NodeId to, std::coroutine_handle<> caller) {
-  if (!IsRunning()) return Refuse(call, Errc::kStopped);
-  if (call.options_.stop_token_.stop_requested()) return Refuse(call, Errc::kUnknown);
-  CallSlot* slot = NewCall(call, caller);
+  CallSlot* slot = NewLeadersCall(call, caller);
   if (slot == nullptr) return false;
-  slot->count = 0;
-  slot->forward = false;
   slot->transfer_to = to;
   return HandOver(call, *slot);
 }

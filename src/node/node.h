@@ -120,6 +120,7 @@ class Node final : private reactor::TurnEndNode {
 
   bool Refuse(Call& call, Error error) const;
   CallSlot* NewCall(Call& call, std::coroutine_handle<> caller);
+  CallSlot* NewLeadersCall(Call& call, std::coroutine_handle<> caller);
   bool HandOver(Call& call, CallSlot& slot);
   Error CheckSize(std::span<const Command> commands, size_t& bytes) const;
   bool OnReactor() const;
