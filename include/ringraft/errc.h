@@ -16,32 +16,35 @@ namespace ringraft {
 // applied, now or later); every other error is "dropped" (it is certainly not in the log).
 enum class Errc {
   kOk = 0,
-  kRanRepeatedly,     // Run was called twice
-  kStopped,           // the node has stopped, or never ran
-  kNotLeader,         // Error::leader() names the leader if it is known
-  kNoLeader,          // forwarding waited for a leader up to the deadline, and there was none
-  kUnknown,           // in flight when leadership, the deadline or the caller was lost
-  kBusy,              // a queue is at its limit: try again later
-  kTooLarge,          // over a limit that waiting does not change
-  kInvalidArgument,   // an option or argument is malformed: the message names it
-  kConfigInProgress,  // an earlier configuration change is not finished
-  kAlreadyMember,     // the peer to add is a member already
-  kNotMember,         // the id to remove is no member
-  kEmptyConfig,       // the change would leave no member
-  kApply,             // the state machine failed or made no progress
-  kIo,                // a system call failed
-  kCorrupt,           // stored or received bytes fail their checksum or make no sense
-  kFull,              // disk or database map full
-  kLocked,            // another process, or another node of this one, holds the data directory
-  kWrongNode,         // the data directory or the peer is another node's
-  kWrongCluster,      // the data directory or the peer belongs to another cluster
-  kWrongVersion,      // a stored format or protocol version that this build does not speak
-  kUnsupported,       // the kernel or container refuses something needed, io_uring for instance
-  kUnreachable,       // no connection to the peer
-  kTimedOut,          // no answer in time
-  kProtocol,          // the peer sent something that no peer may send
+  kRanRepeatedly,       // Run was called twice
+  kStopped,             // the node has stopped, or never ran
+  kNotLeader,           // Error::leader() names the leader if it is known
+  kNoLeader,            // forwarding waited for a leader up to the deadline, and there was none
+  kUnknown,             // in flight when leadership, the deadline or the caller was lost
+  kBusy,                // a queue is at its limit: try again later
+  kTooLarge,            // over a limit that waiting does not change
+  kInvalidArgument,     // an option or argument is malformed: the message names it
+  kConfigInProgress,    // an earlier configuration change is not finished
+  kAlreadyMember,       // the peer to add is a member already
+  kNotMember,           // the id to remove is no member
+  kEmptyConfig,         // the change would leave no member
+  kApply,               // the state machine failed or made no progress
+  kIo,                  // a system call failed
+  kCorrupt,             // stored or received bytes fail their checksum or make no sense
+  kFull,                // disk or database map full
+  kLocked,              // another process, or another node of this one, holds the data directory
+  kWrongNode,           // the data directory or the peer is another node's
+  kWrongCluster,        // the data directory or the peer belongs to another cluster
+  kWrongVersion,        // a stored format or protocol version that this build does not speak
+  kUnsupported,         // the kernel or container refuses something needed, io_uring for instance
+  kUnreachable,         // no connection to the peer
+  kTimedOut,            // no answer in time
+  kProtocol,            // the peer sent something that no peer may send
   kTransferInProgress,  // the leader is handing its leadership over: try again, or ask the new leader
   kTransferFailed,      // the leadership was not handed over in time, or another node than the named one has it now
+  kTooSlowToCatchUp,    // a new voter did not get the log in time; nothing has changed
+  kConfigChanged,       // the configuration is not the one that the change was based on; nothing has changed
+  kChangeAborted,       // the change was aborted while its new voters caught up; nothing has changed
 };
 
 const std::error_category& ErrorCategory() noexcept;

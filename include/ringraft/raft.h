@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ringraft/bytes.h"
+#include "ringraft/config_change.h"
 #include "ringraft/errc.h"
 #include "ringraft/executor.h"
 #include "ringraft/options.h"
@@ -64,8 +65,8 @@ class HandleOptions {
   bool forward_ = false;
 };
 
-// The common part of what `Handle`, `ChangeConfig` and `Done` return. Await it once; until then it may be moved. It may
-// be destroyed while it is awaited (with the coroutine that awaits it): the outcome is then unknown.
+// The common part of what `Handle`, `ChangeConfig`, `Done` and the others return. Await it once; until then it may be
+// moved. It may be destroyed while it is awaited (with the coroutine that awaits it): the outcome is then unknown.
 class Call {
  public:
   Call(const Call&) = delete;
@@ -133,16 +134,21 @@ class [[nodiscard]] HandleManyCall : public Call {
 
 class [[nodiscard]] ChangeConfigCall : public Call {
  public:
-  ChangeConfigCall(node::Node& node, std::vector<Peer> added, std::vector<NodeId> removed, HandleOptions options)
-      : Call(node, std::move(options)), added_(std::move(added)), removed_(std::move(removed)) {}
-  // Empty lists change nothing: success at once.
-  bool await_ready() const noexcept { return added_.empty() && removed_.empty(); }
+  ChangeConfigCall(node::Node& node, ConfigChange change, HandleOptions options)
+      : Call(node, std::move(options)), change_(std::move(change)) {}
+  bool await_ready() const noexcept { return change_.empty(); }  // no steps change nothing: success at once
   bool await_suspend(std::coroutine_handle<> caller);
   Result<void> await_resume();
 
  private:
-  std::vector<Peer> added_;
-  std::vector<NodeId> removed_;
+  ConfigChange change_;
+};
+
+class [[nodiscard]] AbortConfigChangeCall : public Call {
+ public:
+  AbortConfigChangeCall(node::Node& node, HandleOptions options) : Call(node, std::move(options)) {}
+  bool await_suspend(std::coroutine_handle<> caller);
+  Result<void> await_resume();
 };
 
 class [[nodiscard]] TransferLeadershipCall : public Call {
@@ -203,11 +209,29 @@ class Raft {
   HandleManyCall Handle(std::span<const Command> commands, HandleOptions options = HandleOptions()) {
     return HandleManyCall(*node_, commands, std::move(options));
   }
-  // Joint consensus (§4.3): success once C(new) is committed. Empty lists are a no-op. Errors: kNotLeader,
-  // kConfigInProgress, kAlreadyMember, kNotMember, kEmptyConfig, kInvalidArgument; kUnknown as above.
+  // Any number of members are added, removed, promoted and demoted in one step (joint consensus, §4.3): success once
+  // C(new) is committed. No steps are a no-op. New voters get the log first (§4.2.1), without having any part in the
+  // cluster: in at most 10 rounds, the last of them shorter than the shortest election time-out. A call that ends
+  // before that, by its deadline or a stop request, or because its caller is destroyed, takes the change with it.
+  //
+  // A leader that the change removes or demotes leads until C(new) is committed, and hands the leadership over then.
+  //
+  // Errors after which nothing has changed: kNotLeader, kConfigInProgress, kConfigChanged, kTransferInProgress,
+  // kTooSlowToCatchUp, kChangeAborted, kAlreadyMember, kNotMember, kEmptyConfig, kInvalidArgument. kUnknown as above.
+  ChangeConfigCall ChangeConfig(ConfigChange change, HandleOptions options = HandleOptions()) {
+    return ChangeConfigCall(*node_, std::move(change), std::move(options));
+  }
   ChangeConfigCall ChangeConfig(std::vector<Peer> added, std::vector<NodeId> removed,
                                 HandleOptions options = HandleOptions()) {
-    return ChangeConfigCall(*node_, std::move(added), std::move(removed), std::move(options));
+    ConfigChange change;
+    for (Peer& peer : added) change.AddVoter(std::move(peer));
+    for (NodeId id : removed) change.Remove(id);
+    return ChangeConfigCall(*node_, std::move(change), std::move(options));
+  }
+  // Ends the change whose new voters catch up now, whoever asked for it, with kChangeAborted. Success also if there is
+  // none. Errors: kNotLeader; kConfigInProgress if the change is in the log already: only another one leads back then.
+  AbortConfigChangeCall AbortConfigChange(HandleOptions options = HandleOptions()) {
+    return AbortConfigChangeCall(*node_, std::move(options));
   }
 
   // Hands the leadership over to a voting member (dissertation §3.10), to the one that has most of the log if none is

@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "ringraft/config_change.h"
 #include "ringraft/errc.h"
 #include "ringraft/types.h"
 
@@ -17,7 +19,9 @@ const char* ToString(Role role);  // "follower", "candidate" (also for a pre-can
 struct PeerStatus {
   Peer peer;
   bool is_self = false;
-  bool is_voter = true;      // of the newest configuration
+  MemberKind kind = MemberKind::kVoter;  // by the newest configuration; while it is joint, a voter of either half
+  bool is_catching_up = false;  // leader only: a change waits for it, see ChangeConfig; it may be no member yet
+  std::string data;             // the member's, see ConfigChange::SetData
   Index match_index;         // leader only: durable there
   uint64_t lag_entries = 0;  // leader only: last_index - match_index
   size_t inflight_bytes = 0;
@@ -33,8 +37,9 @@ struct RaftStatus {
   Index durable_index;
   Index commit_index;
   Index applied_index;
-  bool is_joint = false;  // a configuration change is between C(old,new) and C(new)
-  std::vector<PeerStatus> peers;  // the members, ascending by id
+  Index configuration_index;      // of the newest configuration, committed or not
+  bool is_joint = false;          // a configuration change is between C(old,new) and C(new)
+  std::vector<PeerStatus> peers;  // the members, and new voters that catch up; ascending by id
   size_t waiting_calls = 0;
   size_t waiting_bytes = 0;
   bool is_stopped = false;

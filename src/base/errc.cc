@@ -62,6 +62,12 @@ class Category final : public std::error_category {
         return "the leadership is being handed over";
       case Errc::kTransferFailed:
         return "the leadership was not handed over";
+      case Errc::kTooSlowToCatchUp:
+        return "a new voter did not catch up";
+      case Errc::kConfigChanged:
+        return "the configuration is another one by now";
+      case Errc::kChangeAborted:
+        return "the configuration change was aborted";
     }
     return "unknown ringraft error " + std::to_string(value);
   }

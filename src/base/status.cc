@@ -12,4 +12,14 @@ const char* ToString(Role role) {
   return "?";
 }
 
+const char* ToString(MemberKind kind) {
+  switch (kind) {
+    case MemberKind::kVoter:
+      return "voter";
+    case MemberKind::kLearner:
+      return "learner";
+  }
+  return "?";
+}
+
 }  // namespace ringraft

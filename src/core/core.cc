@@ -38,6 +38,7 @@ Core::State::State(const CoreOptions& options, const RecoveredLog& recovered, In
     RINGRAFT_ASSERT(configuration.has_value());
     configurations.Append(stored.index, std::move(configuration.value()));
   }
+  if (options.is_restart) withholds_vote_until = now + options.election_timeout_min;
   ResetElectionTimer();
 }
 
@@ -117,14 +118,16 @@ void Core::FillPeerStatuses(TimePoint now, std::vector<PeerStatus>& statuses) co
   const State& s = *state_;
   const Leadership* leading = s.leadership();
   size_t count = 0;
-  for (const Peer& peer : s.configuration().Members()) {
+  for (const Peer& peer : s.MembersAndJoining()) {
     if (count == statuses.size()) statuses.emplace_back();
     PeerStatus& status = statuses[count++];
     status = PeerStatus();
     status.peer = peer;
     status.is_self = peer.id == s.options.self;
-    status.is_voter = std::any_of(s.configuration().voters.begin(), s.configuration().voters.end(),
-                                  [&](const Peer& voter) { return voter.id == peer.id; });
+    status.kind = s.configuration().IsVoter(peer.id) ? MemberKind::kVoter : MemberKind::kLearner;
+    status.is_catching_up = s.CatchesUp(peer.id);
+    auto data = s.configuration().data.find(peer.id);
+    if (data != s.configuration().data.end()) status.data = data->second;
     if (leading != nullptr) {
       if (status.is_self) {
         status.match_index = s.persistence.durable_index();
@@ -147,7 +150,7 @@ TimePoint Core::NextTick() const {
   const State& s = *state_;
   if (const Leadership* leading = s.leadership()) {
     const TimePoint give_up = leading->transfer ? leading->transfer->deadline : TimePoint::max();
-    return std::min(leading->quorum_check_at, give_up);
+    return std::min({leading->quorum_check_at, give_up, s.SilenceDeadline()});
   }
   return s.MayStand() ? s.election_deadline : TimePoint::max();
 }
@@ -160,6 +163,7 @@ void Core::OnTick(TimePoint now) {
     if (s.now >= s.leadership()->quorum_check_at && s.QuorumHasFallenSilent())
       return s.BecomeFollower(s.term, NodeId(0));
     if (s.leadership()->transfer && s.now >= s.leadership()->transfer->deadline) s.GiveTransferUp();
+    if (s.now >= s.SilenceDeadline()) s.GiveSilentVotersUp();
     return;
   }
   if (s.now >= s.election_deadline && s.MayStand()) s.BecomePreCandidate(State::Reason::kTimeOut);

@@ -44,7 +44,12 @@ struct CoreOptions {
   size_t peer_window_calls = 16;
   size_t max_append_bytes = 4 << 20;    // batches in one append, if they are more than one
   size_t cached_tail_bytes = 64 << 20;  // batches kept in memory once they are durable and applied
+  // New voters catch up before the change begins (§4.2.1): in at most so many rounds, the last of them shorter than
+  // the shortest election time-out. 0: they are not waited for.
+  int catch_up_rounds = 10;
   uint64_t seed = 1;
+  // It has run before, and may have heard from a leader just before it ended.
+  bool is_restart = false;
   // Wall clock minus `now`, for the append time of the entries that the core makes itself (no-op, C(new)). Display
   // only.
   int64_t wall_clock_offset_ns = 0;
@@ -105,6 +110,7 @@ struct PeerTicket {
   Index last_index;
   Index known_match;  // the peer's, when this was sent
   size_t bytes = 0;
+  bool asks_to_stand = false;
   TimePoint sent;
 };
 
@@ -125,11 +131,22 @@ using NextAppendResult = std::variant<std::monostate, AppendRequest, ReadRequest
 
 // --- configuration changes ---
 
-struct ConfigTicket {
+// A change on its way, shared by the core and the one who asked for it.
+struct ConfigChangeState {
   Term term;
-  Index joint_index;
+  Index index;  // of C(old,new), or of the only entry; 0 while new voters catch up
+  bool is_joint = false;
+  Error refusal;  // why nothing of it came into the log; kOk otherwise
 };
-enum class ConfigProgress { kPending, kDone, kLost };  // kLost: this node cannot tell any more
+using ConfigTicket = std::shared_ptr<const ConfigChangeState>;
+
+enum class ConfigProgress {
+  kCatchingUp,  // nothing is in the log
+  kPending,
+  kDone,
+  kRefused,  // nothing has changed; the ticket says why
+  kLost,     // this node cannot tell any more
+};
 
 // --- apply ---
 
@@ -160,6 +177,10 @@ class Core {
   bool IsMember() const;
   std::vector<PeerStatus> PeerStatuses(TimePoint now) const;
   void FillPeerStatuses(TimePoint now, std::vector<PeerStatus>& statuses) const;  // in place, no allocation
+  // Leaders: whom they replicate to, that is the other members, and new voters that catch up. Changes along with
+  // `peers_version`.
+  std::vector<Peer> ReplicationPeers() const;
+  uint64_t peers_version() const;
   size_t unapplied_bytes() const;  // in memory and not yet applied
   size_t cached_bytes() const;
 
@@ -167,7 +188,7 @@ class Core {
   TimePoint NextTick() const;
   // Starts a pre-vote when the election time-out has passed (§9.6), gives an unfinished one up for a new one, makes a
   // leader that has not heard from a majority for an election time-out step down (CheckQuorum, §6.2), and gives up a
-  // transfer whose deadline has passed.
+  // transfer whose deadline has passed, or new voters that have long been silent.
   void OnTick(TimePoint now);
 
   // --- elections (§3.4) ---
@@ -190,12 +211,16 @@ class Core {
   // --- leader ---
   // Appends what the builder holds as one batch, sealed with the next index and the term. Leaders only.
   BatchRef Propose(BatchBuilder& builder, int64_t append_time_ns);
-  // Appends C(old,new). C(new) follows by itself when that is committed. Errors: kNotLeader, kConfigInProgress, and
-  // those of Configuration::Joint. Also kConfigInProgress until an entry of this term is committed (§4.1, Ongaro 2015).
-  // Members that it adds count as heard from at the time of the last call that told the time: `OnTick` comes first.
-  Result<ConfigTicket> ProposeConfig(std::span<const Peer> added, std::span<const NodeId> removed,
-                                     int64_t append_time_ns);
+  // Lets new voters catch up, without an entry, and then appends C(old,new), or the whole change if the voters stay the
+  // same; C(new) follows by itself. Errors: kNotLeader, kConfigInProgress, kConfigChanged, kTransferInProgress, and
+  // those of Configuration::Changed. Also kConfigInProgress until an entry of this term is committed (§4.1, Ongaro
+  // 2015). Those that it adds count as heard from at the time of the last call that told the time: `OnTick` comes
+  // first.
+  Result<ConfigTicket> ProposeConfig(const ConfigChange& change);
   ConfigProgress CheckConfig(const ConfigTicket& ticket) const;
+  // Gives up a change whose new voters catch up; `why` becomes its refusal. Success also if there is none. Errors:
+  // kNotLeader; kConfigInProgress if C(old,new) is in the log: then only another change, after it, leads back.
+  Result<void> AbortConfig(Error why);
 
   // What the peer's pipeline should do now. An AppendRequest reserves room in the window, until its reply or failure.
   NextAppendResult NextAppend(NodeId peer, TimePoint now);
@@ -213,11 +238,12 @@ class Core {
 
   // --- handing leadership over (§3.10) ---
   // Until the other one leads, this one steps down for another reason, or the deadline has passed, `IsTransferring`
-  // holds and nothing must be proposed. Errors: kNotLeader, kTransferInProgress, kInvalidArgument (no other voter).
+  // holds and nothing must be proposed. A leader that its own configuration removes hands over by itself. Errors:
+  // kNotLeader, kTransferInProgress, kInvalidArgument (no other voter).
   Result<void> TransferLeadership(TimePoint now, NodeId to, TimePoint deadline);
   bool IsTransferring() const;
   // The other voter that has most of the log among those that answer; 0 if there is none.
-  NodeId BestSuccessor(TimePoint now) const;
+  NodeId BestSuccessor(TimePoint now);
   // When the other one has the whole log, and all of it is committed: the heartbeat that makes it stand, once. Its
   // regular heartbeats repeat that.
   std::optional<AppendRequest> NextTimeoutNow(TimePoint now);

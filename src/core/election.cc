@@ -7,11 +7,11 @@
 
 namespace ringraft::core {
 
-// Members stand. So does one that the newest configuration removes, as long as it does not know that to be committed:
+// Voters stand. So does one that the newest configuration removes, as long as it does not know that to be committed:
 // §4.2.2, its log may be the only one among the living that can still win and bring C(new) to its commit.
 bool Core::State::MayStand() const {
-  if (configuration().Contains(options.self)) return true;
-  return configurations.newest_index() > commit_index && configurations.previous().Contains(options.self);
+  if (configuration().IsVoter(options.self)) return true;
+  return configurations.newest_index() > commit_index && configurations.previous().IsVoter(options.self);
 }
 
 // §3.4: each time-out is drawn anew, so that split votes are rare and soon over.
@@ -25,7 +25,10 @@ void Core::State::ResetElectionTimer() {
 // ex-leader has none running.
 void Core::State::BecomeFollower(Term new_term, NodeId new_leader) {
   RINGRAFT_ASSERT(new_term >= term);
-  if (leadership() != nullptr) ResetElectionTimer();
+  if (leadership() != nullptr) {
+    ResetElectionTimer();
+    if (leadership()->catch_up) EndCatchUp(Errc::kNotLeader);
+  }
   if (new_term > term) {
     term = new_term;
     vote = NodeId(0);
@@ -76,7 +79,7 @@ void Core::State::StartRound(bool pre_vote, Reason reason, WriteNumber own_vote)
   round.args.pre_vote = pre_vote;
   round.args.is_transfer = standing.is_transfer;
   for (const Peer& peer : configuration().Members()) {
-    if (peer.id != options.self) round.peers.push_back(peer);
+    if (peer.id != options.self && configuration().IsVoter(peer.id)) round.peers.push_back(peer);
   }
   if (!round.peers.empty()) standing.round = std::move(round);
   role = std::move(standing);

@@ -55,13 +55,10 @@ void Core::State::CheckRole() const {
 }
 
 void Core::State::CheckProgress(const Leadership& leading) const {
-  size_t others = 0;
-  for (const Peer& peer : configuration().Members()) {
-    if (peer.id == options.self) continue;
-    ++others;
-    RINGRAFT_ASSERT(leading.peers.contains(peer.id));
-  }
-  RINGRAFT_ASSERT(leading.peers.size() == others);
+  const std::vector<Peer> others = ReplicationPeers();
+  for (const Peer& peer : others) RINGRAFT_ASSERT(leading.peers.contains(peer.id));
+  RINGRAFT_ASSERT(leading.peers.size() == others.size());
+  if (leading.catch_up) RINGRAFT_ASSERT(!configuration().is_joint() && leading.catch_up->state->index == Index(0));
   for (const auto& [id, progress] : leading.peers) {
     RINGRAFT_ASSERT(progress.match < progress.next);
     RINGRAFT_ASSERT(progress.next <= last_index() + 1);

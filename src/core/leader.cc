@@ -1,4 +1,5 @@
 // Becoming a leader, proposing, and ceasing to be one: §3.4, §3.5, §6.2, §6.4.
+#include <algorithm>
 #include <chrono>
 
 #include "base/assert.h"
@@ -10,7 +11,7 @@ namespace ringraft::core {
 void Core::State::BecomeLeader() {
   RINGRAFT_ASSERT(vote == options.self);
   leader = options.self;
-  role = Leadership{last_index() + 1, now, {}, {}};
+  role = Leadership{last_index() + 1, now, {}, {}, {}};
   UpdatePeers();
   // §6.4: entries of earlier terms are committed only along with one of this term, so there is one at once.
   BatchBuilder noop;
@@ -18,18 +19,30 @@ void Core::State::BecomeLeader() {
   AppendOwn(noop, AppendTimeNow());
 }
 
-// All members but ourselves, with what we know of them: nothing for a new one, which the first append finds out.
+std::vector<Peer> Core::State::ReplicationPeers() const {
+  std::vector<Peer> peers = MembersAndJoining();
+  std::erase_if(peers, [&](const Peer& peer) { return peer.id == options.self; });
+  return peers;
+}
+
+std::vector<Peer> Core::ReplicationPeers() const { return state_->ReplicationPeers(); }
+uint64_t Core::peers_version() const { return state_->peers_version; }
+
+// All that we replicate to, with what we know of them: nothing for a new one, which the first append finds out.
 void Core::State::UpdatePeers() {
+  ++peers_version;
   Leadership* leading = leadership();
   if (leading == nullptr) return;
-  std::erase_if(leading->peers, [&](const auto& known) { return !configuration().Contains(known.first); });
-  for (const Peer& peer : configuration().Members()) {
-    if (peer.id == options.self) continue;
+  const std::vector<Peer> wanted = ReplicationPeers();
+  std::erase_if(leading->peers, [&](const auto& known) {
+    return std::none_of(wanted.begin(), wanted.end(), [&](const Peer& peer) { return peer.id == known.first; });
+  });
+  for (const Peer& peer : wanted) {
     auto [known, is_new] = leading->peers.try_emplace(peer.id, peer, last_index() + 1, now);
     if (!is_new) known->second.peer = peer;
   }
   leading->quorum_check_at = now;  // another quorum now; the next tick looks again
-  if (leading->transfer && !IsVoter(leading->transfer->to)) leading->transfer->deadline = now;
+  if (leading->transfer && !configuration().IsNewVoter(leading->transfer->to)) leading->transfer->deadline = now;
 }
 
 // Looks whether a majority has answered within the longest election time-out, and if so when to look again.

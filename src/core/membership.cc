@@ -18,11 +18,18 @@ void Core::State::AppendConfigurations(const BatchRef& batch) {
   UpdatePeers();
 }
 
+Error Core::State::NotLeader() const {
+  const Peer* known = LeaderPeer();
+  return Error::NotLeader(known != nullptr ? std::optional<Peer>(*known) : std::nullopt);
+}
+
 Error Core::State::WhyNoChange() const {
   const Leadership* leading = leadership();
-  if (leading == nullptr) {
-    const Peer* known = LeaderPeer();
-    return Error::NotLeader(known != nullptr ? std::optional<Peer>(*known) : std::nullopt);
+  if (leading == nullptr) return NotLeader();
+  if (leading->catch_up) {
+    return Error(Errc::kConfigInProgress, "the new voters of another change catch up, in round " +
+                                              std::to_string(leading->catch_up->round) +
+                                              ": try again later, or abort that change");
   }
   if (configuration().is_joint() || configurations.newest_index() > commit_index) {
     return Error(Errc::kConfigInProgress, "the configuration at index " +
@@ -41,21 +48,39 @@ Error Core::State::WhyNoChange() const {
   return Error();
 }
 
-Result<ConfigTicket> Core::ProposeConfig(std::span<const Peer> added, std::span<const NodeId> removed,
-                                         int64_t append_time_ns) {
+Result<ConfigTicket> Core::ProposeConfig(const ConfigChange& change) {
   State& s = *state_;
-  Error obstacle = s.WhyNoChange();
-  if (obstacle.code() != Errc::kOk) return obstacle;
-  auto joint = s.configuration().Joint(added, removed);
-  if (!joint) return joint.error();
-  return s.AppendConfiguration(joint.value(), append_time_ns);
+  if (Error obstacle = s.WhyNoChange(); obstacle.code() != Errc::kOk) return obstacle;
+  const Index newest = s.configurations.newest_index();
+  if (change.based_on().value_or(newest) != newest) {
+    return Error(Errc::kConfigChanged, "the change is based on the configuration at index " +
+                                           std::to_string(change.based_on()->value()) +
+                                           ", but the newest one is at index " + std::to_string(newest.value()) +
+                                           ": look at that one, and decide anew");
+  }
+  auto next = s.configuration().Changed(change);
+  if (!next) return next.error();
+  auto state = std::make_shared<ConfigChangeState>();
+  state->term = s.term;
+  std::vector<Peer> new_voters;
+  for (const Peer& voter : next.value().voters) {
+    if (!s.configuration().IsNewVoter(voter.id)) new_voters.push_back(voter);
+  }
+  if (new_voters.empty() || s.options.catch_up_rounds == 0) {
+    s.AppendConfiguration(next.value(), *state);
+  } else {
+    s.leadership()->catch_up = CatchUp{std::move(next.value()), std::move(new_voters), state, 1, s.last_index(), s.now};
+    s.UpdatePeers();
+    s.FollowCatchUp();
+  }
+  return ConfigTicket(std::move(state));
 }
 
-ConfigTicket Core::State::AppendConfiguration(const Configuration& configuration, int64_t append_time_ns) {
+void Core::State::AppendConfiguration(const Configuration& configuration, ConfigChangeState& state) {
   BatchBuilder builder;
   builder.Add(LogEntryType::kConfiguration, configuration.Encode());
-  BatchRef batch = AppendOwn(builder, append_time_ns);
-  return ConfigTicket{term, batch.first()};
+  state.is_joint = configuration.is_joint();
+  state.index = AppendOwn(builder, AppendTimeNow()).first();
 }
 
 void Core::State::OnCommittedAsLeader() {
@@ -63,22 +88,38 @@ void Core::State::OnCommittedAsLeader() {
   if (commit_index < leadership()->first_index || configurations.newest_index() > commit_index) return;
   if (configuration().is_joint()) {
     // §4.3: with C(old,new) committed it is safe to go on to C(new).
-    Configuration target;
-    target.voters = configuration().voters;
-    AppendConfiguration(target, AppendTimeNow());
-  } else if (!configuration().Contains(options.self)) {
-    // §4.2.2, C6: a removed leader leads until C(new) is committed, without counting itself, and then steps down.
-    BecomeFollower(term, NodeId(0));
+    ConfigChangeState target;
+    AppendConfiguration(configuration().Target(), target);
+  } else if (IsToLeave()) {
+    Leave();
   }
+}
+
+bool Core::State::IsToLeave() const {
+  return !configuration().is_joint() && configurations.newest_index() <= commit_index &&
+         !configuration().IsNewVoter(options.self);
+}
+
+// §4.2.2, C6: a leader that is removed, or made a learner, leads until C(new) is committed, without counting itself.
+// Then it hands the leadership over, so that this costs no election time-out, and steps down.
+void Core::State::Leave() {
+  Leadership* leading = leadership();
+  if (leading->transfer) return;  // it ends with that, or with its deadline
+  const NodeId to = FindSuccessor();
+  if (!to) return BecomeFollower(term, NodeId(0));
+  leading->transfer = Transfer{to, now + options.election_timeout_max, Index(0)};
 }
 
 ConfigProgress Core::CheckConfig(const ConfigTicket& ticket) const {
   const State& s = *state_;
-  if (s.history.TermAt(ticket.joint_index) != ticket.term) return ConfigProgress::kLost;  // overwritten
+  if (ticket->refusal.code() != Errc::kOk) return ConfigProgress::kRefused;
+  if (ticket->index == Index(0)) return ConfigProgress::kCatchingUp;
+  if (s.history.TermAt(ticket->index) != ticket->term) return ConfigProgress::kLost;  // overwritten
   // The change is done when the configuration behind the joint one is committed, whoever appended it.
-  const ConfigurationHistory::Entry* target = s.configurations.FirstAfter(ticket.joint_index);
+  const ConfigurationHistory::Entry* target =
+      s.configurations.FirstAfter(ticket->is_joint ? ticket->index : ticket->index - 1);
   if (target != nullptr && target->index <= s.commit_index) return ConfigProgress::kDone;
-  const bool still_leads = s.leadership() != nullptr && s.term == ticket.term;
+  const bool still_leads = s.leadership() != nullptr && s.term == ticket->term;
   return still_leads ? ConfigProgress::kPending : ConfigProgress::kLost;
 }
 

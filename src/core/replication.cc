@@ -169,6 +169,7 @@ void Core::State::OnAppendSucceeded(Progress& progress, const PeerTicket& ticket
   progress.match = std::max(progress.match, durable_match);
   progress.next = std::max(progress.next, ticket.last_index + 1);
   progress.state = Progress::State::kReplicate;
+  FollowCatchUp();  // first, since the configuration that it appends counts at once
   MaybeCommit();
 }
 
@@ -207,6 +208,7 @@ std::optional<AppendRequest> Core::NextHeartbeat(NodeId peer, TimePoint now) {
   request.args.leader_commit = std::min(s.commit_index, progress->match);
   const std::optional<Transfer>& transfer = s.leadership()->transfer;
   request.args.timeout_now = transfer && transfer->to == peer && transfer->told == s.last_index();
+  request.ticket.asks_to_stand = request.args.timeout_now;
   request.ticket.sent = now;
   return request;
 }
@@ -219,7 +221,12 @@ void Core::OnHeartbeatReply(TimePoint now, const PeerTicket& ticket, const Appen
   Progress* progress = s.FindPeer(ticket.peer);
   if (progress == nullptr) return;
   progress->contact = std::max(progress->contact, now);
-  if (!results.success) ++progress->lost_matches;
+  if (!results.success) {
+    ++progress->lost_matches;
+  } else if (ticket.asks_to_stand && s.IsToLeave()) {
+    // Its successor stands, and nobody would tell who leads now: it is no member any more.
+    s.BecomeFollower(s.term, NodeId(0));
+  }
 }
 
 uint64_t Core::LostMatches(NodeId peer) const {

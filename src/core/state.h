@@ -5,7 +5,8 @@
 //   election.cc      standing for election            leader.cc        proposals, becoming and ceasing to be leader
 //   votes.cc         voting for others                replication.cc   appends as the leader
 //   commit.cc        commit, apply, durability        membership.cc    configuration changes
-//   transfer.cc      handing leadership over          invariants.cc    what always holds
+//   transfer.cc      handing leadership over          catch_up.cc      new voters, before they vote
+//   invariants.cc    what always holds
 #pragma once
 
 #include <algorithm>
@@ -54,11 +55,22 @@ struct Transfer {
   Index told;  // when `to` was asked to stand, the log ended here; 0: it was not
 };
 
+// §4.2.1. A change whose new voters do not have the log yet. Nothing of it is in the log.
+struct CatchUp {
+  Configuration next;        // to be appended then
+  std::vector<Peer> voters;  // who catch up; some may be learners already
+  std::shared_ptr<ConfigChangeState> state;
+  int round = 1;
+  Index target;  // what the log was when the round began
+  TimePoint began;
+};
+
 struct Leadership {
   Index first_index;                 // of our no-op, the first entry of our term
   TimePoint quorum_check_at;         // not before this does a majority become silent (§6.2)
-  std::map<NodeId, Progress> peers;  // all members but ourselves
+  std::map<NodeId, Progress> peers;  // all members but ourselves, and those that catch up
   std::optional<Transfer> transfer{};
+  std::optional<CatchUp> catch_up{};
 };
 
 struct Core::State {
@@ -86,7 +98,7 @@ struct Core::State {
   void PersistHardState() { persistence.SetHardState(HardState{term, vote}); }
 
   // --- votes.cc ---
-  bool IsLeaderAlive() const;
+  bool MayLeaderBeAlive() const;
   bool IsHandedOver(const RequestVoteArgs& args) const;
   bool IsUpToDate(Index candidate_last, Term candidate_last_term) const;
 
@@ -95,7 +107,8 @@ struct Core::State {
   bool QuorumHasFallenSilent();
   BatchRef AppendOwn(BatchBuilder& builder, int64_t append_time_ns);
   int64_t AppendTimeNow() const;
-  // Follows the newest configuration with the peers of the leadership.
+  std::vector<Peer> ReplicationPeers() const;
+  // Follows the newest configuration, and those that catch up, with the peers of the leadership.
   void UpdatePeers();
 
   // --- replication.cc ---
@@ -117,14 +130,27 @@ struct Core::State {
 
   // --- membership.cc ---
   void AppendConfigurations(const BatchRef& batch);
+  Error NotLeader() const;
   Error WhyNoChange() const;  // kOk if a change may begin
-  ConfigTicket AppendConfiguration(const Configuration& configuration, int64_t append_time_ns);
-  // What a committed configuration asks of the leader: C(new) behind C(old,new), or to step down.
+  void AppendConfiguration(const Configuration& configuration, ConfigChangeState& state);
+  // What a committed configuration asks of the leader: C(new) behind C(old,new), or to leave.
   void OnCommittedAsLeader();
+  bool IsToLeave() const;  // a leader that the newest configuration, which is committed, does not let vote
+  void Leave();
+
+  // --- catch_up.cc ---
+  void FollowCatchUp();
+  void EndCatchUp(Error why);
+  void BeginChange();
+  void GiveSlowVotersUp();
+  void GiveSilentVotersUp();
+  TimePoint SilenceDeadline() const;  // of those that catch up
+  bool CatchesUp(NodeId id) const;
+  std::vector<Peer> MembersAndJoining() const;  // ascending
 
   // --- transfer.cc ---
-  bool IsVoter(NodeId id) const;
   bool MayTakeOver(const AppendEntriesArgs& args) const;
+  NodeId FindSuccessor() const;
   void GiveTransferUp();
 
   // --- commit.cc ---
@@ -157,8 +183,10 @@ struct Core::State {
   NodeId leader;        // of `term`, as far as known; 0 otherwise
   Index verified;       // the log up to here is the leader's of `term`; it may not contradict itself
   std::optional<TimePoint> leader_contact;  // when we last heard from the leader of `term`
+  TimePoint withholds_vote_until;           // after a restart
   TimePoint election_deadline;
   uint64_t last_round = 0;
+  uint64_t peers_version = 0;
   std::variant<Following, Candidacy, Leadership> role;
 
   // What the last CheckInvariants saw: some things only grow.

@@ -7,23 +7,15 @@
 
 namespace ringraft::core {
 
-bool Core::State::IsVoter(NodeId id) const {
-  const std::vector<Peer>& voters = configuration().voters;
-  return std::any_of(voters.begin(), voters.end(), [&](const Peer& voter) { return voter.id == id; });
-}
-
 Result<void> Core::TransferLeadership(TimePoint now, NodeId to, TimePoint deadline) {
   State& s = *state_;
   s.See(now);
   Leadership* leading = s.leadership();
-  if (leading == nullptr) {
-    const Peer* known = s.LeaderPeer();
-    return Error::NotLeader(known != nullptr ? std::optional<Peer>(*known) : std::nullopt);
-  }
+  if (leading == nullptr) return s.NotLeader();
   if (leading->transfer)
     return Error(Errc::kTransferInProgress, "the leadership is being handed over to node " +
                                                 std::to_string(leading->transfer->to.value()) + " already");
-  if (to == s.options.self || !s.IsVoter(to))
+  if (to == s.options.self || !s.configuration().IsNewVoter(to))
     return Error(Errc::kInvalidArgument, "node " + std::to_string(to.value()) +
                                              " cannot take the leadership over: name another voting member");
   leading->transfer = Transfer{to, deadline, Index(0)};
@@ -32,14 +24,19 @@ Result<void> Core::TransferLeadership(TimePoint now, NodeId to, TimePoint deadli
 
 bool Core::IsTransferring() const { return state_->leadership() != nullptr && state_->leadership()->transfer; }
 
-NodeId Core::BestSuccessor(TimePoint now) const {
-  const Leadership* leading = state_->leadership();
+NodeId Core::BestSuccessor(TimePoint now) {
+  state_->See(now);
+  return state_->FindSuccessor();
+}
+
+NodeId Core::State::FindSuccessor() const {
+  const Leadership* leading = leadership();
   if (leading == nullptr) return NodeId(0);
   NodeId best;
   Index most;
   for (const auto& [id, progress] : leading->peers) {
-    const bool answers = now - progress.contact < state_->options.election_timeout_min;
-    if (!answers || !state_->IsVoter(id) || (best && progress.match <= most)) continue;
+    const bool answers = now - progress.contact < options.election_timeout_min;
+    if (!answers || !configuration().IsNewVoter(id) || (best && progress.match <= most)) continue;
     best = id;
     most = progress.match;
   }
@@ -62,19 +59,23 @@ std::optional<AppendRequest> Core::NextTimeoutNow(TimePoint now) {
 // A message of the transfer may still be under way. Where there is one more entry it finds the log changed, and whoever
 // stands because of it is behind.
 void Core::State::GiveTransferUp() {
+  if (IsToLeave()) return BecomeFollower(term, NodeId(0));
   Leadership* leading = leadership();
   const bool was_told = leading->transfer->told != Index(0);
   leading->transfer.reset();
-  if (!was_told) return;
-  BatchBuilder noop;
-  noop.Add(LogEntryType::kNoop, {});
-  AppendOwn(noop, AppendTimeNow());
+  if (was_told) {
+    BatchBuilder noop;
+    noop.Add(LogEntryType::kNoop, {});
+    AppendOwn(noop, AppendTimeNow());
+  }
+  FollowCatchUp();
 }
 
 // As a follower, of the leader whose heartbeat it is. If our log goes on behind what the leader has seen of it, the
 // leader has gone on too.
 bool Core::State::MayTakeOver(const AppendEntriesArgs& args) const {
-  return args.timeout_now && args.entries.empty() && args.prev_index == last_index() && IsVoter(options.self);
+  return args.timeout_now && args.entries.empty() && args.prev_index == last_index() &&
+         configuration().IsNewVoter(options.self);
 }
 
 }  // namespace ringraft::core

@@ -3,9 +3,10 @@
 
 namespace ringraft::core {
 
-// §4.2.3: while a leader is alive, nobody else is helped to depose it.
-bool Core::State::IsLeaderAlive() const {
-  if (leadership() != nullptr) return true;
+// §4.2.3: while a leader is alive, nobody else is helped to depose it. What was promised so, in the last moments
+// before a restart, has been forgotten, and is kept all the same.
+bool Core::State::MayLeaderBeAlive() const {
+  if (leadership() != nullptr || now < withholds_vote_until) return true;
   return leader_contact.has_value() && now - *leader_contact < options.election_timeout_min;
 }
 
@@ -46,7 +47,7 @@ VoteReply Core::OnRequestVote(TimePoint now, const RequestVoteArgs& args) {
     return VoteReply{RequestVoteResults{s.term, is_granted}, s.persistence.HardStateGate()};
   };
   if (!IsPlausible(s.options, args)) return answer(false);
-  if (s.IsLeaderAlive() && !s.IsHandedOver(args)) return answer(false);
+  if (s.MayLeaderBeAlive() && !s.IsHandedOver(args)) return answer(false);
   if (args.term < s.term) return answer(false);
 
   const bool is_newer = args.term > s.term;

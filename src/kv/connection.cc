@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "kv/members.h"
+
 namespace ringraft::kv {
 namespace {
 
@@ -17,6 +19,8 @@ constexpr size_t kMaxCallBytes = size_t{1} << 20;
 constexpr size_t kMaxCallReplyBytes = size_t{32} << 20;
 constexpr size_t kLingerBytes = size_t{16} << 20;
 constexpr Duration kLinger = std::chrono::seconds(1);
+// A change of the members may have to bring a whole log to a new one.
+constexpr std::chrono::milliseconds kMembersDeadline = std::chrono::minutes(10);
 
 }  // namespace
 
@@ -60,6 +64,11 @@ Task<void> Connection::ServeInput(std::string_view input) {
     if (step == Step::kChangeMembers && has_request_) {
       auto change = ChangeMembers();
       co_await change;
+    }
+    if (step == Step::kAbortChange && has_request_) {
+      auto abort = AbortChange();
+      co_await abort;
+      continue;
     }
     if (step == Step::kTransfer && has_request_) {
       auto transfer = TransferLeadership();
@@ -115,13 +124,11 @@ Connection::Step Connection::TakeRequest() {
   }
   // It is answered here, so the replies to what came before it must be there.
   if (!call_ends_.empty()) return Step::kRunCall;
-  const bool is_change = spec != nullptr && spec->id == CommandId::kRaft && args.size() >= 3 &&
-                         ((args.size() == 4 && EqualsIgnoringCase(args[1], "add")) ||
-                          (args.size() == 3 && EqualsIgnoringCase(args[1], "remove")));
-  if (is_change) return Step::kChangeMembers;
-  const bool is_transfer = spec != nullptr && spec->id == CommandId::kRaft && args.size() >= 2 && args.size() <= 3 &&
-                           EqualsIgnoringCase(args[1], "transfer");
-  if (is_transfer) return Step::kTransfer;
+  if (spec != nullptr && spec->id == CommandId::kRaft && args.size() >= 2) {
+    if (IsMembersCommand(args)) return Step::kChangeMembers;
+    if (args.size() == 2 && EqualsIgnoringCase(args[1], "abort")) return Step::kAbortChange;
+    if (args.size() <= 3 && EqualsIgnoringCase(args[1], "transfer")) return Step::kTransfer;
+  }
   ++context_.facts.commands_handled;
   ReplyWriter reply(out_, session_.protocol());
   if (spec == nullptr) {
@@ -191,39 +198,35 @@ Task<void> Connection::RunCall() {
   call_reply_bytes_ = 0;
 }
 
-// RAFT ADD id addr, RAFT REMOVE id
+// RAFT ADD and those like it; see members.h.
 Task<void> Connection::ChangeMembers() {
-  const auto args = request_.args();
+  Result<ConfigChange> change = ParseMembersCommand(request_.args());
   has_request_ = false;
   ++context_.facts.commands_handled;
   session_.NoteCommand("raft");
-  const bool is_add = args.size() == 4;
-  const auto id = ParseInteger(args[2]);
-  std::vector<Peer> added;
-  std::vector<NodeId> removed;
-  std::string wrong;
-  if (!id || *id < 1) {
-    wrong = fmt::format("ERR the id '{}' is no number of at least 1", args[2]);
-  } else if (is_add) {
-    const auto addr = ParseAddr(args[3]);
-    if (addr) {
-      added.emplace_back(NodeId(static_cast<uint64_t>(*id)), addr.value());
-    } else {
-      wrong = "ERR " + addr.error().message();
-    }
-  } else {
-    removed.emplace_back(static_cast<uint64_t>(*id));
-  }
   ReplyWriter reply(out_, session_.protocol());
-  if (!wrong.empty()) {
-    reply.Error(wrong);
+  if (!change) {
+    reply.Error("ERR " + change.error().message());
     co_return;
   }
   HandleOptions options;
-  options.Timeout(context_.deadline);
-  auto call = context_.raft.ChangeConfig(std::move(added), std::move(removed), std::move(options));
+  options.Timeout(std::max<std::chrono::milliseconds>(context_.deadline, kMembersDeadline));
+  auto call = context_.raft.ChangeConfig(std::move(change.value()), std::move(options));
   const auto changed = co_await call;
   changed ? reply.Ok() : reply.Error(ErrorText(changed.error(), context_.deadline));
+}
+
+// RAFT ABORT
+Task<void> Connection::AbortChange() {
+  has_request_ = false;
+  ++context_.facts.commands_handled;
+  session_.NoteCommand("raft");
+  ReplyWriter reply(out_, session_.protocol());
+  HandleOptions options;
+  options.Timeout(context_.deadline);
+  auto call = context_.raft.AbortConfigChange(std::move(options));
+  const auto aborted = co_await call;
+  aborted ? reply.Ok() : reply.Error(ErrorText(aborted.error(), context_.deadline));
 }
 
 // RAFT TRANSFER [id]

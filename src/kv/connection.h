@@ -52,7 +52,7 @@ class Connection : public base::ListHook {
   void FinishSoon();
 
  private:
-  enum class Step { kNeedMore, kRunCall, kChangeMembers, kTransfer, kFlush, kClose };
+  enum class Step { kNeedMore, kRunCall, kChangeMembers, kAbortChange, kTransfer, kFlush, kClose };
 
   Step TakeRequests(std::string_view& input);
   Step TakeRequest();
@@ -61,6 +61,7 @@ class Connection : public base::ListHook {
   Task<void> ServeInput(std::string_view input);
   Task<void> RunCall();
   Task<void> ChangeMembers();
+  Task<void> AbortChange();
   Task<void> TransferLeadership();
   Task<void> Flush();
   Task<void> Linger();

@@ -39,8 +39,8 @@ void InfoStats(const ServerFacts& facts, std::string& out) {
 
 void InfoRaft(const ServerFacts& facts, std::string& out) {
   const RaftStatus status = facts.status();
-  const auto members =
-      std::count_if(status.peers.begin(), status.peers.end(), [](const PeerStatus& p) { return p.is_voter; });
+  const auto members = std::count_if(status.peers.begin(), status.peers.end(),
+                                     [](const PeerStatus& p) { return p.kind == MemberKind::kVoter; });
   fmt::format_to(std::back_inserter(out),
                  "# Raft\r\nnode_id:{}\r\nrole:{}\r\nterm:{}\r\nleader:{}\r\nleader_addr:{}\r\nlast_index:{}\r\n"
                  "durable_index:{}\r\ncommit_index:{}\r\napplied_index:{}\r\nmembers:{}\r\nis_joint:{}\r\n"
@@ -53,7 +53,7 @@ void InfoRaft(const ServerFacts& facts, std::string& out) {
   for (const PeerStatus& peer : status.peers) {
     if (peer.is_self) continue;
     fmt::format_to(std::back_inserter(out), "peer{}:addr={},voter={}", peer.peer.id.value(), peer.peer.addr.text(),
-                   peer.is_voter ? 1 : 0);
+                   peer.kind == MemberKind::kVoter ? 1 : 0);
     // Only the leader knows how far the others are.
     if (status.role == Role::kLeader) {
       fmt::format_to(std::back_inserter(out), ",match={},lag={},inflight={},reachable={}", peer.match_index.value(),
@@ -150,7 +150,7 @@ void WriteRaftStatus(const RaftStatus& status, ReplyWriter& reply) {
     reply.Bulk(name);
     reply.Bulk(value);
   };
-  reply.Map(11);
+  reply.Map(12);
   number("id", status.id.value());
   text("role", ToString(status.role));
   number("term", status.term.value());
@@ -160,14 +160,16 @@ void WriteRaftStatus(const RaftStatus& status, ReplyWriter& reply) {
   number("durable_index", status.durable_index.value());
   number("commit_index", status.commit_index.value());
   number("applied_index", status.applied_index.value());
+  number("configuration_index", status.configuration_index.value());
   number("is_joint", status.is_joint ? 1 : 0);
   reply.Bulk("members");
   reply.Array(status.peers.size());
   for (const PeerStatus& peer : status.peers) {
-    reply.Map(6);
+    reply.Map(7);
     number("id", peer.peer.id.value());
     text("addr", peer.peer.addr.text());
-    number("voter", peer.is_voter ? 1 : 0);
+    text("kind", peer.is_catching_up ? "catching up" : ToString(peer.kind));
+    text("data", peer.data);
     number("match", peer.match_index.value());
     number("lag", peer.lag_entries);
     number("reachable", peer.is_reachable || peer.is_self ? 1 : 0);

@@ -237,16 +237,28 @@ void Session::Ping(Args args, ReplyWriter& reply) {
 }
 
 void Session::RaftCommand(Args args, ReplyWriter& reply) {
-  static constexpr auto kTable = std::to_array<Subcommand>(
-      {{"add", 4}, {"help", 2}, {"remove", 3}, {"status", 2}, {"transfer", -2}});
+  static constexpr auto kTable = std::to_array<Subcommand>({{"abort", 2},
+                                                            {"add", 4},
+                                                            {"addr", 4},
+                                                            {"data", 4},
+                                                            {"demote", 3},
+                                                            {"help", 2},
+                                                            {"promote", 3},
+                                                            {"remove", 3},
+                                                            {"status", 2},
+                                                            {"transfer", -2}});
   const Subcommand* sub = FindSubcommand(kTable, "raft", args, reply);
   if (sub == nullptr) return;
   if (std::string_view(sub->name) == "status") return WriteRaftStatus(facts_.status(), reply);
   if (std::string_view(sub->name) == "transfer") return reply.Error(WrongArityText("raft|transfer"));  // too many words
-  static constexpr auto kHelp = std::to_array<std::string_view>({"RAFT <subcommand> [<arg> ...]. Subcommands are:",
-      "ADD <id> <host:port> -- Make a node a member (at the leader).", "REMOVE <id> -- Make it none (at the leader).",
-      "STATUS -- What this node knows of the cluster.",
-      "TRANSFER [<id>] -- Hand the leadership over (at the leader)."});
+  static constexpr auto kHelp = std::to_array<std::string_view>(
+      {"RAFT <subcommand> [<arg> ...]. Subcommands are:", "ADD <id> <host:port> [LEARNER] -- Make a node a member.",
+       "REMOVE <id> -- Make it none.", "PROMOTE <id> -- Let a learner vote.", "DEMOTE <id> -- Make a voter a learner.",
+       "ADDR <id> <host:port> -- The member is found elsewhere now.",
+       "DATA <id> <text> -- Keep a text with the member.",
+       "    Each may end with IF <index>: only if that is the configuration_index still.",
+       "ABORT -- Give up a change whose new voters catch up.", "TRANSFER [<id>] -- Hand the leadership over.",
+       "STATUS -- What this node knows of the cluster.", "All but STATUS are for the leader."});
   WriteHelp(kHelp, reply);
 }
 

@@ -105,7 +105,7 @@ void CallSlot::CancelNode::OnDelivered() {
   Node& of = *slot->node;
   of.EndPost();
   // A call that has not arrived yet is ended on its arrival, which looks at cancel_requested.
-  if (slot->arrived && slot->IsAwaited(generation)) of.EndCall(*slot, generation, Errc::kUnknown);
+  if (slot->arrived && slot->IsAwaited(generation)) of.OnCancel(*slot, generation);
   slot->Unreference();
 }
 
@@ -158,8 +158,7 @@ CallSlot* SlotPool::Acquire(Node& node) {
   slot->node = &node;
   slot->arrived = false;
   slot->is_out = false;
-  slot->is_config = false;
-  slot->transfer_to.reset();
+  slot->kind = CallKind::kCommands;
   slot->error = Error();
   slot->cancel_requested.store(false, std::memory_order_relaxed);
   slot->references.store(1, std::memory_order_relaxed);

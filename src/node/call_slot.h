@@ -19,13 +19,13 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/list.h"
 #include "reactor/host.h"
 #include "ringraft/bytes.h"
+#include "ringraft/config_change.h"
 #include "ringraft/errc.h"
 #include "ringraft/executor.h"
 #include "ringraft/types.h"
@@ -37,10 +37,8 @@ class SlotPool;
 
 enum class SlotState : uint8_t { kFree, kPending, kAbandoned, kReady, kAbandonedReady, kDropped, kResumed };
 
-struct ConfigChange {
-  std::vector<Peer> added;
-  std::vector<NodeId> removed;
-};
+// What a call is about.
+enum class CallKind : uint8_t { kCommands, kChangeConfig, kAbortConfig, kTransfer };
 
 struct CallSlot final : reactor::MailboxNode, base::ListHook {  // the hook is the deadline wheel's
   // A stop request on its way to the reactor; it holds a reference on the slot.
@@ -84,11 +82,11 @@ struct CallSlot final : reactor::MailboxNode, base::ListHook {  // the hook is t
   Executor* executor = nullptr;
   TimePoint deadline = TimePoint::max();
   bool forward = false;
-  bool is_config = false;
-  std::optional<NodeId> transfer_to;
+  CallKind kind = CallKind::kCommands;
   uint32_t count = 0;   // commands
   std::string encoded;  // the commands as entries of a batch
-  std::unique_ptr<ConfigChange> config;
+  std::unique_ptr<ConfigChange> config;  // of kChangeConfig
+  NodeId transfer_to;                    // of kTransfer; 0: to the best
   CancelNode cancel;
 
   // Reactor only.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/assert.h"
 #include "node/node.h"
 
 namespace ringraft::node {
@@ -124,7 +125,7 @@ bool Node::HandOver(Call& call, CallSlot& slot) {
 
 // For the leader alone. Handed over also on the reactor: it may end at once, which the caller's suspension has to
 // precede.
-CallSlot* Node::NewLeadersCall(Call& call, std::coroutine_handle<> caller) {
+CallSlot* Node::NewLeadersCall(Call& call, CallKind kind, std::coroutine_handle<> caller) {
   const bool is_running = IsRunning();
   if (!is_running || call.options_.stop_token_.stop_requested()) {
     Refuse(call, is_running ? Errc::kUnknown : Errc::kStopped);
@@ -132,21 +133,26 @@ CallSlot* Node::NewLeadersCall(Call& call, std::coroutine_handle<> caller) {
   }
   CallSlot* slot = NewCall(call, caller);
   if (slot == nullptr) return nullptr;
+  slot->kind = kind;
   slot->count = 0;
   slot->forward = false;
   return slot;
 }
 
 bool Node::BeginConfig(Call& call, ConfigChange change, std::coroutine_handle<> caller) {
-  CallSlot* slot = NewLeadersCall(call, caller);
+  CallSlot* slot = NewLeadersCall(call, CallKind::kChangeConfig, caller);
   if (slot == nullptr) return false;
-  slot->is_config = true;
   slot->config = std::make_unique<ConfigChange>(std::move(change));
   return HandOver(call, *slot);
 }
 
+bool Node::BeginAbortConfig(Call& call, std::coroutine_handle<> caller) {
+  CallSlot* slot = NewLeadersCall(call, CallKind::kAbortConfig, caller);
+  return slot != nullptr && HandOver(call, *slot);
+}
+
 bool Node::BeginTransfer(Call& call, NodeId to, std::coroutine_handle<> caller) {
-  CallSlot* slot = NewLeadersCall(call, caller);
+  CallSlot* slot = NewLeadersCall(call, CallKind::kTransfer, caller);
   if (slot == nullptr) return false;
   slot->transfer_to = to;
   return HandOver(call, *slot);
@@ -167,12 +173,15 @@ void Node::OnCallArrived(CallSlot& slot) {
   if (is_stopping_ || core_ == nullptr) return EndCall(slot, generation, Errc::kStopped);
   if (slot.cancel_requested.load(std::memory_order_acquire)) return EndCall(slot, generation, Errc::kUnknown);
   if (slot.deadline != TimePoint::max()) deadlines_->Add(slot);
-  if (slot.is_config) {
-    DispatchConfig(slot, generation);
-  } else if (slot.transfer_to) {
-    DispatchTransfer(slot, generation);
-  } else {
-    Dispatch(slot, generation);
+  switch (slot.kind) {
+    case CallKind::kCommands:
+      return Dispatch(slot, generation);
+    case CallKind::kChangeConfig:
+      return DispatchConfig(slot, generation);
+    case CallKind::kAbortConfig:
+      return DispatchAbortConfig(slot, generation);
+    case CallKind::kTransfer:
+      return DispatchTransfer(slot, generation);
   }
 }
 
@@ -193,18 +202,25 @@ void Node::DispatchConfig(CallSlot& slot, uint32_t generation) {
   // told it for longer than an election time-out, and would then miss a majority at once.
   core_->OnTick(loop().Now());
   if (!core_->is_leader()) return EndCall(slot, generation, Errc::kNotLeader);
-  Result<core::ConfigTicket> ticket = core_->ProposeConfig(slot.config->added, slot.config->removed, WallNanoseconds());
+  Result<core::ConfigTicket> ticket = core_->ProposeConfig(*slot.config);
   if (!ticket) return EndCall(slot, generation, ticket.error());
   slot.is_out = true;
   config_calls_.push_back(ConfigCall{&slot, generation, ticket.value()});
   Touch();
 }
 
+void Node::DispatchAbortConfig(CallSlot& slot, uint32_t generation) {
+  Result<void> aborted = core_->AbortConfig(Errc::kChangeAborted);
+  if (!aborted) return EndCall(slot, generation, aborted.error());
+  Touch();
+  slot.Complete(generation);
+}
+
 void Node::DispatchTransfer(CallSlot& slot, uint32_t generation) {
   CheckTransferCall();  // an earlier one may have ended in this turn
   if (!core_->is_leader()) return EndCall(slot, generation, Errc::kNotLeader);
   const TimePoint now = loop().Now();
-  const NodeId to = *slot.transfer_to ? *slot.transfer_to : core_->BestSuccessor(now);
+  const NodeId to = slot.transfer_to ? slot.transfer_to : core_->BestSuccessor(now);
   if (!to) return EndCall(slot, generation, Error(Errc::kTransferFailed, "no other voting member answers this leader"));
   Result<void> begun =
       core_->TransferLeadership(now, to, std::min(slot.deadline, now + options_.election_timeout_max));
@@ -217,8 +233,31 @@ void Node::DispatchTransfer(CallSlot& slot, uint32_t generation) {
 
 void Node::OnDeadline(CallSlot& slot) {
   uint32_t generation = slot.generation();
+  const Error too_slow(Errc::kTooSlowToCatchUp,
+                       "the new voters did not catch up before the deadline of the call: nothing "
+                       "has changed; give it more time");
+  if (EndCatchUp(slot, generation, too_slow)) return;
   if (!slot.forward || slot.is_out) return EndCall(slot, generation, Errc::kUnknown);
   EndCall(slot, generation, Errc::kNoLeader);
+}
+
+void Node::OnCancel(CallSlot& slot, uint32_t generation) {
+  if (!EndCatchUp(slot, generation, Errc::kChangeAborted)) EndCall(slot, generation, Errc::kUnknown);
+}
+
+// A change is given up with its call while its new voters catch up: it has not begun.
+bool Node::EndCatchUp(CallSlot& slot, uint32_t generation, const Error& why) {
+  if (slot.kind != CallKind::kChangeConfig) return false;
+  for (const ConfigCall& call : config_calls_) {
+    if (call.slot != &slot || call.generation != generation) continue;
+    if (core_->CheckConfig(call.ticket) != core::ConfigProgress::kCatchingUp) return false;
+    const Result<void> aborted = core_->AbortConfig(why);
+    RINGRAFT_ASSERT(aborted.has_value());
+    CheckConfigCalls();
+    Touch();
+    return true;
+  }
+  return false;
 }
 
 void Node::EndCall(CallSlot& slot, uint32_t generation, Error error) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "node/node.h"
 
 namespace ringraft::node {
@@ -17,13 +19,12 @@ Leadership::Leadership(Node& node, Term term) : node_(node), term_(term) { Follo
 Leadership::~Leadership() = default;
 
 void Leadership::FollowConfiguration() {
-  const core::Configuration& configuration = node_.core().configuration();
-  for (auto at = pipelines_.begin(); at != pipelines_.end();) {
-    const Peer* peer = configuration.Find(at->first);
-    at = peer != nullptr && *peer == at->second->peer ? std::next(at) : pipelines_.erase(at);
-  }
-  for (const Peer& peer : configuration.Members()) {
-    if (peer.id == node_.options().id || pipelines_.contains(peer.id)) continue;
+  const std::vector<Peer> peers = node_.core().ReplicationPeers();
+  std::erase_if(pipelines_, [&](const auto& pipeline) {
+    return std::find(peers.begin(), peers.end(), pipeline.second->peer) == peers.end();
+  });
+  for (const Peer& peer : peers) {
+    if (pipelines_.contains(peer.id)) continue;
     auto pipeline = std::make_unique<Pipeline>(node_.loop(), peer);
     Pipeline& started = *pipeline;
     pipelines_.emplace(peer.id, std::move(pipeline));

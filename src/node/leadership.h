@@ -22,7 +22,7 @@ class Leadership {
   ~Leadership();
 
   Term term() const { return term_; }
-  // The configuration has changed: pipelines for new peers, none for those that have left.
+  // The core replicates to others now: pipelines for new peers, none for those that have left.
   void FollowConfiguration();
   // There may be something to send.
   void Wake();

@@ -70,6 +70,7 @@ void Node::StartOnReactor() {
   core_options.tell_commit_when_idle = false;  // the next append or heartbeat does, for nothing
   core_options.wall_clock_offset_ns =
       WallNanoseconds() - std::chrono::duration_cast<std::chrono::nanoseconds>(loop().Now().time_since_epoch()).count();
+  core_options.is_restart = identity_.start_count > 1;
   core_options.seed = options_.seed != 0 ? options_.seed : host_->RandomSeed();
   Index applied = machine_ != nullptr ? machine_->AppliedIndex() : async_machine_->AppliedIndex();
   core_ = std::make_unique<core::Core>(core_options, recovered_, applied, loop().Now());
@@ -181,7 +182,10 @@ void Node::BeginStop() {
   forwarder_->OnStop();
   std::vector<ConfigCall> config_calls;
   config_calls.swap(config_calls_);
-  for (const ConfigCall& call : config_calls) EndCall(*call.slot, call.generation, Errc::kUnknown);
+  for (const ConfigCall& call : config_calls) {
+    const bool has_begun = core_->CheckConfig(call.ticket) != core::ConfigProgress::kCatchingUp;
+    EndCall(*call.slot, call.generation, has_begun ? Errc::kUnknown : Errc::kStopped);
+  }
   if (transfer_call_) EndCall(*transfer_call_->slot, transfer_call_->generation, Errc::kUnknown);
   transfer_call_.reset();
   rpc_->Close();
@@ -295,8 +299,8 @@ void Node::FollowRole() {
     logger_->Write(LogLevel::kInfo, fmt::format("{}: leads term {}", Name(), term.value()));
     leadership_ = std::make_unique<Leadership>(*this, term);
   }
-  if (leadership_ != nullptr && core_->configuration_index() != last_configuration_) leadership_->FollowConfiguration();
-  last_configuration_ = core_->configuration_index();
+  if (leadership_ != nullptr && core_->peers_version() != last_peers_) leadership_->FollowConfiguration();
+  last_peers_ = core_->peers_version();
   if (core_->leader() != last_leader_) {
     last_leader_ = core_->leader();
     if (last_leader_ && last_leader_ != options_.id)
@@ -317,7 +321,14 @@ void Node::CheckConfigCalls() {
   for (size_t i = 0; i < config_calls_.size();) {
     ConfigCall call = config_calls_[i];
     core::ConfigProgress progress = core_->CheckConfig(call.ticket);
-    if (progress == core::ConfigProgress::kPending) {
+    const bool is_over = !call.slot->IsAwaited(call.generation);
+    if (progress == core::ConfigProgress::kCatchingUp && is_over) {
+      // Nobody waits for it any more, and it has not begun.
+      const Result<void> aborted = core_->AbortConfig(Errc::kChangeAborted);
+      RINGRAFT_ASSERT(aborted.has_value());
+      progress = core::ConfigProgress::kRefused;
+    }
+    if (progress == core::ConfigProgress::kPending || progress == core::ConfigProgress::kCatchingUp) {
       ++i;
       continue;
     }
@@ -325,7 +336,8 @@ void Node::CheckConfigCalls() {
     if (progress == core::ConfigProgress::kDone) {
       call.slot->Complete(call.generation);
     } else {
-      EndCall(*call.slot, call.generation, Errc::kUnknown);
+      EndCall(*call.slot, call.generation,
+              progress == core::ConfigProgress::kRefused ? call.ticket->refusal : Error(Errc::kUnknown));
     }
   }
 }
@@ -357,6 +369,7 @@ void Node::PublishStatus() {
   status_.durable_index = core_->durable_index();
   status_.commit_index = core_->commit_index();
   status_.applied_index = core_->applied_index();
+  status_.configuration_index = core_->configuration_index();
   status_.is_joint = core_->configuration().is_joint();
   core_->FillPeerStatuses(loop().Now(), status_.peers);
   status_.waiting_calls = slots_->in_use();

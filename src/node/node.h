@@ -62,6 +62,7 @@ class Node final : private reactor::TurnEndNode {
   // A call begins: false if it has ended already (with `refused_`, which is kOk for success).
   bool Begin(Call& call, std::coroutine_handle<> caller);
   bool BeginConfig(Call& call, ConfigChange change, std::coroutine_handle<> caller);
+  bool BeginAbortConfig(Call& call, std::coroutine_handle<> caller);
   bool BeginTransfer(Call& call, NodeId to, std::coroutine_handle<> caller);
   bool BeginDone(Call& call, std::coroutine_handle<> caller);
   bool IsRunning() const { return life_.load(std::memory_order_acquire) == Life::kRunning; }
@@ -71,6 +72,7 @@ class Node final : private reactor::TurnEndNode {
   // --- reactor ---
   void OnCallArrived(CallSlot& slot);
   void OnDeadline(CallSlot& slot);
+  void OnCancel(CallSlot& slot, uint32_t generation);
   // Ends a call with an error. One that may be forwarded and is certainly not in the log is forwarded instead.
   void EndCall(CallSlot& slot, uint32_t generation, Error error);
 
@@ -120,13 +122,15 @@ class Node final : private reactor::TurnEndNode {
 
   bool Refuse(Call& call, Error error) const;
   CallSlot* NewCall(Call& call, std::coroutine_handle<> caller);
-  CallSlot* NewLeadersCall(Call& call, std::coroutine_handle<> caller);
+  CallSlot* NewLeadersCall(Call& call, CallKind kind, std::coroutine_handle<> caller);
   bool HandOver(Call& call, CallSlot& slot);
   Error CheckSize(std::span<const Command> commands, size_t& bytes) const;
   bool OnReactor() const;
   void Dispatch(CallSlot& slot, uint32_t generation);
   void DispatchConfig(CallSlot& slot, uint32_t generation);
+  void DispatchAbortConfig(CallSlot& slot, uint32_t generation);
   void DispatchTransfer(CallSlot& slot, uint32_t generation);
+  bool EndCatchUp(CallSlot& slot, uint32_t generation, const Error& why);
   std::optional<Peer> Leader() const;
 
   struct StartMessage final : reactor::MailboxNode {
@@ -196,7 +200,7 @@ class Node final : private reactor::TurnEndNode {
   std::unique_ptr<Leadership> leadership_;    // exists while this node leads
   std::unique_ptr<coro::Scope> shutdown_;     // the one coroutine that outlives the others
   NodeId last_leader_;
-  Index last_configuration_;
+  uint64_t last_peers_ = 0;  // core::Core::peers_version
   struct ConfigCall {
     CallSlot* slot;
     uint32_t generation;

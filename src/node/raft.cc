@@ -17,10 +17,11 @@ bool TransferLeadershipCall::await_suspend(std::coroutine_handle<> caller) {
 }
 
 bool ChangeConfigCall::await_suspend(std::coroutine_handle<> caller) {
-  node::ConfigChange change;
-  change.added = std::move(added_);
-  change.removed = std::move(removed_);
-  return node_.BeginConfig(*this, std::move(change), caller);
+  return node_.BeginConfig(*this, std::move(change_), caller);
+}
+
+bool AbortConfigChangeCall::await_suspend(std::coroutine_handle<> caller) {
+  return node_.BeginAbortConfig(*this, caller);
 }
 
 bool DoneCall::await_suspend(std::coroutine_handle<> caller) { return node_.BeginDone(*this, caller); }
@@ -70,6 +71,12 @@ Result<std::vector<Bytes>> HandleManyCall::await_resume() {
 Result<void> ChangeConfigCall::await_resume() {
   if (Error error = Finish(); error.code() != Errc::kOk) return error;
   if (slot_ == nullptr && !node_.IsRunning()) return Errc::kStopped;  // an empty change
+  Release();
+  return Success();
+}
+
+Result<void> AbortConfigChangeCall::await_resume() {
+  if (Error error = Finish(); error.code() != Errc::kOk) return error;
   Release();
   return Success();
 }

@@ -104,6 +104,8 @@ void Cluster::Start(uint64_t id) {
   REQUIRE(Core::CheckRecovered(recovered).has_value());
   CoreOptions options = TestOptions(id);
   options.seed = options_.seed + node.life * 1000;
+  options.is_restart = node.life > 1;
+  options.catch_up_rounds = 10;
   options.peer_window_calls = 4;
   options.peer_window_bytes = 2000;
   options.max_append_bytes = 600;
@@ -367,7 +369,7 @@ void Cluster::ObserveCommit(uint64_t id) {
       Claim(node.core->TermAt(commit) == committed_[commit.value() - 1].term, "two different entries are committed");
     return;
   }
-  const bool has_removed_itself = node.led_term == node.core->term() && !node.core->IsMember();
+  const bool has_removed_itself = node.led_term == node.core->term() && !node.core->configuration().IsVoter(NodeId(id));
   Claim(node.core->is_leader() || has_removed_itself, "only a leader is the first to know that an entry is committed");
   const Term term = node.core->TermAt(commit);
   Claim(term == node.core->term(), "only entries of the leader's term are committed by counting");
@@ -431,7 +433,7 @@ Result<void> Cluster::Transfer(uint64_t id, uint64_t to) {
 }
 
 Result<ConfigTicket> Cluster::ChangeConfig(uint64_t id, std::vector<Peer> added, std::vector<NodeId> removed) {
-  auto ticket = core(id).ProposeConfig(added, removed, 0);
+  auto ticket = core(id).ProposeConfig(Change(added, removed));
   Pump(id);
   return ticket;
 }

@@ -45,13 +45,13 @@ TEST_SUITE("configuration") {
     configuration.voters[0].addr = Addr("");
     CHECK(CodeOf(Configuration::Decode(configuration.Encode())) == Errc::kCorrupt);
     std::string other_version = MakeConfiguration({1}).Encode();
-    other_version[0] = 2;
+    other_version[0] = 3;
     CHECK(CodeOf(Configuration::Decode(other_version)) == Errc::kCorrupt);
   }
 
   TEST_CASE("4.3: a change goes through both sets of members") {
     Configuration old = MakeConfiguration({1, 2, 3});
-    auto joint = old.Joint(std::vector{MakePeer(5), MakePeer(4)}, std::vector{NodeId(1)});
+    auto joint = old.Changed(Change({MakePeer(5), MakePeer(4)}, {NodeId(1)}));
     REQUIRE(joint.has_value());
     CHECK(joint.value() == MakeConfiguration({2, 3, 4, 5}, {1, 2, 3}));
     CHECK(joint.value().is_joint());
@@ -64,18 +64,19 @@ TEST_SUITE("configuration") {
     Configuration old = MakeConfiguration({1, 2});
     using Added = std::vector<Peer>;
     using Removed = std::vector<NodeId>;
-    CHECK(CodeOf(old.Joint(Added{}, Removed{NodeId(1), NodeId(2)})) == Errc::kEmptyConfig);
-    CHECK(CodeOf(old.Joint(Added{}, Removed{NodeId(7)})) == Errc::kNotMember);
-    CHECK(CodeOf(old.Joint(Added{MakePeer(2)}, Removed{})) == Errc::kAlreadyMember);
-    CHECK(CodeOf(old.Joint(Added{MakePeer(2)}, Removed{NodeId(2)})) == Errc::kAlreadyMember);
-    CHECK(CodeOf(old.Joint(Added{MakePeer(3), MakePeer(3)}, Removed{})) == Errc::kInvalidArgument);
-    CHECK(CodeOf(old.Joint(Added{}, Removed{NodeId(2), NodeId(2)})) == Errc::kInvalidArgument);
-    CHECK(CodeOf(old.Joint(Added{MakePeer(0)}, Removed{})) == Errc::kInvalidArgument);
-    CHECK(CodeOf(old.Joint(Added{}, Removed{NodeId(0)})) == Errc::kInvalidArgument);
-    CHECK(CodeOf(old.Joint(Added{}, Removed{})) == Errc::kInvalidArgument);
-    CHECK(CodeOf(old.Joint(Added{Peer(NodeId(3), Addr("nowhere"))}, Removed{})) == Errc::kInvalidArgument);
-    CHECK(CodeOf(MakeConfiguration({1}, {2}).Joint(Added{MakePeer(3)}, Removed{})) == Errc::kConfigInProgress);
-    auto refused = old.Joint(Added{}, Removed{NodeId(7)});
+    CHECK(CodeOf(old.Changed(Change(Added{}, Removed{NodeId(1), NodeId(2)}))) == Errc::kEmptyConfig);
+    CHECK(CodeOf(old.Changed(Change(Added{}, Removed{NodeId(7)}))) == Errc::kNotMember);
+    CHECK(CodeOf(old.Changed(Change(Added{MakePeer(2)}, Removed{}))) == Errc::kAlreadyMember);
+    CHECK(CodeOf(old.Changed(Change(Added{MakePeer(2)}, Removed{NodeId(2)}))) == Errc::kInvalidArgument);
+    CHECK(CodeOf(old.Changed(Change(Added{MakePeer(3), MakePeer(3)}, Removed{}))) == Errc::kInvalidArgument);
+    CHECK(CodeOf(old.Changed(Change(Added{}, Removed{NodeId(2), NodeId(2)}))) == Errc::kInvalidArgument);
+    CHECK(CodeOf(old.Changed(Change(Added{MakePeer(0)}, Removed{}))) == Errc::kInvalidArgument);
+    CHECK(CodeOf(old.Changed(Change(Added{}, Removed{NodeId(0)}))) == Errc::kInvalidArgument);
+    CHECK(CodeOf(old.Changed(Change(Added{}, Removed{}))) == Errc::kInvalidArgument);
+    CHECK(CodeOf(old.Changed(Change(Added{Peer(NodeId(3), Addr("nowhere"))}, Removed{}))) == Errc::kInvalidArgument);
+    CHECK(CodeOf(MakeConfiguration({1}, {2}).Changed(Change(Added{MakePeer(3)}, Removed{}))) ==
+          Errc::kConfigInProgress);
+    auto refused = old.Changed(Change(Added{}, Removed{NodeId(7)}));
     CHECK(refused.error().message().find("peer 7") != std::string::npos);
   }
 }

@@ -385,8 +385,8 @@ TEST_SUITE("6.2 CheckQuorum") {
   TEST_CASE("C8: in a joint configuration a majority of each half has to answer") {
     Server leader({.configuration = MakeConfiguration({1, 2, 3})});
     leader.Lead();
-    REQUIRE(
-        leader->ProposeConfig(std::vector{MakePeer(4), MakePeer(5)}, std::vector{NodeId(2), NodeId(3)}, 0).has_value());
+    REQUIRE(leader->ProposeConfig(Change(std::vector{MakePeer(4), MakePeer(5)}, std::vector{NodeId(2), NodeId(3)}))
+                .has_value());
     TimePoint start = leader.now;
     while (leader.now < start + 600 * kMs) {
       for (uint64_t peer : {2, 3}) {

@@ -15,7 +15,7 @@ TEST_SUITE("4.3 joint consensus") {
   TEST_CASE("C(old,new) counts at once and needs both majorities; C(new) follows when it is committed") {
     Server leader;
     leader.Lead();
-    auto ticket = leader->ProposeConfig(Added{MakePeer(4), MakePeer(5)}, Removed{NodeId(2)}, 0);
+    auto ticket = leader->ProposeConfig(Change(Added{MakePeer(4), MakePeer(5)}, Removed{NodeId(2)}));
     REQUIRE(ticket.has_value());
     CHECK(leader->configuration().is_joint());  // C2: effective when appended
     CHECK(leader->configuration_index() == Index(3));
@@ -43,36 +43,36 @@ TEST_SUITE("4.3 joint consensus") {
   TEST_CASE("C3: one change at a time") {
     Server leader;
     leader.Lead();
-    REQUIRE(leader->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0).has_value());
-    CHECK(CodeOf(leader->ProposeConfig(Added{MakePeer(5)}, Removed{}, 0)) == Errc::kConfigInProgress);
+    REQUIRE(leader->ProposeConfig(Change(Added{MakePeer(4)}, Removed{})).has_value());
+    CHECK(CodeOf(leader->ProposeConfig(Change(Added{MakePeer(5)}, Removed{}))) == Errc::kConfigInProgress);
     leader.Persist();
     for (uint64_t peer : {2, 4}) leader.Replicate(peer);
     REQUIRE_FALSE(leader->configuration().is_joint());
     leader->CheckInvariants();
-    CHECK(CodeOf(leader->ProposeConfig(Added{MakePeer(5)}, Removed{}, 0)) ==
+    CHECK(CodeOf(leader->ProposeConfig(Change(Added{MakePeer(5)}, Removed{}))) ==
           Errc::kConfigInProgress);  // C(new) not committed
     leader.Persist();
     for (uint64_t peer : {2, 4}) leader.Replicate(peer);
-    CHECK(CodeOf(leader->ProposeConfig(Added{MakePeer(5)}, Removed{}, 0)) == Errc::kOk);
+    CHECK(CodeOf(leader->ProposeConfig(Change(Added{MakePeer(5)}, Removed{}))) == Errc::kOk);
   }
 
   TEST_CASE("C1: no change before an entry of the leader's own term is committed") {
     Server leader;
     leader.Win();
     leader.Persist();
-    CHECK(CodeOf(leader->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0)) == Errc::kConfigInProgress);
+    CHECK(CodeOf(leader->ProposeConfig(Change(Added{MakePeer(4)}, Removed{}))) == Errc::kConfigInProgress);
     Server again({.applied = 1});  // even if it knows everything before to be committed
     again.Win();
-    CHECK(CodeOf(again->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0)) == Errc::kConfigInProgress);
+    CHECK(CodeOf(again->ProposeConfig(Change(Added{MakePeer(4)}, Removed{}))) == Errc::kConfigInProgress);
     again.Persist();
     again.Replicate(2);
-    CHECK(CodeOf(again->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0)) == Errc::kOk);
+    CHECK(CodeOf(again->ProposeConfig(Change(Added{MakePeer(4)}, Removed{}))) == Errc::kOk);
   }
 
   TEST_CASE("a follower refuses a change and names the leader") {
     Server server;
     server.Append(server.AppendArgs(2, 3, 1, 1));
-    auto refused = server->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0);
+    auto refused = server->ProposeConfig(Change(Added{MakePeer(4)}, Removed{}));
     REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error() == Errc::kNotLeader);
     CHECK(refused.error().leader() == MakePeer(2));
@@ -81,9 +81,10 @@ TEST_SUITE("4.3 joint consensus") {
   TEST_CASE("C14: a change that makes no sense leaves no trace") {
     Server leader;
     leader.Lead();
-    CHECK(CodeOf(leader->ProposeConfig(Added{}, Removed{NodeId(1), NodeId(2), NodeId(3)}, 0)) == Errc::kEmptyConfig);
-    CHECK(CodeOf(leader->ProposeConfig(Added{MakePeer(2)}, Removed{}, 0)) == Errc::kAlreadyMember);
-    CHECK(CodeOf(leader->ProposeConfig(Added{}, Removed{NodeId(8)}, 0)) == Errc::kNotMember);
+    CHECK(CodeOf(leader->ProposeConfig(Change(Added{}, Removed{NodeId(1), NodeId(2), NodeId(3)}))) ==
+          Errc::kEmptyConfig);
+    CHECK(CodeOf(leader->ProposeConfig(Change(Added{MakePeer(2)}, Removed{}))) == Errc::kAlreadyMember);
+    CHECK(CodeOf(leader->ProposeConfig(Change(Added{}, Removed{NodeId(8)}))) == Errc::kNotMember);
     CHECK(leader->last_index() == Index(2));
   }
 
@@ -143,7 +144,7 @@ TEST_SUITE("4.3 joint consensus") {
       "good") {
     Server leader;
     leader.Lead();
-    auto ticket = leader->ProposeConfig(Added{}, Removed{NodeId(1)}, 0);
+    auto ticket = leader->ProposeConfig(Change(Added{}, Removed{NodeId(1)}));
     leader.Persist();
     leader.Replicate(2);
     CHECK(leader->commit_index() == Index(2));  // new: {2, 3} has only 2; itself does not count
@@ -158,9 +159,12 @@ TEST_SUITE("4.3 joint consensus") {
     auto last = leader.NextAppend(3);
     leader.Acknowledge(*last);
     leader.Replicate(2);
-    CHECK(leader->role() == Role::kFollower);
-    CHECK(leader->commit_index() >= Index(4));
+    CHECK(leader->commit_index() == leader->last_index());
     CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kDone);
+    CHECK(leader->IsTransferring());  // and if nobody takes the leadership over in time:
+    leader.Advance(500 * kMs);
+    leader->OnTick(leader.now);
+    CHECK(leader->role() == Role::kFollower);
     CHECK_FALSE(leader->IsMember());
     CHECK(leader->NextTick() == TimePoint::max());
     leader->OnTick(leader.now + std::chrono::hours(1));
@@ -182,6 +186,8 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(server->commit_index() == Index(2));
     server.Replicate(4);
     CHECK(server->commit_index() == Index(4));
+    server.Advance(500 * kMs);
+    server->OnTick(server.now);  // nobody has taken the leadership over
     CHECK(server->role() == Role::kFollower);
     CHECK(server->NextTick() == TimePoint::max());
   }
@@ -206,7 +212,7 @@ TEST_SUITE("4.3 joint consensus") {
     server.now = server->NextTick();
     server->OnTick(server.now);
     server.Persist();
-    REQUIRE(server->ProposeConfig(Added{MakePeer(2), MakePeer(3)}, Removed{}, 0).has_value());
+    REQUIRE(server->ProposeConfig(Change(Added{MakePeer(2), MakePeer(3)}, Removed{})).has_value());
     server.Persist();
     server.Restart();
     CHECK(server->configuration() == MakeConfiguration({1, 2, 3}, {1}));
@@ -218,7 +224,7 @@ TEST_SUITE("4.3 joint consensus") {
   TEST_CASE("a change whose entry was overwritten, or whose leader has lost office, cannot be told any more") {
     Server leader;
     leader.Lead();
-    auto ticket = leader->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0);
+    auto ticket = leader->ProposeConfig(Change(Added{MakePeer(4)}, Removed{}));
     leader.Persist();
     leader.Append(leader.AppendArgs(2, 3, 3, 2));
     CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kLost);
@@ -226,7 +232,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kDone);  // finished by another
     Server other;
     other.Lead();
-    ticket = other->ProposeConfig(Added{MakePeer(4)}, Removed{}, 0);
+    ticket = other->ProposeConfig(Change(Added{MakePeer(4)}, Removed{}));
     other.Persist();
     other.Append(other.AppendArgs(2, 3, 2, 2, {Commands(3, 3, 1, 2)}, 3));
     CHECK(other->CheckConfig(ticket.value()) == ConfigProgress::kLost);

@@ -11,6 +11,13 @@ Configuration MakeConfiguration(std::initializer_list<uint64_t> voters, std::ini
   return configuration;
 }
 
+ConfigChange Change(const std::vector<Peer>& added, const std::vector<NodeId>& removed) {
+  ConfigChange change;
+  for (const Peer& peer : added) change.AddVoter(peer);
+  for (NodeId id : removed) change.Remove(id);
+  return change;
+}
+
 BatchRef Commands(uint64_t first, uint64_t term, uint32_t count, uint64_t leader, const std::string& text) {
   BatchBuilder builder;
   for (uint32_t i = 0; i < count; ++i) builder.Add(LogEntryType::kCommand, text);
@@ -79,6 +86,7 @@ CoreOptions TestOptions(uint64_t self) {
   options.election_timeout_max = 500 * kMs;
   options.heartbeat_interval = 50 * kMs;
   options.seed = 1;
+  options.catch_up_rounds = 0;  // most tests are about what comes after it
   return options;
 }
 

@@ -19,6 +19,8 @@ inline Peer MakePeer(uint64_t id) { return Peer(NodeId(id), Addr("127.0.0.1:" + 
 Configuration MakeConfiguration(std::initializer_list<uint64_t> voters,
                                 std::initializer_list<uint64_t> old_voters = {});
 
+ConfigChange Change(const std::vector<Peer>& added, const std::vector<NodeId>& removed);
+
 // A batch of `count` commands.
 BatchRef Commands(uint64_t first, uint64_t term, uint32_t count, uint64_t leader, const std::string& text = "x");
 BatchRef ConfigurationBatch(uint64_t index, uint64_t term, const Configuration& configuration, uint64_t leader);

@@ -37,7 +37,7 @@ TEST_CASE("only a leader hands over, to another voter, and once at a time") {
   REQUIRE(Begin(leader));
   CHECK(leader->IsTransferring());
   CHECK(Begin(leader, 3).error() == Errc::kTransferInProgress);
-  CHECK(leader->ProposeConfig(std::vector<Peer>{MakePeer(4)}, {}, 0).error() == Errc::kTransferInProgress);
+  CHECK(leader->ProposeConfig(Change(std::vector<Peer>{MakePeer(4)}, {})).error() == Errc::kTransferInProgress);
 }
 
 TEST_CASE("the successor is told when its disk has everything, once, and again with each heartbeat") {

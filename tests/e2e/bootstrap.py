@@ -1,4 +1,4 @@
-"""A cluster that grows: one --bootstrap node, two joiners added by RAFT ADD, a leader removed by RAFT REMOVE."""
+"""A cluster that grows: one --bootstrap node, a voter and a learner added by RAFT ADD, a leader that is removed."""
 import cluster
 
 
@@ -6,7 +6,7 @@ def members(node):
     with node.client() as client:
         client.command('HELLO', 3)
         status = client.command('RAFT', 'STATUS')
-    return None if status[b'is_joint'] else sorted(m[b'id'] for m in status[b'members'] if m[b'voter'])
+    return None if status[b'is_joint'] else sorted(m[b'id'] for m in status[b'members'] if m[b'kind'] == b'voter')
 
 
 def wait_members(nodes, ids):
@@ -36,7 +36,9 @@ def test(arguments):
             assert client.command('MSET', 'a', 1, 'b', 2) == b'OK'
             for command, text in [(('ADD', 0, second.addr), "the id '0'"), (('ADD', 2, 'nowhere'), 'nowhere'),
                                   (('ADD', 1, first.addr), 'member'), (('REMOVE', 7), 'member'),
-                                  (('REMOVE', 'x'), "the id 'x'")]:
+                                  (('REMOVE', 'x'), "the id 'x'"), (('PROMOTE', 1), 'voter already'),
+                                  (('DEMOTE', 1), 'no voting member'), (('REMOVE', 1, 'IF', 999), 'index 999'),
+                                  (('ADD', 9, '127.0.0.1:1'), 'has not answered')]:
                 try:
                     client.command('RAFT', *command)
                     raise AssertionError(f'RAFT {command} was accepted')
@@ -46,7 +48,13 @@ def test(arguments):
         for node, ids in ((second, [1, 2]), (third, [1, 2, 3])):
             node.start()
             node.wait_ready()
-            change(first, 'ADD', node.id, node.addr)
+            if node is third:  # first as a learner
+                change(first, 'ADD', node.id, node.addr, 'LEARNER')
+                wait_members(c.running(), [1, 2])
+                change(first, 'DATA', node.id, 'third')
+                change(first, 'PROMOTE', node.id)
+            else:
+                change(first, 'ADD', node.id, node.addr)
             wait_members(c.running(), ids)
         for node in c.nodes:
             with node.client() as client:

@@ -142,7 +142,7 @@ TEST_SUITE("node/membership") {
     for (auto& node : cluster.nodes)
       if (&node != &leader) cluster.network.Cut(node.options.addr);
     MaybeDone first;
-    Owned one = Change(raft, {PeerAt(4)}, {}, first);
+    Owned one = Change(raft, {}, {follower.options.id}, first);
     cluster.Until("the joint configuration", [&] { return raft.Status().is_joint; });
     CHECK(CodeOf(ChangeOn(cluster, raft, {PeerAt(5)}, {})) == Errc::kConfigInProgress);
     cluster.Until("the leader to step down", [&] { return first.has_value(); });
@@ -180,7 +180,7 @@ TEST_SUITE("node/status") {
     CHECK(!status.is_stopped);
     REQUIRE(status.peers.size() == 3);
     for (const PeerStatus& peer : status.peers) {
-      CHECK(peer.is_voter);
+      CHECK(peer.kind == MemberKind::kVoter);
       CHECK(peer.is_self == (peer.peer.id == leader.options.id));
       if (peer.is_self) CHECK(peer.match_index == Index(11));
     }

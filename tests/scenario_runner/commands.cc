@@ -58,7 +58,9 @@ std::string Player::CheckServers(const Command& command) const {
     return "server " + std::to_string(server) + " does not exist; there are: " + Servers(world_.Ids());
   };
   std::vector<uint64_t> named = command.servers;
-  named.insert(named.end(), command.added.begin(), command.added.end());
+  for (const ChangeStep& step : command.steps) {
+    if (step.sign == '+' || step.sign == '~') named.push_back(step.server);
+  }
   for (const auto& group : command.groups) named.insert(named.end(), group.begin(), group.end());
   if (command.selection) {
     for (uint64_t server : {command.selection->link.from, command.selection->link.to}) {
@@ -110,6 +112,7 @@ std::string Player::Set(const Command& command) {
   if (command.topic == "append-bytes") options.max_append_bytes = command.numbers[0];
   if (command.topic == "cached-bytes") options.cached_tail_bytes = command.numbers[0];
   if (command.topic == "apply-bytes") world_.settings.apply_bytes = command.numbers[0];
+  if (command.topic == "catch-up-rounds") options.catch_up_rounds = static_cast<int>(command.numbers[0]);
   if (command.topic == "tell-commit-when-idle") options.tell_commit_when_idle = true;
   if (command.topic == "durable-machine") world_.settings.durable_machine = true;
   return "";
@@ -133,7 +136,10 @@ std::string Player::Act(const Command& command) {
       world_.Propose(server, command.texts);
       return "";
     case Verb::kChange:
-      world_.Change(server, command.added, command.removed);
+      world_.Change(server, command.steps);
+      return "";
+    case Verb::kAbort:
+      world_.Abort(server);
       return "";
     case Verb::kTransfer:
       world_.Transfer(server, command.servers[1]);

@@ -77,7 +77,12 @@ std::string CheckExpectation(const World& world, const Command& command) {
                                 : "open");
   }
   if (topic == "members" || topic == "joint") {
-    return Compare("the configuration" + of_server, MembersClaimed(command), Members(core.configuration()));
+    return Compare("the configuration" + of_server, MembersClaimed(command), Voters(core.configuration()));
+  }
+  if (topic == "learners") {
+    std::vector<uint64_t> learners;
+    for (const Peer& learner : core.configuration().learners) learners.push_back(learner.id.value());
+    return Compare("the learners" + of_server, Servers(command.groups[0]), Servers(learners));
   }
   return Compare("the " + topic + of_server, std::to_string(command.numbers[0]), NumberOf(world, command));
 }

@@ -42,24 +42,42 @@ void World::Propose(uint64_t id, const std::vector<std::string>& texts) {
   });
 }
 
-void World::Change(uint64_t id, const std::vector<uint64_t>& added, const std::vector<uint64_t>& removed) {
-  std::vector<Peer> peers;
-  std::vector<NodeId> ids;
+void World::Change(uint64_t id, const std::vector<ChangeStep>& steps) {
+  ConfigChange change;
   std::string what;
-  for (uint64_t server : added) {
-    peers.push_back(MakePeer(server));
-    what += " +" + std::to_string(server);
-  }
-  for (uint64_t server : removed) {
-    ids.emplace_back(server);
-    what += " -" + std::to_string(server);
+  for (const ChangeStep& step : steps) {
+    const NodeId server(step.server);
+    switch (step.sign) {
+      case '+':
+        change.AddVoter(MakePeer(step.server));
+        break;
+      case '~':
+        change.AddLearner(MakePeer(step.server));
+        break;
+      case '^':
+        change.Promote(server);
+        break;
+      case '_':
+        change.Demote(server);
+        break;
+      default:
+        change.Remove(server);
+    }
+    what += std::string(" ") + step.sign + std::to_string(step.server);
   }
   Event(id, "change" + what + "; members " + Members(core(id).configuration()), [&](core::Core& core) -> std::string {
     core.OnTick(now_);  // as src/node does: new members count as heard from now
-    auto ticket = core.ProposeConfig(peers, ids, 0);
+    auto ticket = core.ProposeConfig(change);
     if (!ticket) return "refused: " + ticket.error().message();
     servers_.at(id).changes.push_back(ticket.value());
-    return "";
+    return ticket.value()->index ? "" : "new voters catch up";
+  });
+}
+
+void World::Abort(uint64_t id) {
+  Event(id, "abort", [&](core::Core& core) -> std::string {
+    auto aborted = core.AbortConfig(Errc::kChangeAborted);
+    return aborted ? "" : "refused: " + aborted.error().message();
   });
 }
 
@@ -307,9 +325,13 @@ void World::CheckChanges(uint64_t id, Line& line) {
   Server& server = servers_.at(id);
   std::erase_if(server.changes, [&](const core::ConfigTicket& ticket) {
     const core::ConfigProgress progress = server.core->CheckConfig(ticket);
-    if (progress == core::ConfigProgress::kPending) return false;
-    const std::string change = "the change at " + Text(ticket.joint_index);
-    line.changes.push_back(change + (progress == core::ConfigProgress::kDone ? " is done" : " has an unknown outcome"));
+    if (progress == core::ConfigProgress::kPending || progress == core::ConfigProgress::kCatchingUp) return false;
+    if (progress == core::ConfigProgress::kRefused) {
+      line.changes.push_back("the change is refused: " + ticket->refusal.message());
+    } else {
+      line.changes.push_back("the change at " + Text(ticket->index) +
+                             (progress == core::ConfigProgress::kDone ? " is done" : " has an unknown outcome"));
+    }
     return true;
   });
 }

@@ -38,7 +38,8 @@ void Oracle::ObserveCommit(const Witness& witness, const std::vector<Witness>& a
     Claim(!commit || term == committed_[commit.value() - 1].term, "two different entries are committed at one index");
     return;
   }
-  const bool removed_itself = led_term_[witness.server] == witness.core->term() && !witness.core->IsMember();
+  const bool removed_itself = led_term_[witness.server] == witness.core->term() &&
+                              !witness.core->configuration().IsVoter(NodeId(witness.server));
   Claim(witness.core->is_leader() || removed_itself, "somebody else than a leader is the first to commit an entry");
   Claim(term == witness.core->term(), "an entry of an older term was committed by counting (5.4.2)");
   Claim(IsOnMajority(commit, term, witness.core->configuration(), all),

@@ -44,12 +44,12 @@ void ReadLogOf(Words& words, Command& command) {
 }
 
 void ReadSet(Words& words, Command& command) {
-  constexpr std::array<std::string_view, 7> kTopics = {"window-calls",   "window-bytes", "append-bytes",
-                                                       "cached-bytes",   "apply-bytes",  "tell-commit-when-idle",
-                                                       "durable-machine"};
+  constexpr std::array<std::string_view, 8> kTopics = {"window-calls",          "window-bytes",   "append-bytes",
+                                                       "cached-bytes",          "apply-bytes",    "catch-up-rounds",
+                                                       "tell-commit-when-idle", "durable-machine"};
   const size_t topic = words.OneOf("setting", kTopics);
   command.topic = kTopics[topic];
-  if (topic < 5) command.numbers = {words.Number("a limit", topic == 3 ? 0 : 1, kMaxNumber)};
+  if (topic < 6) command.numbers = {words.Number("a limit", topic == 3 ? 0 : 1, kMaxNumber)};
 }
 
 void ReadNoConvergence(Words& words, Command&) {
@@ -74,15 +74,16 @@ void ReadPropose(Words& words, Command& command) {
 void ReadChange(Words& words, Command& command) {
   command.servers = {words.Server()};
   do {
-    constexpr std::string_view kAllowed = "+SERVER and -SERVER, servers from 1 to 9";
+    constexpr std::string_view kAllowed =
+        "+SERVER (a voter), ~SERVER (a learner), -SERVER, ^SERVER (promote) and _SERVER (demote), servers from 1 to 9";
     std::string_view word = words.Take(kAllowed);
     uint64_t server = 0;
-    const bool is_signed = word.starts_with("+") || word.starts_with("-");
+    const bool is_signed = !word.empty() && std::string_view("+~-^_").find(word[0]) != std::string_view::npos;
     if (!is_signed || !ParseNumber(word.substr(1), server) || server < 1 || server > kMaxServers) {
       words.Fail(word, "change", kAllowed);
       return;
     }
-    (word[0] == '+' ? command.added : command.removed).push_back(server);
+    command.steps.push_back(ChangeStep{word[0], server});
   } while (!words.AtEnd());
 }
 
@@ -122,9 +123,9 @@ void ReadStory(Words& words, Command& command) {
 }
 
 void ReadExpect(Words& words, Command& command) {
-  constexpr std::array<std::string_view, 16> kTopics = {
-      "leader", "no-leader", "role",    "term",  "commit",    "applied", "last",     "durable",
-      "log",    "vote",      "members", "joint", "in-flight", "down",    "answered", "unknown"};
+  constexpr std::array<std::string_view, 17> kTopics = {
+      "leader", "no-leader", "role",     "term",  "commit",    "applied", "last",     "durable", "log",
+      "vote",   "members",   "learners", "joint", "in-flight", "down",    "answered", "unknown"};
   constexpr std::array<std::string_view, 4> kRoles = {"follower", "pre-candidate", "candidate", "leader"};
   constexpr std::array<std::string_view, 1> kTerms = {"terms"};
   command.topic = kTopics[words.OneOf("claim", kTopics)];
@@ -144,7 +145,7 @@ void ReadExpect(Words& words, Command& command) {
     while (!words.AtEnd() && command.numbers.size() < kMaxEntries) {
       command.numbers.push_back(words.Number("a term", 1, kMaxNumber));
     }
-  } else if (command.topic == "members") {
+  } else if (command.topic == "members" || command.topic == "learners") {
     command.groups = {words.Servers()};
   } else if (command.topic == "joint") {
     command.groups = words.Groups();
@@ -170,7 +171,8 @@ constexpr std::array kGrammars = {
     Grammar{"elect", Verb::kElect, "SERVER", ReadServer},
     Grammar{"heartbeat", Verb::kHeartbeat, "SERVER [TO]", ReadHeartbeat},
     Grammar{"propose", Verb::kPropose, "SERVER COMMAND...", ReadPropose},
-    Grammar{"change", Verb::kChange, "SERVER +SERVER|-SERVER...", ReadChange},
+    Grammar{"change", Verb::kChange, "SERVER +SERVER|~SERVER|-SERVER|^SERVER|_SERVER...", ReadChange},
+    Grammar{"abort", Verb::kAbort, "SERVER", ReadServer},
     Grammar{"transfer", Verb::kTransfer, "SERVER TO", ReadTransfer},
     Grammar{"tick", Verb::kTick, "DURATION", ReadDuration},
     Grammar{"run", Verb::kRun, "DURATION", ReadDuration},

@@ -23,6 +23,12 @@ constexpr uint64_t kMaxNumber = 1'000'000;
 constexpr size_t kMaxEntries = 200;  // of a given log, and of a proposal
 constexpr Duration kMaxTick = std::chrono::minutes(10);
 
+// '+' a voter comes, '~' a learner comes, '-' one goes, '^' is promoted, '_' is demoted.
+struct ChangeStep {
+  char sign;
+  uint64_t server;
+};
+
 enum class Verb : uint8_t {
   // What there is at the beginning.
   kCluster,
@@ -36,6 +42,7 @@ enum class Verb : uint8_t {
   kHeartbeat,
   kPropose,
   kChange,
+  kAbort,
   kTransfer,
   kTick,
   kRun,
@@ -104,7 +111,7 @@ struct Command {
   std::vector<uint64_t> servers;              // those that act first
   std::vector<std::vector<uint64_t>> groups;  // of `partition` and `expect joint`
   std::vector<uint64_t> numbers;              // terms, indexes, counts
-  std::vector<uint64_t> added, removed;       // of `change`
+  std::vector<ChangeStep> steps;              // of `change`
   std::vector<std::string> texts;             // proposed commands
   std::optional<Selection> selection;
   Duration duration{};

@@ -59,7 +59,7 @@ TEST_SUITE("the syntax of scenarios") {
               .starts_with("line 3: partition: a word is missing at the end; allowed: '|'"));
     CHECK(ErrorOf(begin + "partition 1 | 1 1\n").starts_with("line 3: partition: '1' is no new server here"));
     CHECK(
-        ErrorOf(begin + "change 1 2\n").starts_with("line 3: change: '2' is no change; allowed: +SERVER and -SERVER"));
+        ErrorOf(begin + "change 1 2\n").starts_with("line 3: change: '2' is no change; allowed: +SERVER (a voter)"));
     CHECK(ErrorOf(begin + "log-of 1 terms 2 1\n").starts_with("line 3: log-of: '1' is no term here"));
     CHECK(
         ErrorOf(begin + "expect role 1 king\n").starts_with("line 3: expect: 'king' is no role; allowed: follower, "));

@@ -32,9 +32,15 @@ std::string Set(const std::vector<Peer>& peers) {
 
 }  // namespace
 
+std::string Voters(const core::Configuration& configuration) {
+  const std::string text = Set(configuration.voters);
+  return configuration.is_joint() ? Set(configuration.old_voters) + "->" + text : text;
+}
+
 std::string Members(const core::Configuration& configuration) {
-  if (configuration.is_joint()) return Set(configuration.old_voters) + "->" + Set(configuration.voters);
-  return Set(configuration.voters);
+  std::string text = Voters(configuration);
+  if (!configuration.learners.empty()) text += " learning " + Set(configuration.learners);
+  return text;
 }
 
 std::string RoleName(Role role) {

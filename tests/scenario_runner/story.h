@@ -27,7 +27,8 @@ std::string Text(NodeId id);
 std::string Position(Index index, Term term);                   // "(3, 2)"
 std::string Range(Index first, Index last);                     // "3" or "3..5"
 std::string Milliseconds(Duration duration);                    // "120ms"
-std::string Members(const core::Configuration& configuration);  // "{1 2 3}" or "{1 2 3}->{1 2 4}"
+std::string Voters(const core::Configuration& configuration);   // "{1 2 3}" or "{1 2 3}->{1 2 4}"
+std::string Members(const core::Configuration& configuration);  // "{1 2 3}", "{1 2 3}->{1 2 4} learning {5}"
 std::string Servers(const std::vector<uint64_t>& servers);      // "1 2 3"
 std::string RoleName(Role role);
 

@@ -22,7 +22,7 @@ void World::Campaign(uint64_t id) {
   const TimePoint due = core(id).NextTick();
   if (due == TimePoint::max()) {
     has_begun_ = true;
-    return Tell(id, "is no member -> does not stand");
+    return Tell(id, std::string(core(id).IsMember() ? "is no voter" : "is no member") + " -> does not stand");
   }
   now_ = std::max(now_, due);
   Event(id, "election time-out", [&](core::Core& core) -> std::string {
@@ -35,8 +35,13 @@ void World::TickDue() {
   for (uint64_t id : Ids()) {
     if (!IsUp(id) || core(id).NextTick() > now_) continue;
     const bool leads = core(id).is_leader(), transfers = core(id).IsTransferring();
+    const auto peers = core(id).PeerStatuses(now_);
+    const bool waits = std::any_of(peers.begin(), peers.end(), [](const PeerStatus& p) { return p.is_catching_up; });
     const bool told_only_changes = std::exchange(only_changes_, true);
-    Event(id, transfers ? "tick" : leads ? "has not heard from a majority for 500ms" : "election time-out",
+    Event(id,
+          transfers || waits ? "tick"
+          : leads            ? "has not heard from a majority for 500ms"
+                             : "election time-out",
           [&](core::Core& core) -> std::string {
             core.OnTick(now_);
             return transfers && core.is_leader() && !core.IsTransferring() ? "gives the transfer up" : "";

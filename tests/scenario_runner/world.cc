@@ -9,6 +9,7 @@ World::World() {
   settings.core.election_timeout_min = std::chrono::milliseconds(300);
   settings.core.election_timeout_max = std::chrono::milliseconds(500);
   settings.core.heartbeat_interval = std::chrono::milliseconds(50);
+  settings.core.catch_up_rounds = 0;            // most scenarios are about what comes after it
   settings.core.tell_commit_when_idle = false;  // as in production: the next append or heartbeat does
 }
 
@@ -67,6 +68,7 @@ void World::Start(uint64_t id) {
   core::CoreOptions options = settings.core;
   options.self = NodeId(id);
   options.seed = 1 + 100 * ++server.life;
+  options.is_restart = server.life > 1 && (recovered.last_index || recovered.hard_state.term);
   if (!settings.durable_machine) server.machine = Index(0);
   server.core = std::make_unique<core::Core>(options, recovered, server.machine, now_);
   server.hard_state = recovered.hard_state;
@@ -212,7 +214,7 @@ std::string World::Unrest() {
   const core::Core& leading = core(leader);
   const core::Configuration& configuration = leading.configuration();
   if (configuration.is_joint()) return "the configuration is joint still";
-  if (!configuration.Contains(NodeId(leader))) return "the leader is no member";
+  if (!configuration.IsVoter(NodeId(leader))) return "the leader is no voter";
   const Index last = leading.last_index();
   for (const Peer& peer : configuration.Members()) {
     const uint64_t id = peer.id.value();

@@ -80,7 +80,8 @@ class World {
   void Heartbeat(uint64_t server, uint64_t to);  // 0: all
   void Propose(uint64_t server, const std::vector<std::string>& texts);
   void Transfer(uint64_t server, uint64_t to);  // within 200 ms
-  void Change(uint64_t server, const std::vector<uint64_t>& added, const std::vector<uint64_t>& removed);
+  void Change(uint64_t server, const std::vector<ChangeStep>& steps);
+  void Abort(uint64_t server);
   void Tick(Duration duration);
   // Time goes on as it does: ticks, heartbeats, and everything is delivered at once.
   void Run(Duration duration, const std::function<bool()>& until = nullptr);

@@ -11,7 +11,7 @@ import sys
 
 # What a file of src/core may include, besides the standard headers below.
 ALLOWED_INCLUDES = re.compile(
-    r'^(core/\w+\.h|base/\w+\.h|ringraft/(types|bytes|errc|batch|log|rpc|status|storage|options)\.h)$')
+    r'^(core/\w+\.h|base/\w+\.h|ringraft/(types|bytes|errc|batch|config_change|log|rpc|status|storage|options)\.h)$')
 ALLOWED_STANDARD = set(
     'algorithm array bit chrono compare cstddef cstdint cstring deque functional limits map memory numeric optional '
     'set span string string_view tuple type_traits utility variant vector'.split())

@@ -1,0 +1,104 @@
+// New voters get the log before they count, so that the cluster does not wait for them: §4.2.1.
+#include <algorithm>
+#include <string>
+
+#include "base/assert.h"
+#include "core/state.h"
+
+namespace ringraft::core {
+namespace {
+
+std::string Describe(const Peer& peer) { return "peer " + std::to_string(peer.id.value()) + " at " + peer.addr.text(); }
+
+}  // namespace
+
+// A round ends when all of them have what the log was when it began. One that was short enough leaves so little that
+// the cluster can wait for it.
+void Core::State::FollowCatchUp() {
+  Leadership* leading = leadership();
+  if (leading == nullptr || !leading->catch_up || leading->transfer) return;
+  CatchUp& catch_up = *leading->catch_up;
+  auto has_target = [&](const Peer& peer) { return leading->peers.at(peer.id).match >= catch_up.target; };
+  while (std::all_of(catch_up.voters.begin(), catch_up.voters.end(), has_target)) {
+    if (now - catch_up.began < options.election_timeout_min) return BeginChange();
+    if (catch_up.round == options.catch_up_rounds) return GiveSlowVotersUp();
+    ++catch_up.round;
+    catch_up.target = last_index();
+    catch_up.began = now;
+  }
+}
+
+void Core::State::BeginChange() {
+  const CatchUp done = std::move(*leadership()->catch_up);
+  leadership()->catch_up.reset();
+  AppendConfiguration(done.next, *done.state);
+}
+
+void Core::State::EndCatchUp(Error why) {
+  Leadership* leading = leadership();
+  RINGRAFT_ASSERT(leading != nullptr && leading->catch_up);
+  leading->catch_up->state->refusal = std::move(why);
+  leading->catch_up.reset();
+  UpdatePeers();
+}
+
+bool Core::State::CatchesUp(NodeId id) const {
+  if (leadership() == nullptr || !leadership()->catch_up) return false;
+  const std::vector<Peer>& voters = leadership()->catch_up->voters;
+  return std::any_of(voters.begin(), voters.end(), [id](const Peer& peer) { return peer.id == id; });
+}
+
+std::vector<Peer> Core::State::MembersAndJoining() const {
+  std::vector<Peer> peers = configuration().Members();
+  if (leadership() == nullptr || !leadership()->catch_up) return peers;
+  for (const Peer& peer : leadership()->catch_up->voters) {
+    if (!configuration().Contains(peer.id)) peers.push_back(peer);
+  }
+  std::sort(peers.begin(), peers.end(), [](const Peer& a, const Peer& b) { return a.id < b.id; });
+  return peers;
+}
+
+TimePoint Core::State::SilenceDeadline() const {
+  const Leadership* leading = leadership();
+  if (leading == nullptr || !leading->catch_up) return TimePoint::max();
+  TimePoint first = TimePoint::max();
+  for (const Peer& peer : leading->catch_up->voters) first = std::min(first, leading->peers.at(peer.id).contact);
+  return first + options.election_timeout_max * options.catch_up_rounds;
+}
+
+void Core::State::GiveSlowVotersUp() {
+  const std::map<NodeId, Progress>& peers = leadership()->peers;
+  const std::vector<Peer>& voters = leadership()->catch_up->voters;
+  const Peer& slowest = *std::min_element(voters.begin(), voters.end(), [&](const Peer& a, const Peer& b) {
+    return peers.at(a.id).match < peers.at(b.id).match;
+  });
+  EndCatchUp(Error(Errc::kTooSlowToCatchUp,
+                   Describe(slowest) + " does not catch up: round " + std::to_string(leadership()->catch_up->round) +
+                       " was longer than an election time-out still; look at its disk and its network, or write less"));
+}
+
+void Core::State::GiveSilentVotersUp() {
+  const std::map<NodeId, Progress>& peers = leadership()->peers;
+  const std::vector<Peer>& voters = leadership()->catch_up->voters;
+  const Peer& silent = *std::min_element(voters.begin(), voters.end(), [&](const Peer& a, const Peer& b) {
+    return peers.at(a.id).contact < peers.at(b.id).contact;
+  });
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - peers.at(silent.id).contact).count();
+  EndCatchUp(Error(Errc::kTooSlowToCatchUp, Describe(silent) + " has not answered for " + std::to_string(ms) +
+                                                " ms: start it, and see whether this address reaches it"));
+}
+
+Result<void> Core::AbortConfig(Error why) {
+  State& s = *state_;
+  if (s.leadership() == nullptr) return s.NotLeader();
+  if (s.leadership()->catch_up) {
+    s.EndCatchUp(std::move(why));
+    return Success();
+  }
+  if (!s.configuration().is_joint() && s.configurations.newest_index() <= s.commit_index) return Success();
+  return Error(Errc::kConfigInProgress, "the change at index " +
+                                            std::to_string(s.configurations.newest_index().value()) +
+                                            " is in the log and cannot be aborted: let it end, and change back then");
+}
+
+}  // namespace ringraft::core

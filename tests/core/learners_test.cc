@@ -1,0 +1,433 @@
+// New voters catch up before they count, learners, and what else a change may do to the members: §4.2.1, §4.2.2.
+#include <doctest/doctest.h>
+
+#include "cluster.h"
+
+namespace ringraft::core {
+namespace {
+
+CoreOptions WithRounds(int rounds = 10) {
+  CoreOptions options = TestOptions(1);
+  options.catch_up_rounds = rounds;
+  return options;
+}
+
+Server Leader(const Configuration& configuration = MakeConfiguration({1, 2, 3}), int rounds = 10) {
+  ServerSpec spec;
+  spec.configuration = configuration;
+  Server leader(spec, WithRounds(rounds));
+  leader.Lead();
+  return leader;
+}
+
+Configuration WithLearners(std::initializer_list<uint64_t> voters, std::initializer_list<uint64_t> learners) {
+  Configuration configuration = MakeConfiguration(voters);
+  for (uint64_t id : learners) configuration.learners.push_back(MakePeer(id));
+  return configuration;
+}
+
+// What the leader has appended so far is committed by 2 (and itself).
+void Commit(Server& leader) {
+  leader.Persist();
+  leader.Replicate(2);
+  REQUIRE(leader->commit_index() == leader->last_index());
+}
+
+// A round that ends after `duration`, and leaves something for the next.
+void PlayRound(Server& leader, Duration duration) {
+  auto request = leader.NextAppend(4);
+  REQUIRE(request.has_value());
+  leader.Propose();
+  Commit(leader);
+  leader.Advance(duration);
+  leader.Acknowledge(*request);
+}
+
+const PeerStatus* Find(const std::vector<PeerStatus>& statuses, uint64_t id) {
+  for (const PeerStatus& status : statuses) {
+    if (status.peer.id == NodeId(id)) return &status;
+  }
+  return nullptr;
+}
+
+ConfigTicket Propose(Server& leader, const ConfigChange& change) {
+  leader->OnTick(leader.now);
+  auto ticket = leader->ProposeConfig(change);
+  REQUIRE_MESSAGE(ticket.has_value(), ticket.error().message());
+  leader->CheckInvariants();
+  return ticket.value();
+}
+
+Errc Refusal(Server& leader, const ConfigChange& change) {
+  leader->OnTick(leader.now);
+  const Index last = leader->last_index();
+  auto ticket = leader->ProposeConfig(change);
+  REQUIRE_FALSE(ticket.has_value());
+  CHECK_FALSE(ticket.error().message().empty());
+  CHECK(leader->last_index() == last);
+  return ticket.error().code();
+}
+
+TEST_SUITE("4.2.1 new voters catch up") {
+  TEST_CASE("nothing is in the log, and no majority changes, before they have it") {
+    Server leader = Leader();
+    const Index before = leader->last_index();
+    const ConfigTicket ticket = Propose(leader, Change({MakePeer(4), MakePeer(5)}, {}));
+    CHECK(leader->last_index() == before);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);
+    CHECK(leader->configuration() == MakeConfiguration({1, 2, 3}));
+    const auto statuses = leader->PeerStatuses(leader.now);
+    CHECK(statuses.size() == 5);
+    REQUIRE(Find(statuses, 4) != nullptr);
+    CHECK(Find(statuses, 4)->is_catching_up);
+    CHECK_FALSE(Find(statuses, 2)->is_catching_up);
+    leader.Propose();
+    Commit(leader);  // 1 and 2 are a majority still
+    leader.Replicate(4);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);  // 5 has nothing
+    leader.Replicate(5);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);
+    CHECK(leader->configuration() == MakeConfiguration({1, 2, 3, 4, 5}, {1, 2, 3}));
+    CHECK_FALSE(Find(leader->PeerStatuses(leader.now), 4)->is_catching_up);
+    leader.Persist();
+    for (uint64_t peer : {2, 4, 5}) leader.Replicate(peer);
+    leader.Persist();
+    for (uint64_t peer : {2, 4, 5}) leader.Replicate(peer);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kDone);
+  }
+
+  TEST_CASE("a round that took an election time-out is followed by another; after ten the change is refused") {
+    Server leader = Leader();
+    const ConfigTicket ticket = Propose(leader, Change({MakePeer(4)}, {}));
+    const Index before = leader->configuration_index();
+    for (int round = 1; round <= 10; ++round) {
+      CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);
+      PlayRound(leader, 300 * kMs);  // the shortest election time-out: too long
+    }
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kRefused);
+    CHECK(ticket->refusal == Errc::kTooSlowToCatchUp);
+    CHECK(ticket->refusal.message().find("peer 4") != std::string::npos);
+    CHECK(leader->configuration_index() == before);
+    CHECK(leader->PeerStatuses(leader.now).size() == 3);
+    CHECK_FALSE(leader.NextAppend(4).has_value());
+    // Another may begin.
+    CHECK(leader->CheckConfig(Propose(leader, Change({MakePeer(4)}, {}))) == ConfigProgress::kCatchingUp);
+  }
+
+  TEST_CASE("the last round may be the tenth") {
+    Server leader = Leader();
+    const ConfigTicket ticket = Propose(leader, Change({MakePeer(4)}, {}));
+    for (int round = 1; round <= 9; ++round) PlayRound(leader, 300 * kMs);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);
+    PlayRound(leader, 299 * kMs);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);
+  }
+
+  TEST_CASE(
+      "one that does not answer is given up after as many of the longest election time-outs as there are rounds") {
+    Server leader = Leader();
+    leader.Replicate(3);
+    const ConfigTicket ticket = Propose(leader, Change({MakePeer(4), MakePeer(5)}, {}));
+    leader.Replicate(5);
+    const TimePoint end = leader.now + 10 * 500 * kMs;
+    while (leader.now < end) {
+      CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);
+      for (uint64_t peer : {2, 3, 5}) {
+        auto heartbeat = leader->NextHeartbeat(NodeId(peer), leader.now);
+        REQUIRE(heartbeat.has_value());
+        AppendEntriesResults results;
+        results.term = leader->term();
+        results.success = true;
+        leader->OnHeartbeatReply(leader.now, heartbeat->ticket, results);
+      }
+      CHECK(leader->NextTick() <= end);
+      leader.Advance(100 * kMs);
+      leader->OnTick(leader.now);
+    }
+    CHECK(leader->is_leader());
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kRefused);
+    CHECK(ticket->refusal == Errc::kTooSlowToCatchUp);
+    CHECK(ticket->refusal.message().find("peer 4 at 127.0.0.1:7104 has not answered for 5000 ms") != std::string::npos);
+  }
+
+  TEST_CASE("a change may be aborted before it is in the log, and not afterwards") {
+    Server leader = Leader();
+    CHECK(leader->AbortConfig(Errc::kChangeAborted).has_value());  // there is none
+    ConfigTicket ticket = Propose(leader, Change({MakePeer(4)}, {NodeId(3)}));
+    CHECK(Refusal(leader, Change({MakePeer(5)}, {})) == Errc::kConfigInProgress);
+    CHECK(leader->AbortConfig(Errc::kChangeAborted).has_value());
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kRefused);
+    CHECK(ticket->refusal == Errc::kChangeAborted);
+    CHECK(leader->PeerStatuses(leader.now).size() == 3);
+    ticket = Propose(leader, Change({MakePeer(4)}, {}));
+    leader.Replicate(4);
+    REQUIRE(leader->configuration().is_joint());
+    auto refused = leader->AbortConfig(Errc::kChangeAborted);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error() == Errc::kConfigInProgress);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);
+    Server follower;
+    auto elsewhere = follower->AbortConfig(Errc::kChangeAborted);
+    REQUIRE_FALSE(elsewhere.has_value());
+    CHECK(elsewhere.error() == Errc::kNotLeader);
+  }
+
+  TEST_CASE("who loses the leadership meanwhile has changed nothing") {
+    Server leader = Leader();
+    const ConfigTicket ticket = Propose(leader, Change({MakePeer(4)}, {}));
+    leader.Append(leader.AppendArgs(2, 3, 2, 2));
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kRefused);
+    CHECK(ticket->refusal == Errc::kNotLeader);
+  }
+
+  TEST_CASE("while the leadership is handed over no change comes into the log; it does when the leader leads on") {
+    Server leader = Leader();
+    leader.Replicate(3);
+    const ConfigTicket ticket = Propose(leader, Change({MakePeer(4)}, {}));
+    REQUIRE(leader->TransferLeadership(leader.now, NodeId(3), leader.now + 100 * kMs).has_value());
+    leader.Replicate(4);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);
+    leader.Advance(100 * kMs);
+    leader->OnTick(leader.now);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);
+  }
+
+  TEST_CASE("a removal waits for nobody") {
+    Server leader = Leader();
+    CHECK(leader->CheckConfig(Propose(leader, Change({}, {NodeId(3)}))) == ConfigProgress::kPending);
+    CHECK(leader->configuration() == MakeConfiguration({1, 2}, {1, 2, 3}));
+  }
+}
+
+TEST_SUITE("learners") {
+  TEST_CASE("a learner gets everything and counts for nothing") {
+    Server leader = Leader();
+    const ConfigTicket ticket = Propose(leader, ConfigChange().AddLearner(MakePeer(4)));
+    CHECK(leader->configuration() == WithLearners({1, 2, 3}, {4}));  // in one step: the voters are the same
+    leader.Persist();
+    leader.Replicate(4);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);  // 1 and 4 are no majority
+    leader.Replicate(2);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kDone);
+    CHECK(Find(leader->PeerStatuses(leader.now), 4)->kind == MemberKind::kLearner);
+    // C8: that only learners answer keeps nobody in office.
+    leader.Advance(600 * kMs);
+    leader.Propose();
+    leader.Replicate(4);
+    leader->OnTick(leader.now);
+    CHECK_FALSE(leader->is_leader());
+  }
+
+  TEST_CASE("C10: a learner does not stand, is asked for no vote, and takes no leadership over") {
+    Server learner({.self = 4, .configuration = WithLearners({1, 2, 3}, {4})});
+    CHECK(learner->NextTick() == TimePoint::max());
+    AppendEntriesArgs stand = learner.AppendArgs(1, 2, 1, 1, {}, 1);
+    stand.timeout_now = true;
+    learner.Append(stand);
+    CHECK(learner->role() == Role::kFollower);
+    Server candidate({.configuration = WithLearners({1, 2, 3}, {4})});
+    CHECK(candidate.TimeOut().peers == std::vector<Peer>{MakePeer(2), MakePeer(3)});
+    Server leader = Leader(WithLearners({1, 2, 3}, {4}));
+    leader.Replicate(4);
+    CHECK(leader->TransferLeadership(leader.now, NodeId(4), leader.now + kMs).error() == Errc::kInvalidArgument);
+    leader.Advance(400 * kMs);
+    leader.Propose();
+    leader.Replicate(4);  // only the learner has answered of late
+    CHECK(leader->BestSuccessor(leader.now) == NodeId(0));
+  }
+
+  TEST_CASE("C9: a learner that does not know yet that it votes gives its vote") {
+    Server learner({.self = 4, .configuration = WithLearners({1, 2, 3}, {4})});
+    CHECK(learner.Vote(learner.VoteArgs(2, 5, 2, 2)).vote_granted);
+  }
+
+  TEST_CASE("a promotion is a change of the voters, and waits until the learner has the log") {
+    Server leader = Leader(WithLearners({1, 2, 3}, {4}));
+    const ConfigTicket ticket = Propose(leader, ConfigChange().Promote(NodeId(4)));
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);
+    CHECK(Find(leader->PeerStatuses(leader.now), 4)->is_catching_up);
+    leader.Replicate(4);
+    CHECK(leader->configuration() == MakeConfiguration({1, 2, 3, 4}, {1, 2, 3}));
+    leader.Persist();
+    CHECK(leader->configuration().is_joint());  // of the old half only 1 has it
+    leader.Replicate(2);
+    CHECK(leader->configuration() == MakeConfiguration({1, 2, 3, 4}));
+    // One that has it already waits for nothing.
+    Server quick = Leader(WithLearners({1, 2, 3}, {4}));
+    quick.Replicate(4);
+    CHECK(quick->CheckConfig(Propose(quick, ConfigChange().Promote(NodeId(4)))) == ConfigProgress::kPending);
+  }
+
+  TEST_CASE("a demotion needs both majorities; who is demoted is replicated to all the time") {
+    Server leader = Leader();
+    leader.Replicate(3);
+    Propose(leader, ConfigChange().Demote(NodeId(3)));
+    Configuration joint = WithLearners({1, 2}, {3});
+    joint.old_voters = MakeConfiguration({1, 2, 3}).voters;
+    CHECK(leader->configuration() == joint);
+    CHECK(Find(leader->PeerStatuses(leader.now), 3)->kind == MemberKind::kVoter);
+    leader.Persist();
+    leader.Replicate(3);  // the old half has 1 and 3, the new half 1
+    CHECK(leader->commit_index() == Index(2));
+    leader.Replicate(2);
+    CHECK(leader->commit_index() == Index(3));
+    CHECK(leader->configuration() == WithLearners({1, 2}, {3}));
+    CHECK(leader->configuration().Members().size() == 3);
+    CHECK(leader->LostMatches(NodeId(3)) == 0);
+    CHECK(leader->PeerStatuses(leader.now)[2].match_index == Index(3));
+  }
+
+  TEST_CASE("a leader that is demoted leads until then, and hands the leadership over") {
+    Server leader = Leader();
+    leader.Replicate(3);
+    const ConfigTicket ticket = Propose(leader, ConfigChange().Demote(NodeId(1)));
+    leader.Persist();
+    for (uint64_t peer : {2, 3}) leader.Replicate(peer);
+    leader.Persist();
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);  // C(new) is on 1, which does not count, and 3
+    CHECK_FALSE(leader->IsTransferring());
+    leader.Replicate(2);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kDone);
+    CHECK(leader->is_leader());
+    CHECK(leader->IsTransferring());
+    auto asked = leader->NextTimeoutNow(leader.now);
+    REQUIRE(asked.has_value());
+    CHECK(asked->args.timeout_now);
+    CHECK(asked->args.leader_commit == leader->last_index());
+    // Nobody takes it over: it steps down all the same, and stands no more.
+    leader.Advance(500 * kMs);
+    leader->OnTick(leader.now);
+    CHECK(leader->role() == Role::kFollower);
+    CHECK(leader->NextTick() == TimePoint::max());
+    CHECK(leader->IsMember());
+  }
+
+  TEST_CASE("4.2.2: a leader that leaves answers its callers before it goes") {
+    Server leader = Leader();
+    leader.Replicate(3);
+    Propose(leader, Change({}, {NodeId(1)}));
+    leader.Persist();
+    for (uint64_t peer : {2, 3}) leader.Replicate(peer);  // C(old,new) is committed, C(new) appended
+    leader.Persist();
+    leader.Propose();  // behind C(new)
+    for (uint64_t peer : {2, 3}) leader.Acknowledge(*leader.NextAppend(peer));
+    CHECK(leader->is_leader());
+    CHECK_FALSE(leader->configuration().Contains(NodeId(1)));
+    for (uint64_t peer : {2, 3}) leader.Replicate(peer);
+    CHECK(leader->commit_index() == leader->last_index());
+    CHECK(leader->is_leader());
+    auto asked = leader->NextTimeoutNow(leader.now);
+    REQUIRE(asked.has_value());
+    AppendEntriesResults results;
+    results.term = leader->term();
+    results.success = true;
+    leader->OnHeartbeatReply(leader.now, asked->ticket, results);
+    CHECK(leader->role() == Role::kFollower);
+  }
+}
+
+TEST_SUITE("what a change may do") {
+  TEST_CASE("a change that was decided on another configuration is refused") {
+    Server leader = Leader();
+    CHECK(Refusal(leader, Change({}, {NodeId(3)}).BasedOn(Index(7))) == Errc::kConfigChanged);
+    const Index base = leader->configuration_index();
+    Propose(leader, ConfigChange().AddLearner(MakePeer(4)).BasedOn(base));
+    Commit(leader);
+    CHECK(Refusal(leader, ConfigChange().AddLearner(MakePeer(5)).BasedOn(base)) == Errc::kConfigChanged);
+    Propose(leader, ConfigChange().AddLearner(MakePeer(5)).BasedOn(leader->configuration_index()));
+  }
+
+  TEST_CASE("a member's address changes, and nothing else of it") {
+    Server leader = Leader();
+    leader.Replicate(3);
+    const Peer moved(NodeId(3), Addr("127.0.0.1:9999"));
+    const ConfigTicket ticket = Propose(leader, ConfigChange().SetAddr(moved.id, moved.addr));
+    CHECK_FALSE(leader->configuration().is_joint());
+    CHECK(*leader->configuration().Find(NodeId(3)) == moved);
+    CHECK(Find(leader->PeerStatuses(leader.now), 3)->match_index == Index(2));  // what it has it has
+    CHECK(leader.NextAppend(3)->peer == moved);
+    Commit(leader);
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kDone);
+    CHECK(leader->last_index() == ticket->index);  // one entry is the whole change
+  }
+
+  TEST_CASE("data goes with the member") {
+    Server leader = Leader();
+    Propose(leader, ConfigChange().AddLearner(MakePeer(4)).SetData(NodeId(4), "zone b").SetData(NodeId(2), "zone a"));
+    CHECK(Find(leader->PeerStatuses(leader.now), 4)->data == "zone b");
+    Commit(leader);
+    leader.Restart();
+    CHECK(leader->configuration().data == std::map<NodeId, std::string>{{NodeId(2), "zone a"}, {NodeId(4), "zone b"}});
+    leader.Lead();
+    Propose(leader, ConfigChange().Remove(NodeId(4)).SetData(NodeId(2), ""));
+    CHECK(leader->configuration().data.empty());
+  }
+
+  TEST_CASE("C14: what makes no sense is refused by name") {
+    const Configuration old = WithLearners({1, 2}, {4});
+    auto refusal = [&](const ConfigChange& change) {
+      auto changed = old.Changed(change);
+      REQUIRE_FALSE(changed.has_value());
+      return changed.error();
+    };
+    CHECK(refusal(ConfigChange().Promote(NodeId(1))) == Errc::kAlreadyMember);
+    CHECK(refusal(ConfigChange().Demote(NodeId(4))) == Errc::kAlreadyMember);
+    CHECK(refusal(ConfigChange().AddLearner(MakePeer(4))) == Errc::kAlreadyMember);
+    CHECK(refusal(ConfigChange().Promote(NodeId(5))) == Errc::kNotMember);
+    CHECK(refusal(ConfigChange().SetAddr(NodeId(5), Addr("127.0.0.1:1"))) == Errc::kNotMember);
+    CHECK(refusal(ConfigChange().SetData(NodeId(5), "x")) == Errc::kNotMember);
+    CHECK(refusal(ConfigChange().Demote(NodeId(1)).Demote(NodeId(2))) == Errc::kEmptyConfig);
+    CHECK(refusal(ConfigChange().Promote(NodeId(4)).Remove(NodeId(4))) == Errc::kInvalidArgument);
+    CHECK(refusal(ConfigChange().SetAddr(NodeId(1), Addr("nowhere"))) == Errc::kInvalidArgument);
+    CHECK(refusal(ConfigChange().SetAddr(NodeId(1), MakePeer(2).addr)) == Errc::kInvalidArgument);
+    CHECK(refusal(ConfigChange().SetData(NodeId(1), std::string(4097, 'x'))) == Errc::kInvalidArgument);
+    CHECK(refusal(ConfigChange().SetData(NodeId(1), "x").SetData(NodeId(1), "y")) == Errc::kInvalidArgument);
+    // Two members may change places.
+    auto swapped =
+        old.Changed(ConfigChange().SetAddr(NodeId(1), MakePeer(2).addr).SetAddr(NodeId(2), MakePeer(1).addr));
+    REQUIRE(swapped.has_value());
+    CHECK(swapped.value().Find(NodeId(1))->addr == MakePeer(2).addr);
+  }
+
+  TEST_CASE("a configuration with learners and data is decoded as it was encoded; every truncation is refused") {
+    Configuration configuration = WithLearners({1, 2}, {4, 5});
+    configuration.old_voters = MakeConfiguration({1, 4}).voters;
+    configuration.data = {{NodeId(4), std::string("\0x", 2)}, {NodeId(5), std::string(4096, 'y')}};
+    const std::string command = configuration.Encode();
+    auto decoded = Configuration::Decode(command);
+    REQUIRE(decoded.has_value());
+    CHECK(decoded.value() == configuration);
+    for (size_t size = 0; size < command.size(); ++size) {
+      CHECK_FALSE(Configuration::Decode(command.substr(0, size)).has_value());
+    }
+    CHECK_FALSE(Configuration::Decode(command + 'x').has_value());
+    configuration.data[NodeId(9)] = "of nobody";
+    CHECK_FALSE(Configuration::Decode(configuration.Encode()).has_value());
+    configuration = WithLearners({1, 2}, {2});
+    CHECK_FALSE(Configuration::Decode(configuration.Encode()).has_value());
+    // Without either it is what earlier versions wrote.
+    CHECK(MakeConfiguration({1}).Encode()[0] == 1);
+  }
+}
+
+TEST_SUITE("after a restart") {
+  TEST_CASE("a vote is withheld for the shortest election time-out, since a leader may have been heard of before") {
+    CoreOptions options = TestOptions(1);
+    options.is_restart = true;
+    Server server({}, options);
+    CHECK_FALSE(server.Vote(server.PreVoteArgs(2, 5, 1, 1)).vote_granted);
+    CHECK_FALSE(server.Vote(server.VoteArgs(2, 5, 1, 1)).vote_granted);
+    CHECK(server->term() == Term(1));  // not even its term is taken over
+    RequestVoteArgs handed_over = server.VoteArgs(2, 5, 1, 1);
+    handed_over.is_transfer = true;
+    server.Advance(299 * kMs);
+    CHECK_FALSE(server.Vote(server.VoteArgs(2, 5, 1, 1)).vote_granted);
+    CHECK(server.Vote(handed_over).vote_granted);
+    Server later({}, options);
+    later.Advance(300 * kMs);
+    CHECK(later.Vote(later.VoteArgs(2, 5, 1, 1)).vote_granted);
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::core

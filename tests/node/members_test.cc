@@ -1,0 +1,185 @@
+// Changes of the members as their callers see them: new voters that catch up, learners, and changes that are given up.
+#include <algorithm>
+
+#include "cluster.h"
+#include "support.h"
+
+using namespace ringraft;
+using namespace ringraft::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+Owned ChangeInto(Raft& raft, ConfigChange change, HandleOptions options, MaybeDone& result) {
+  auto call = raft.ChangeConfig(std::move(change), std::move(options));
+  Result<void> got = co_await call;
+  result = std::move(got);
+}
+
+Result<void> ChangeMembers(Cluster& cluster, Raft& raft, ConfigChange change, HandleOptions options = HandleOptions()) {
+  MaybeDone result;
+  Owned caller = ChangeInto(raft, std::move(change), std::move(options), result);
+  cluster.Until("a change of the members", [&] { return result.has_value(); });
+  return std::move(*result);
+}
+
+Owned AbortInto(Raft& raft, MaybeDone& result) {
+  auto call = raft.AbortConfigChange();
+  Result<void> got = co_await call;
+  result = std::move(got);
+}
+
+Result<void> Abort(Cluster& cluster, Raft& raft) {
+  MaybeDone result;
+  Owned caller = AbortInto(raft, result);
+  cluster.Until("the end of an abort", [&] { return result.has_value(); });
+  return std::move(*result);
+}
+
+Errc CodeOf(const Result<void>& result) { return result ? Errc::kOk : result.error().code(); }
+
+bool IsCatchingUp(const Raft& raft) {
+  const RaftStatus status = raft.Status();
+  return std::any_of(status.peers.begin(), status.peers.end(), [](const PeerStatus& p) { return p.is_catching_up; });
+}
+
+// A leader alone, with a call under way that adds node 2, which does not run.
+struct CatchingUp {
+  explicit CatchingUp(HandleOptions options = HandleOptions())
+      : cluster(0, Setup{[](Options& o) { o.bootstrap_as_leader = o.id == NodeId(1); }, {}}) {
+    cluster.Add(1, {});
+    leader = cluster.WaitForLeader().raft.get();
+    REQUIRE(cluster.Handle(*leader, "a").has_value());
+    caller.emplace(ChangeInto(*leader, ConfigChange().AddVoter(PeerAt(2)), std::move(options), result));
+    cluster.Until("the change to begin", [&] { return IsCatchingUp(*leader); });
+  }
+  Errc Outcome() {
+    cluster.Until("the end of the change", [&] { return result.has_value(); });
+    cluster.Until("the leader to forget it", [&] { return !IsCatchingUp(*leader); });
+    CHECK(leader->Status().peers.size() == 1);
+    CHECK_FALSE(leader->Status().is_joint);
+    REQUIRE(cluster.Handle(*leader, "b").has_value());  // it commits alone
+    return CodeOf(*result);
+  }
+
+  Cluster cluster;
+  Raft* leader = nullptr;
+  MaybeDone result;
+  std::optional<Owned> caller;
+};
+
+}  // namespace
+
+TEST_SUITE("node/members") {
+  TEST_CASE("a new voter that does not run costs the cluster nothing, and is given up") {
+    CatchingUp change;
+    REQUIRE(change.cluster.Handle(*change.leader, "meanwhile").has_value());
+    CHECK(change.Outcome() == Errc::kTooSlowToCatchUp);
+    CHECK(change.result->error().message().find("has not answered for") != std::string::npos);
+  }
+
+  TEST_CASE("a new voter that comes late is waited for, gets the log, and votes then") {
+    CatchingUp change;
+    change.cluster.Add(2, {});
+    change.cluster.Until("the end of the change", [&] { return change.result.has_value(); });
+    REQUIRE_MESSAGE(change.result->has_value(), change.result->error().message());
+    CHECK(change.leader->Status().peers.size() == 2);
+    CHECK(change.leader->Status().peers[1].kind == MemberKind::kVoter);
+    change.cluster.Until("its log", [&] { return change.cluster.At(2).machine->applied.size() == 1; });
+  }
+
+  TEST_CASE("a change is aborted by its name, its deadline, its stop request, and the end of its caller") {
+    SUBCASE("by its name") {
+      CatchingUp change;
+      CHECK(Abort(change.cluster, *change.leader).has_value());
+      CHECK(change.Outcome() == Errc::kChangeAborted);
+      CHECK(Abort(change.cluster, *change.leader).has_value());  // there is none now
+    }
+    SUBCASE("by its deadline") {
+      CatchingUp change(HandleOptions().Timeout(100ms));
+      CHECK(change.Outcome() == Errc::kTooSlowToCatchUp);
+      CHECK(change.result->error().message().find("deadline") != std::string::npos);
+    }
+    SUBCASE("by its stop request") {
+      std::stop_source stop;
+      CatchingUp change(HandleOptions().StopOn(stop.get_token()));
+      stop.request_stop();
+      CHECK(change.Outcome() == Errc::kChangeAborted);
+    }
+    SUBCASE("by the end of its caller") {
+      CatchingUp change;
+      change.caller.reset();
+      change.result = Result<void>(Success());
+      CHECK(change.Outcome() == Errc::kOk);
+    }
+    SUBCASE("by the stop of the node") {
+      CatchingUp change;
+      change.leader->Stop();
+      change.cluster.Until("the end of the change", [&] { return change.result.has_value(); });
+      CHECK(CodeOf(*change.result) == Errc::kStopped);
+    }
+  }
+
+  TEST_CASE("only the leader aborts, and only what is not in the log") {
+    Cluster cluster(3);
+    Cluster::Node& leader = cluster.WaitForLeader();
+    REQUIRE(cluster.Handle(*leader.raft, "a").has_value());
+    const uint64_t other = leader.options.id.value() % 3 + 1;
+    CHECK(CodeOf(Abort(cluster, *cluster.At(other).raft)) == Errc::kNotLeader);
+    for (auto& node : cluster.nodes)
+      if (&node != &leader) cluster.network.Cut(node.options.addr);
+    MaybeDone removed;
+    Owned caller = ChangeInto(*leader.raft, ConfigChange().Remove(NodeId(other)), HandleOptions(), removed);
+    cluster.Until("the joint configuration", [&] { return leader.raft->Status().is_joint; });
+    CHECK(CodeOf(Abort(cluster, *leader.raft)) == Errc::kConfigInProgress);
+  }
+
+  TEST_CASE("a learner gets everything, may be promoted, moved and demoted, and keeps its data") {
+    Cluster cluster(0, Setup{[](Options& options) { options.bootstrap_as_leader = options.id == NodeId(1); }, {}});
+    cluster.Add(1, {});
+    cluster.Add(2, {});
+    Raft& leader = *cluster.WaitForLeader().raft;
+    REQUIRE(cluster.Handle(leader, "a").has_value());
+    const Index founded = leader.Status().configuration_index;
+    ConfigChange add;
+    add.AddLearner(PeerAt(2)).SetData(NodeId(2), "zone b");
+    REQUIRE(ChangeMembers(cluster, leader, add).has_value());
+    cluster.Until("its log", [&] { return cluster.At(2).machine->applied.size() == 1; });
+    CHECK(leader.Status().peers[1].kind == MemberKind::kLearner);
+    CHECK(leader.Status().peers[1].data == "zone b");
+
+    ConfigChange late;
+    late.Promote(NodeId(2)).BasedOn(founded);
+    CHECK(CodeOf(ChangeMembers(cluster, leader, late)) == Errc::kConfigChanged);
+    ConfigChange promote;
+    promote.Promote(NodeId(2)).BasedOn(leader.Status().configuration_index);
+    REQUIRE(ChangeMembers(cluster, leader, promote).has_value());
+    CHECK(leader.Status().peers[1].kind == MemberKind::kVoter);
+
+    // The leader demotes itself: the other one leads, and this one gets everything still.
+    ConfigChange demote;
+    demote.Demote(NodeId(1));
+    REQUIRE(ChangeMembers(cluster, leader, demote).has_value());
+    cluster.Until("the other one to lead", [&] { return cluster.At(2).raft->IsLeader(); });
+    REQUIRE(cluster.Handle(*cluster.At(2).raft, "b").has_value());
+    cluster.Until("its log", [&] { return cluster.At(1).machine->applied.size() == 2; });
+    CHECK(cluster.At(2).raft->Status().peers[0].kind == MemberKind::kLearner);
+    CHECK(cluster.At(2).raft->Status().peers[1].data == "zone b");
+  }
+
+  TEST_CASE("a member that has moved is found at its new address") {
+    Cluster cluster(3);
+    Cluster::Node& leader = cluster.WaitForLeader();
+    REQUIRE(cluster.Handle(*leader.raft, "a").has_value());
+    Cluster::Node& moved = cluster.At(leader.options.id.value() % 3 + 1);
+    moved.raft.reset();
+    moved.options.addr = PeerAt(9).addr;
+    moved.options.initial_members.clear();  // they are in its log
+    cluster.Restart(moved);
+    ConfigChange change;
+    change.SetAddr(moved.options.id, moved.options.addr);
+    REQUIRE(ChangeMembers(cluster, *leader.raft, change).has_value());
+    REQUIRE(cluster.Handle(*leader.raft, "b").has_value());
+    cluster.Until("its log", [&] { return moved.machine->applied.size() == 2; });
+  }
+}
