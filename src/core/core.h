@@ -228,6 +228,8 @@ class Core {
   // must be called in any case, there is no second read for a peer before.
   void OnRead(NodeId peer, std::vector<BatchRef> batches);
   void OnAppendReply(TimePoint now, const PeerTicket& ticket, const AppendEntriesResults& results);
+  // The driver has dropped its calls to this peer, and its read, since the peer has moved: nothing comes of them.
+  void OnCallsDropped(NodeId peer);
   // No answer: whatever was in flight to this peer has to be sent again, from where it is known to match.
   void OnAppendFailed(const PeerTicket& ticket);
   // An append without entries, with prev at the peer's match index (B7) and a commit index not above it (B2).

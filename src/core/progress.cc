@@ -30,4 +30,10 @@ void Progress::ProbeFrom(Index from) {
   in_flight_bytes = 0;
 }
 
+void Progress::Forget() {
+  ProbeFrom(match + 1);
+  is_reading = false;
+  read.clear();
+}
+
 }  // namespace ringraft::core

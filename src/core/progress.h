@@ -33,6 +33,9 @@ struct Progress {
   // Nothing in flight counts any more; the next append finds out where the logs agree, from `from` on.
   void ProbeFrom(Index from);
 
+  // Nothing that was sent or asked to be read is awaited any more.
+  void Forget();
+
   bool HasRead(Index index) const {
     return !read.empty() && index >= read.front().first() && index <= read.back().last();
   }

@@ -197,6 +197,10 @@ void Core::OnAppendFailed(const PeerTicket& ticket) {
   progress->ProbeFrom(progress->state == Progress::State::kProbe ? progress->next : progress->match + 1);
 }
 
+void Core::OnCallsDropped(NodeId peer) {
+  if (Progress* progress = state_->FindPeer(peer)) progress->Forget();
+}
+
 // With prev at the match, so that it fits whatever is on its way behind it (B7), and never naming as committed
 // what the peer is not known to have (B2).
 std::optional<AppendRequest> Core::NextHeartbeat(NodeId peer, TimePoint now) {

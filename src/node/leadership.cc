@@ -25,6 +25,7 @@ void Leadership::FollowConfiguration() {
   });
   for (const Peer& peer : peers) {
     if (pipelines_.contains(peer.id)) continue;
+    node_.core().OnCallsDropped(peer.id);  // those of a pipeline to another address
     auto pipeline = std::make_unique<Pipeline>(node_.loop(), peer);
     Pipeline& started = *pipeline;
     pipelines_.emplace(peer.id, std::move(pipeline));

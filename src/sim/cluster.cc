@@ -14,13 +14,60 @@ namespace {
 constexpr Nanos kOperatorPause = 300 * kMilli;
 constexpr auto kOperatorPatience = std::chrono::seconds(3);
 
-Detached Change(Raft& raft, std::vector<Peer> added, std::vector<NodeId> removed, TimePoint deadline,
-                std::function<void(Errc)> done) {
+Detached Change(Raft& raft, ConfigChange change, TimePoint deadline, std::function<void(Errc)> done) {
   HandleOptions options;
   options.Deadline(deadline);
-  auto change = raft.ChangeConfig(std::move(added), std::move(removed), options);
-  Result<void> changed = co_await change;
+  auto call = raft.ChangeConfig(std::move(change), options);
+  Result<void> changed = co_await call;
   done(changed ? Errc::kOk : changed.error().code());
+}
+
+const char* NameOf(ConfigChange::StepKind kind) {
+  switch (kind) {
+    case ConfigChange::StepKind::kAddVoter:
+      return "+";
+    case ConfigChange::StepKind::kAddLearner:
+      return "~";
+    case ConfigChange::StepKind::kRemove:
+      return "-";
+    case ConfigChange::StepKind::kPromote:
+      return "^";
+    case ConfigChange::StepKind::kDemote:
+      return "_";
+    case ConfigChange::StepKind::kSetAddr:
+      return "@";
+    case ConfigChange::StepKind::kSetData:
+      return "=";
+  }
+  return "?";
+}
+
+std::string Describe(const ConfigChange& change) {
+  std::string text;
+  for (const ConfigChange::Step& step : change.steps())
+    text += fmt::format(" {}{}", NameOf(step.kind), step.peer.id.value());
+  return text;
+}
+
+// Is it so by these members?
+bool HoldsFor(const ConfigChange::Step& step, const core::Configuration& members) {
+  const NodeId id = step.peer.id;
+  const Peer* peer = members.Find(id);
+  switch (step.kind) {
+    case ConfigChange::StepKind::kAddVoter:
+    case ConfigChange::StepKind::kPromote:
+      return members.IsNewVoter(id);
+    case ConfigChange::StepKind::kAddLearner:
+    case ConfigChange::StepKind::kDemote:
+      return peer != nullptr && !members.IsNewVoter(id);
+    case ConfigChange::StepKind::kRemove:
+      return peer == nullptr;
+    case ConfigChange::StepKind::kSetAddr:
+      return peer != nullptr && peer->addr == step.peer.addr;
+    case ConfigChange::StepKind::kSetData:
+      return members.data.contains(id) && members.data.at(id) == step.data;
+  }
+  return false;
 }
 
 Detached TransferLeadership(Raft& raft, NodeId to, std::function<void(Errc)> done) {
@@ -188,12 +235,12 @@ void Cluster::OnTurn(Slot& slot) {
 }
 
 void Cluster::TakeApart(Slot& slot) {
+  slot.state = Slot::State::kDown;  // first: calls end with the node, and their callers look at the others
   slot.raft.reset();
   slot.reactor.reset();
   slot.host = nullptr;
   slot.tap.reset();
   slot.machine.reset();
-  slot.state = Slot::State::kDown;
   ++slot.life;
 }
 
@@ -241,17 +288,36 @@ void Cluster::Lose(Slot& slot) {
   slot.is_joiner = true;
   world_.Tell(fmt::format("node {} is lost with its disk -> node {} replaces it", old.value(), slot.id));
   Start(slot);
-  ChangeMembers({PeerOf(slot)}, {old}, [this] { --lost_; });
+  ChangeMembers(ConfigChange().AddVoter(PeerOf(slot)).Remove(old), [this] { --lost_; });
 }
 
 void Cluster::RemoveAndAdd(Slot& slot) {
   const Peer peer = PeerOf(slot);
   world_.Tell(fmt::format("the operator takes node {} out and in again", slot.id));
-  ChangeMembers({}, {peer.id}, [this, peer] { ChangeMembers({peer}, {}, [] {}); });
+  ChangeMembers(ConfigChange().Remove(peer.id), [this, peer] { ChangeMembers(ConfigChange().AddVoter(peer), [] {}); });
+}
+
+void Cluster::DemoteAndPromote(Slot& slot, Nanos lasts) {
+  const NodeId id(slot.id);
+  ChangeMembers(ConfigChange().Demote(id), [this, id, lasts] {
+    ++operations_;  // it goes on
+    world_.After(lasts, [this, id] {
+      --operations_;
+      ChangeMembers(ConfigChange().Promote(id), [] {});
+    });
+  });
+}
+
+void Cluster::Move(Slot& slot, Nanos down_for) {
+  Crash(slot, true);
+  slot.address = fmt::format("10.0.0.{}:{}", slot.id, next_port_++);
+  slot.is_joiner = true;  // who the members are it has in its log
+  RestartAfter(slot, down_for);
+  ChangeMembers(ConfigChange().SetAddr(NodeId(slot.id), Addr(slot.address)), [] {});
 }
 
 // Asks whoever leads, until it is done. What was done already, by a try whose outcome was unknown, counts.
-void Cluster::ChangeMembers(std::vector<Peer> added, std::vector<NodeId> removed, std::function<void()> done) {
+void Cluster::ChangeMembers(ConfigChange change, std::function<void()> done) {
   ++operations_;
   auto again = std::make_shared<std::function<void()>>();
   auto finish = [this, done = std::move(done), again] {
@@ -259,7 +325,7 @@ void Cluster::ChangeMembers(std::vector<Peer> added, std::vector<NodeId> removed
     done();
     world_.After(0, [again] { *again = nullptr; });
   };
-  *again = [this, added = std::move(added), removed = std::move(removed), finish, weak = std::weak_ptr(again)] {
+  *again = [this, change = std::move(change), finish, weak = std::weak_ptr(again)] {
     auto self = weak.lock();
     auto retry = [this, self] {
       world_.After(kOperatorPause, [self] {
@@ -269,13 +335,12 @@ void Cluster::ChangeMembers(std::vector<Peer> added, std::vector<NodeId> removed
     Slot* leader = Leader();
     if (leader == nullptr) return retry();
     const TimePoint deadline = leader->host->time().Now() + kOperatorPatience;
-    Change(*leader->raft, added, removed, deadline, [this, retry, finish, added, removed](Errc code) {
-      world_.Tell(fmt::format("the operator's change of +{} -{} members -> {}", added.size(), removed.size(),
-                              Error(code).message()));
+    Change(*leader->raft, change, deadline, [this, retry, finish, change](Errc code) {
+      world_.Tell(fmt::format("the operator's change{} -> {}", Describe(change), Error(code).message()));
       if (code == Errc::kOk) return finish();
       // An earlier try may have done it: then the newest members are committed.
       const bool is_there = code == Errc::kAlreadyMember || code == Errc::kNotMember;
-      if (is_there && IsChangeCommitted(added, removed)) return finish();
+      if (is_there && IsChangeCommitted(change)) return finish();
       retry();
     });
   };
@@ -291,7 +356,7 @@ bool Cluster::IsWhole() const {
 }
 
 // As the node knows that has committed most. (A leader that is cut off may answer from a configuration of the past.)
-bool Cluster::IsChangeCommitted(const std::vector<Peer>& added, const std::vector<NodeId>& removed) {
+bool Cluster::IsChangeCommitted(const ConfigChange& change) {
   const core::Core* newest = nullptr;
   for (Slot* slot : Up()) {
     if (!slot->raft->node().has_started()) continue;
@@ -300,22 +365,27 @@ bool Cluster::IsChangeCommitted(const std::vector<Peer>& added, const std::vecto
   }
   if (newest == nullptr || newest->configuration_index() > newest->commit_index()) return false;
   const core::Configuration& members = newest->configuration();
-  return !members.is_joint() &&
-         std::all_of(added.begin(), added.end(), [&](const Peer& peer) { return members.Contains(peer.id); }) &&
-         std::none_of(removed.begin(), removed.end(), [&](NodeId id) { return members.Contains(id); });
+  return !members.is_joint() && std::all_of(change.steps().begin(), change.steps().end(),
+                                            [&](const auto& step) { return HoldsFor(step, members); });
 }
 
-bool Cluster::IsSettled() {
-  if (!AllUp() || Leader() == nullptr || operations_ != 0 || lost_ != 0) return false;
+std::string Cluster::Unrest() {
+  if (!AllUp()) return "not all nodes are up";
+  if (Leader() == nullptr) return "nobody leads";
+  if (operations_ != 0 || lost_ != 0) return "the operator changes the members still";
   const core::Core& leader = Leader()->raft->node().core();
   for (Slot* slot : Up()) {
     node::Node& node = slot->raft->node();
-    if (!node.has_started() || node.calls_in_use() != 0) return false;
+    const std::string who = fmt::format("node {} ", slot->id);
+    if (!node.has_started()) return who + "has not started";
+    if (node.calls_in_use() != 0) return who + "has calls that wait";
     const core::Core& core = node.core();
-    if (core.applied_index() != leader.last_index() || core.last_index() != leader.last_index()) return false;
-    if (core.configuration().is_joint() || slot->disk->last() != leader.last_index()) return false;
+    if (core.last_index() != leader.last_index()) return who + "has another log than the leader";
+    if (core.applied_index() != leader.last_index()) return who + "has not applied all";
+    if (core.configuration().is_joint()) return who + "has a joint configuration";
+    if (slot->disk->last() != leader.last_index()) return who + "does not have all on its disk";
   }
-  return true;
+  return "";
 }
 
 }  // namespace ringraft::sim

@@ -61,6 +61,10 @@ class Cluster final {
   void RestartAfter(Slot& slot, Nanos delay);
   // Takes a member out and puts it back in.
   void RemoveAndAdd(Slot& slot);
+  // A voter is a learner for a while.
+  void DemoteAndPromote(Slot& slot, Nanos lasts);
+  // A member dies, and starts at another address some time later.
+  void Move(Slot& slot, Nanos down_for);
   // Another loss is safe only when the last one has been made good.
   bool IsWhole() const;
 
@@ -71,7 +75,7 @@ class Cluster final {
   std::vector<Slot*> Up();
   bool AllUp() const;
   // All are up, have applied the same, and nothing waits.
-  bool IsSettled();
+  std::string Unrest();  // why not; empty if so
   std::string Digest(Slot& slot) { return service_.Digest(*slot.machine); }
 
   Net& net() { return net_; }
@@ -83,10 +87,10 @@ class Cluster final {
  private:
   void OnTurn(Slot& slot);
   void TakeApart(Slot& slot);
-  bool IsChangeCommitted(const std::vector<Peer>& added, const std::vector<NodeId>& removed);
+  bool IsChangeCommitted(const ConfigChange& change);
   const SimDisk* FindDisk(uint64_t node) const;
   Options OptionsFor(const Slot& slot) const;
-  void ChangeMembers(std::vector<Peer> added, std::vector<NodeId> removed, std::function<void()> done);
+  void ChangeMembers(ConfigChange change, std::function<void()> done);
   Peer PeerOf(const Slot& slot) const { return Peer(NodeId(slot.id), Addr(slot.address)); }
 
   World& world_;
@@ -102,6 +106,7 @@ class Cluster final {
   std::map<uint64_t, std::shared_ptr<SimDisk>> lost_disks_;  // by node; nobody reads them but the rules
   std::vector<Peer> first_members_;
   uint64_t next_id_ = 1;
+  uint64_t next_port_ = 7001;  // of those that move
   size_t operations_ = 0;  // changes of the members that the operator has not finished
   size_t lost_ = 0;
 };

@@ -40,6 +40,8 @@ constexpr KindInfo kKinds[] = {
     {FaultKind::kRot, "damaged batch", &FaultKinds::disks, 2, 0, 0},
     {FaultKind::kLoseDisk, "lost disk", &FaultKinds::membership, 2, 0, 0},
     {FaultKind::kRemoveAndAdd, "member out and in", &FaultKinds::membership, 3, 0, 0},
+    {FaultKind::kDemoteAndPromote, "learner for a while", &FaultKinds::membership, 3, 10 * kMilli, 3 * kSecond},
+    {FaultKind::kMove, "move to another address", &FaultKinds::membership, 2, 10 * kMilli, 3 * kSecond},
     {FaultKind::kTransfer, "transfer of the leadership", &FaultKinds::membership, 5, 0, 0},
 };
 
@@ -217,6 +219,16 @@ bool Saboteur::DoToNode(const Fault& fault, Slot& slot) {
       if (!cluster_.IsWhole() || !is_up || cluster_.size() < 2) return false;
       tell("");
       cluster_.RemoveAndAdd(slot);
+      return true;
+    case FaultKind::kDemoteAndPromote:
+      if (!cluster_.IsWhole() || !is_up || cluster_.size() < 3) return false;
+      tell(for_time);
+      cluster_.DemoteAndPromote(slot, fault.lasts);
+      return true;
+    case FaultKind::kMove:
+      if (!cluster_.IsWhole() || !is_up || cluster_.size() < 3) return false;
+      tell(for_time);
+      cluster_.Move(slot, fault.lasts);
       return true;
     case FaultKind::kTransfer: {
       Slot* leader = cluster_.Leader();

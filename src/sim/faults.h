@@ -36,6 +36,8 @@ enum class FaultKind {
   kRot,
   kLoseDisk,
   kRemoveAndAdd,
+  kDemoteAndPromote,
+  kMove,
   kTransfer,
 };
 const char* FaultName(FaultKind kind);

@@ -95,9 +95,12 @@ class Runner final {
   void Rest() {
     clients_->Stop();
     world_.Tell("the clients end");
-    const bool rests = RunUntil(world_.now() + kMostRest, [&] { return clients_->IsIdle() && cluster_.IsSettled(); });
+    const bool rests =
+        RunUntil(world_.now() + kMostRest, [&] { return clients_->IsIdle() && cluster_.Unrest().empty(); });
     if (world_.violation()) return;
-    if (!rests) return world_.Fail("the cluster works again once all faults are over", "it does not come to rest");
+    if (!rests)
+      return world_.Fail("the cluster works again once all faults are over",
+                         "it does not come to rest: " + (clients_->IsIdle() ? cluster_.Unrest() : "a client waits"));
     std::string first;
     for (Slot* slot : cluster_.slots()) {
       std::string digest = cluster_.Digest(*slot);

@@ -349,6 +349,13 @@ TEST_SUITE("what a change may do") {
     Commit(leader);
     CHECK(leader->CheckConfig(ticket) == ConfigProgress::kDone);
     CHECK(leader->last_index() == ticket->index);  // one entry is the whole change
+    // What was on its way to the old address does not fill the window of the new one.
+    leader.Replicate(3);
+    leader.Propose();
+    while (leader.NextAppend(3)) leader.Propose();
+    leader->OnCallsDropped(NodeId(3));
+    CHECK(Find(leader->PeerStatuses(leader.now), 3)->inflight_bytes == 0);
+    REQUIRE(leader.NextAppend(3).has_value());
   }
 
   TEST_CASE("data goes with the member") {
