@@ -33,6 +33,17 @@ void Commit(Server& leader) {
   REQUIRE(leader->commit_index() == leader->last_index());
 }
 
+void AnswerHeartbeats(Server& leader, std::initializer_list<uint64_t> peers) {
+  for (uint64_t peer : peers) {
+    auto heartbeat = leader->NextHeartbeat(NodeId(peer), leader.now);
+    REQUIRE(heartbeat.has_value());
+    AppendEntriesResults results;
+    results.term = leader->term();
+    results.success = true;
+    leader->OnHeartbeatReply(leader.now, heartbeat->ticket, results);
+  }
+}
+
 // A round that ends after `duration`, and leaves something for the next.
 void PlayRound(Server& leader, Duration duration) {
   auto request = leader.NextAppend(4);
@@ -132,14 +143,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
     const TimePoint end = leader.now + 10 * 500 * kMs;
     while (leader.now < end) {
       CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);
-      for (uint64_t peer : {2, 3, 5}) {
-        auto heartbeat = leader->NextHeartbeat(NodeId(peer), leader.now);
-        REQUIRE(heartbeat.has_value());
-        AppendEntriesResults results;
-        results.term = leader->term();
-        results.success = true;
-        leader->OnHeartbeatReply(leader.now, heartbeat->ticket, results);
-      }
+      AnswerHeartbeats(leader, {2, 3, 5});
       CHECK(leader->NextTick() <= end);
       leader.Advance(100 * kMs);
       leader->OnTick(leader.now);
@@ -322,6 +326,27 @@ TEST_SUITE("learners") {
     results.term = leader->term();
     results.success = true;
     leader->OnHeartbeatReply(leader.now, asked->ticket, results);
+    CHECK(leader->role() == Role::kFollower);
+  }
+}
+
+TEST_SUITE("4.2.2 a leader that leaves") {
+  TEST_CASE("goes at its deadline, though it is heard and something is open still") {
+    Server leader = Leader();
+    leader.Replicate(3);
+    Propose(leader, Change({}, {NodeId(1)}));
+    leader.Persist();
+    for (uint64_t peer : {2, 3}) leader.Replicate(peer);
+    auto request = leader.NextAppend(2);
+    REQUIRE(request.has_value());
+    leader.Propose();
+    leader.Acknowledge(*request);  // C(new) is committed, what follows it is not
+    CHECK(leader->IsTransferring());
+    CHECK_FALSE(leader->NextTimeoutNow(leader.now).has_value());
+    leader.Advance(400 * kMs);
+    AnswerHeartbeats(leader, {2, 3});
+    leader.Advance(100 * kMs);
+    leader->OnTick(leader.now);
     CHECK(leader->role() == Role::kFollower);
   }
 }
