@@ -36,9 +36,8 @@ void Insert(std::vector<Peer>& peers, const Peer& peer) {
   peers.insert(std::lower_bound(peers.begin(), peers.end(), peer, [](auto& a, auto& b) { return a.id < b.id; }), peer);
 }
 
-// True if it was there.
-bool Erase(std::vector<Peer>& peers, NodeId id) {
-  return std::erase_if(peers, [id](const Peer& peer) { return peer.id == id; }) != 0;
+void Erase(std::vector<Peer>& peers, NodeId id) {
+  std::erase_if(peers, [id](const Peer& peer) { return peer.id == id; });
 }
 
 Result<void> CheckAddr(const Peer& peer) {

@@ -30,10 +30,6 @@ void Progress::ProbeFrom(Index from) {
   in_flight_bytes = 0;
 }
 
-void Progress::Forget() {
-  ProbeFrom(match + 1);
-  is_reading = false;
-  read.clear();
-}
+void Progress::ProbeAgain() { ProbeFrom(state == State::kProbe ? next : match + 1); }
 
 }  // namespace ringraft::core

@@ -33,8 +33,9 @@ struct Progress {
   // Nothing in flight counts any more; the next append finds out where the logs agree, from `from` on.
   void ProbeFrom(Index from);
 
-  // Nothing that was sent or asked to be read is awaited any more.
-  void Forget();
+  // The same where no answer has come, or will come. An unanswered probe has told nothing: where to look stays as it
+  // is, or a peer that was away would be sent the whole log (D10).
+  void ProbeAgain();
 
   bool HasRead(Index index) const {
     return !read.empty() && index >= read.front().first() && index <= read.back().last();

@@ -192,13 +192,15 @@ void Core::OnAppendFailed(const PeerTicket& ticket) {
   Progress* progress = s.FindPeer(ticket.peer);
   // Several calls fail together: the first one starts the probe, the others are not in flight any more.
   if (progress == nullptr || !progress->Receive(ticket.sequence)) return;
-  // An unanswered probe has told nothing: where to look stays as it is, or a peer that was away would be sent the whole
-  // log (D10).
-  progress->ProbeFrom(progress->state == Progress::State::kProbe ? progress->next : progress->match + 1);
+  progress->ProbeAgain();
 }
 
 void Core::OnCallsDropped(NodeId peer) {
-  if (Progress* progress = state_->FindPeer(peer)) progress->Forget();
+  Progress* progress = state_->FindPeer(peer);
+  if (progress == nullptr) return;
+  progress->ProbeAgain();
+  progress->is_reading = false;
+  progress->read.clear();
 }
 
 // With prev at the match, so that it fits whatever is on its way behind it (B7), and never naming as committed

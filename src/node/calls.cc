@@ -233,10 +233,12 @@ void Node::DispatchTransfer(CallSlot& slot, uint32_t generation) {
 
 void Node::OnDeadline(CallSlot& slot) {
   uint32_t generation = slot.generation();
-  const Error too_slow(Errc::kTooSlowToCatchUp,
-                       "the new voters did not catch up before the deadline of the call: nothing "
-                       "has changed; give it more time");
-  if (EndCatchUp(slot, generation, too_slow)) return;
+  if (slot.kind == CallKind::kChangeConfig) {
+    const Error too_slow(Errc::kTooSlowToCatchUp,
+                         "the new voters did not catch up before the deadline of the call: nothing has changed; give "
+                         "it more time");
+    if (EndCatchUp(slot, generation, too_slow)) return;
+  }
   if (!slot.forward || slot.is_out) return EndCall(slot, generation, Errc::kUnknown);
   EndCall(slot, generation, Errc::kNoLeader);
 }

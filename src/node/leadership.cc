@@ -21,11 +21,12 @@ Leadership::~Leadership() = default;
 void Leadership::FollowConfiguration() {
   const std::vector<Peer> peers = node_.core().ReplicationPeers();
   std::erase_if(pipelines_, [&](const auto& pipeline) {
-    return std::find(peers.begin(), peers.end(), pipeline.second->peer) == peers.end();
+    if (std::find(peers.begin(), peers.end(), pipeline.second->peer) != peers.end()) return false;
+    node_.core().OnCallsDropped(pipeline.first);  // it may have moved, and be a peer still
+    return true;
   });
   for (const Peer& peer : peers) {
     if (pipelines_.contains(peer.id)) continue;
-    node_.core().OnCallsDropped(peer.id);  // those of a pipeline to another address
     auto pipeline = std::make_unique<Pipeline>(node_.loop(), peer);
     Pipeline& started = *pipeline;
     pipelines_.emplace(peer.id, std::move(pipeline));

@@ -22,30 +22,12 @@ Detached Change(Raft& raft, ConfigChange change, TimePoint deadline, std::functi
   done(changed ? Errc::kOk : changed.error().code());
 }
 
-const char* NameOf(ConfigChange::StepKind kind) {
-  switch (kind) {
-    case ConfigChange::StepKind::kAddVoter:
-      return "+";
-    case ConfigChange::StepKind::kAddLearner:
-      return "~";
-    case ConfigChange::StepKind::kRemove:
-      return "-";
-    case ConfigChange::StepKind::kPromote:
-      return "^";
-    case ConfigChange::StepKind::kDemote:
-      return "_";
-    case ConfigChange::StepKind::kSetAddr:
-      return "@";
-    case ConfigChange::StepKind::kSetData:
-      return "=";
-  }
-  return "?";
-}
+constexpr std::string_view kSigns = "+~-^_@=";  // of ConfigChange::StepKind
 
 std::string Describe(const ConfigChange& change) {
   std::string text;
   for (const ConfigChange::Step& step : change.steps())
-    text += fmt::format(" {}{}", NameOf(step.kind), step.peer.id.value());
+    text += fmt::format(" {}{}", kSigns[static_cast<size_t>(step.kind)], step.peer.id.value());
   return text;
 }
 

@@ -383,6 +383,15 @@ TEST_SUITE("what a change may do") {
     REQUIRE(leader.NextAppend(3).has_value());
   }
 
+  TEST_CASE("D10: who has told nothing yet is not sent the whole log because calls were dropped") {
+    Server leader({.terms = {1, 1, 1}});
+    leader.Win();
+    leader->OnCallsDropped(NodeId(2));
+    auto probe = leader.NextAppend(2);
+    REQUIRE(probe.has_value());
+    CHECK(probe->args.prev_index == Index(3));
+  }
+
   TEST_CASE("data goes with the member") {
     Server leader = Leader();
     Propose(leader, ConfigChange().AddLearner(MakePeer(4)).SetData(NodeId(4), "zone b").SetData(NodeId(2), "zone a"));

@@ -24,11 +24,13 @@ class LocalNetwork {
   void Cut(const Addr& addr) { cut_.insert(addr); }
   void Heal(const Addr& addr) { cut_.erase(addr); }
   bool IsCut(const Addr& addr) const { return cut_.contains(addr); }
+  uint64_t batches_sent() const { return batches_sent_; }
 
  private:
   friend class LocalRpc;
   std::map<Addr, LocalRpc*> nodes_;
   std::set<Addr> cut_;
+  uint64_t batches_sent_ = 0;
 };
 
 class LocalRpc final : public Rpc {
@@ -59,6 +61,7 @@ class LocalRpc final : public Rpc {
   }
 
   Task<Result<AppendEntriesResults>> CallAppendEntries(Addr addr, AppendEntriesArgs args) override {
+    network_.batches_sent_ += args.entries.size();
     return CallOn<AppendEntriesResults>(std::move(addr), std::move(args), &RpcService::AppendEntries);
   }
   Task<Result<RequestVoteResults>> CallRequestVote(Addr addr, RequestVoteArgs args) override {

@@ -167,6 +167,23 @@ TEST_SUITE("node/members") {
     CHECK(cluster.At(2).raft->Status().peers[1].data == "zone b");
   }
 
+  TEST_CASE("D10: a new leader, and one whose members have changed, sends nobody what everybody has") {
+    Cluster cluster(3);
+    Cluster::Node& first = cluster.WaitForLeader();
+    for (int i = 0; i < 50; ++i) REQUIRE(cluster.Handle(*first.raft, "a").has_value());
+    for (uint64_t id = 1; id <= 3; ++id)
+      cluster.Until("their logs", [&] { return cluster.At(id).machine->applied.size() == 50; });
+    const uint64_t before = cluster.network.batches_sent();
+    first.raft->Stop();  // and hands over
+    cluster.Until("the stop", [&] { return first.raft->Status().is_stopped; });
+    Cluster::Node& second = cluster.WaitForLeader();
+    REQUIRE(cluster.Handle(*second.raft, "b").has_value());
+    ConfigChange change;
+    change.SetData(second.options.id, "zone a");
+    REQUIRE(ChangeMembers(cluster, *second.raft, change).has_value());
+    CHECK(cluster.network.batches_sent() - before < 25);  // a few entries, to those who lack them, perhaps again
+  }
+
   TEST_CASE("a member that has moved is found at its new address") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
