@@ -21,6 +21,7 @@ struct Identity {
   node @1 :UInt64;
   incarnation @2 :UInt64;
   startCount @3 :UInt64;
+  process @4 :UInt64;  # random, made at each start; 0: an older build
 }
 
 # What a connection is for. It changes nothing on the receiving side, but tells an operator which one is which.
@@ -67,6 +68,8 @@ struct AppendEntriesResults {
   durableMatch @3 :UInt64;
   conflictIndex @4 :UInt64;
   conflictTerm @5 :UInt64;
+  incarnation @6 :UInt64;  # whose acknowledgement it is
+  isWitness @7 :Bool;
 }
 
 struct RequestVoteArgs {
@@ -84,6 +87,7 @@ struct RequestVoteResults {
   errc @0 :UInt16;
   voteGranted @1 :Bool;
   term @2 :UInt64;
+  incarnation @3 :UInt64;  # whose vote it is
 }
 
 struct ForwardCall {
@@ -111,8 +115,22 @@ struct ForwardResults {
   outcomes @3 :List(ForwardOutcome);
 }
 
+# The members of a fixed list find out whose data directories they have, before there is a cluster.
+struct FormArgs {
+  group @0 :UInt64;
+  to @1 :UInt64;
+}
+
+struct FormResults {
+  errc @0 :UInt16;
+  incarnation @1 :UInt64;
+  isFormed @2 :Bool;
+  members @3 :Data;  # the configuration that it has written down to begin with, see stored.md; empty: none yet
+}
+
 interface Session {
   appendEntries @0 (args :AppendEntriesArgs) -> (results :AppendEntriesResults);
   requestVote @1 (args :RequestVoteArgs) -> (results :RequestVoteResults);
   forward @2 (args :ForwardArgs) -> (results :ForwardResults);
+  form @3 (args :FormArgs) -> (results :FormResults);
 }

@@ -22,11 +22,12 @@ namespace ringraft {
 //   8  u64 base index          28 u32 flags          56 u64 XXH3 of bytes 0..55 and the body
 //                              32 u64 append time, ns since 1970
 //
-// then for each entry: u32 length, u8 type, 3 zero bytes, the command.
+// then for each entry: u32 length, u8 type, 3 zero bytes, the command. What a witness gets has no body.
 struct BatchHeader {
   static constexpr size_t kSize = 64;
   static constexpr size_t kEntryOverhead = 8;
   static constexpr uint32_t kHasConfiguration = 1;
+  static constexpr uint32_t kWithoutCommands = 2;  // the entries are counted, but not there
 
   Index base_index;
   Term term;
@@ -63,7 +64,11 @@ class BatchRef {
   Index last() const { return header().base_index + (header().count - 1); }
   Term term() const { return header().term; }
 
-  // The entries, decoded one after the other; views into the batch.
+  bool has_commands() const { return (header().flags & BatchHeader::kWithoutCommands) == 0; }
+  // The same entries for a witness: none of them is in it. One with a configuration stays as it is.
+  BatchRef WithoutCommands() const;
+
+  // The entries, decoded one after the other; views into the batch. None if it is without commands.
   class Iterator {
    public:
     LogEntry operator*() const;
@@ -86,6 +91,7 @@ class BatchRef {
   friend class BatchBuilder;
   struct Rep;
   explicit BatchRef(Rep* rep) noexcept : rep_(rep) {}
+  BatchRef Emptied(Index from, Index to) const;
   Rep* rep_ = nullptr;
 };
 

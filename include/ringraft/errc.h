@@ -45,6 +45,7 @@ enum class Errc {
   kTooSlowToCatchUp,    // a new voter did not get the log in time; nothing has changed
   kConfigChanged,       // the configuration is not the one that the change was based on; nothing has changed
   kChangeAborted,       // the change was aborted while its new voters caught up; nothing has changed
+  kDuplicateNode,       // another process has started from the same data directory, or from a copy of it
 };
 
 const std::error_category& ErrorCategory() noexcept;

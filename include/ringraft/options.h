@@ -40,7 +40,8 @@ struct Options {
   std::string data_dir;  // for the default storage; not needed with `storage`
 
   // Who starts the cluster: exactly one of the three.
-  //  * a fixed list: the same on every node, this one included;
+  //  * a fixed list: the same on every node, this one included. The cluster begins once all of them have been started,
+  //    since each must know whose data directories the others have; after that a majority is enough;
   //  * bootstrap_as_leader: if and only if the log is empty, a configuration of this node alone;
   //  * neither: the node waits until a leader adds it.
   std::vector<Peer> initial_members;
@@ -49,6 +50,8 @@ struct Options {
   // from the first leader otherwise.
   std::string cluster_name;
   GroupId group = GroupId(1);
+  // The node joins as a witness (MemberKind::kWitness). For good: the data directory remembers it.
+  bool is_witness = false;
 
   // A follower that hears nothing for a random time in between stands for election (§3.4, §9.3 of the dissertation).
   Duration election_timeout_min = std::chrono::milliseconds(300);  // 10 ms .. 60 s, < max

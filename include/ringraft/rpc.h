@@ -33,6 +33,7 @@ struct Identity {
   NodeId node;
   uint64_t incarnation = 0;  // random, made with the data directory
   uint64_t start_count = 0;  // raised durably at each start
+  uint64_t process = 0;      // random, made at each start: tells a process from its copy; 0: not known
 };
 
 constexpr uint32_t kProtocolVersion = 1;
@@ -61,6 +62,8 @@ struct AppendEntriesResults {
   bool success = false;
   Index durable_match;  // on success: up to here the sender's log is the leader's, and on its disk
   ConflictHint conflict;  // on refusal
+  uint64_t incarnation = 0;  // of the sender's data directory: whose acknowledgement it is
+  bool is_witness = false;   // the sender's directory is for no commands
 };
 
 struct RequestVoteArgs {
@@ -77,6 +80,7 @@ struct RequestVoteArgs {
 struct RequestVoteResults {
   Term term;
   bool vote_granted = false;
+  uint64_t incarnation = 0;  // of the sender's data directory: whose vote it is
 };
 
 // Commands on their way to the leader: each call is a unit, as it was one `Handle`.
@@ -97,6 +101,17 @@ struct ForwardResults {
   std::vector<ForwardOutcome> outcomes;  // one for each call
 };
 
+// Asked by the members of a fixed list before there is a cluster, and by every node that starts.
+struct FormArgs {
+  GroupId group;
+  NodeId to;
+};
+struct FormResults {
+  uint64_t incarnation = 0;
+  bool is_formed = false;  // it has a log
+  std::string members;     // the configuration that it has written down to begin with; empty: none yet
+};
+
 // Implemented by the node. Called on the reactor's thread; calls of one connection start in the order they were sent.
 class RpcService {
  public:
@@ -104,8 +119,12 @@ class RpcService {
   virtual Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) = 0;
   virtual Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) = 0;
   virtual Task<Result<ForwardResults>> Forward(ForwardArgs args) = 0;
+  virtual Task<Result<FormResults>> Form(FormArgs args) = 0;
   // A peer's handshake has been checked against our identity and holds; refuse it here with an error, or learn from it.
   virtual Result<void> OnHandshake(const Identity& peer) = 0;
+  // Before each call of the peer, and to it, on a connection whose handshake was good: another process may have taken
+  // its place since. A refusal ends the call.
+  virtual Result<void> OnCall(const Identity&) { return Success(); }
 };
 
 // A transport. Used on the reactor's thread only. Calls return kUnreachable (it certainly did not arrive), kTimedOut or
@@ -128,6 +147,7 @@ class Rpc {
   virtual Task<Result<AppendEntriesResults>> CallAppendEntries(Addr addr, AppendEntriesArgs args) = 0;
   virtual Task<Result<RequestVoteResults>> CallRequestVote(Addr addr, RequestVoteArgs args) = 0;
   virtual Task<Result<ForwardResults>> CallForward(Addr addr, ForwardArgs args) = 0;
+  virtual Task<Result<FormResults>> CallForm(Addr addr, FormArgs args) = 0;
 };
 
 struct RpcOptions {

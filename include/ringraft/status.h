@@ -21,11 +21,15 @@ struct PeerStatus {
   bool is_self = false;
   MemberKind kind = MemberKind::kVoter;  // by the newest configuration; while it is joint, a voter of either half
   bool is_catching_up = false;  // leader only: a change waits for it, see ChangeConfig; it may be no member yet
+  uint64_t incarnation = 0;     // of the data directory that is the member; 0: not known yet
   std::string data;             // the member's, see ConfigChange::SetData
   Index match_index;         // leader only: durable there
   uint64_t lag_entries = 0;  // leader only: last_index - match_index
   size_t inflight_bytes = 0;
   bool is_reachable = false;  // leader only: answered within the last election timeout
+  // Leader only: it answers with another data directory than the one that is the member. It does not count until it is
+  // admitted: ConfigChange::Readmit.
+  bool needs_readmission = false;
 };
 
 struct RaftStatus {

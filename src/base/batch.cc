@@ -90,6 +90,10 @@ BatchHeader DecodeHeader(const char* from) {
 
 // A checksum does not say that an entry's length stays inside the body: a peer may send anything with a good checksum.
 Result<void> CheckEntries(const BatchHeader& header, std::string_view body) {
+  if (header.flags == BatchHeader::kWithoutCommands) {
+    if (body.empty()) return Success();
+    return Error(Errc::kCorrupt, "a batch that says it is without commands has some");
+  }
   size_t at = 0;
   bool has_configuration = false;
   for (uint32_t i = 0; i < header.count; ++i) {
@@ -180,8 +184,25 @@ BatchRef::Iterator BatchRef::end() const {
   return at;
 }
 
+BatchRef BatchRef::WithoutCommands() const {
+  if ((header().flags & BatchHeader::kHasConfiguration) != 0) return *this;
+  return Emptied(first(), last());
+}
+
+BatchRef BatchRef::Emptied(Index from, Index to) const {
+  Rep* rep = Rep::New(BatchHeader::kSize);
+  rep->header = header();
+  rep->header.base_index = from;
+  rep->header.count = static_cast<uint32_t>(to - from + 1);
+  rep->header.flags = BatchHeader::kWithoutCommands;
+  rep->header.body_bytes = 0;
+  EncodeHeader(rep->bytes(), rep->header, rep->size);
+  return BatchRef(rep);
+}
+
 BatchRef BatchRef::Slice(Index from, Index to) const {
   RINGRAFT_ASSERT(first() <= from && from <= to && to <= last());
+  if (!has_commands()) return Emptied(from, to);
   BatchBuilder builder;
   for (LogEntry entry : *this)
     if (entry.index >= from && entry.index <= to) builder.Add(entry.type, entry.command);

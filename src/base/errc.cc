@@ -68,6 +68,8 @@ class Category final : public std::error_category {
         return "the configuration is another one by now";
       case Errc::kChangeAborted:
         return "the configuration change was aborted";
+      case Errc::kDuplicateNode:
+        return "another process has started from this node's data directory, or from a copy of it";
     }
     return "unknown ringraft error " + std::to_string(value);
   }

@@ -23,6 +23,8 @@ int64_t Milliseconds(Duration duration) {
 }
 
 Result<void> ValidateMembers(const Options& options) {
+  if (options.is_witness && (options.bootstrap_as_leader || !options.initial_members.empty()))
+    return Invalid("is_witness is set, and a witness cannot begin a cluster; add it to a running one");
   if (options.initial_members.empty()) return Success();
   if (options.bootstrap_as_leader)
     return Invalid(

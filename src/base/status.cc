@@ -18,6 +18,8 @@ const char* ToString(MemberKind kind) {
       return "voter";
     case MemberKind::kLearner:
       return "learner";
+    case MemberKind::kWitness:
+      return "witness";
   }
   return "?";
 }

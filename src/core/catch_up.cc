@@ -19,6 +19,7 @@ void Core::State::FollowCatchUp() {
   if (leading == nullptr || !leading->catch_up || leading->transfer) return;
   CatchUp& catch_up = *leading->catch_up;
   auto has_target = [&](const Peer& peer) { return leading->peers.at(peer.id).match >= catch_up.target; };
+  if (Error unfit = WhyUnfit(catch_up); unfit.code() != Errc::kOk) return EndCatchUp(std::move(unfit));
   while (std::all_of(catch_up.voters.begin(), catch_up.voters.end(), has_target)) {
     if (now - catch_up.began < options.election_timeout_min) return BeginChange();
     if (catch_up.round == options.catch_up_rounds) return GiveSlowVotersUp();
@@ -28,8 +29,31 @@ void Core::State::FollowCatchUp() {
   }
 }
 
+// Whoever answers may not be who was meant.
+Error Core::State::WhyUnfit(const CatchUp& catch_up) const {
+  for (const Peer& peer : catch_up.voters) {
+    const Progress& progress = leadership()->peers.at(peer.id);
+    if (progress.incarnation == 0) continue;  // it has not answered
+    const bool is_to_be_witness = catch_up.next.IsWitness(peer.id);
+    if (is_to_be_witness != progress.is_witness_directory) {
+      return Error(Errc::kInvalidArgument,
+                   Describe(peer) +
+                       (is_to_be_witness ? " has a data directory for commands: start it as a witness"
+                                         : " has the data directory of a witness: start it as a member") +
+                       ", with an empty one");
+    }
+    const Member* known = configuration().Find(peer.id);
+    if (configuration().IsNewVoter(peer.id) && known->IsOf(progress.incarnation)) {
+      return Error(Errc::kAlreadyMember,
+                   Describe(peer) + " runs with the data directory that is a member: nothing to readmit");
+    }
+  }
+  return Error();
+}
+
 void Core::State::BeginChange() {
-  const CatchUp done = std::move(*leadership()->catch_up);
+  CatchUp done = std::move(*leadership()->catch_up);
+  FillDirectories(done.next);
   leadership()->catch_up.reset();
   AppendConfiguration(done.next, *done.state);
 }

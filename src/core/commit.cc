@@ -27,8 +27,10 @@ void Core::OnPersisted(TimePoint now, WriteNumber number) {
 void Core::State::MaybeCommit() {
   Leadership* leading = leadership();
   if (leading == nullptr) return;
-  const Index agreed = QuorumIndex(configuration(), [&](NodeId id) {
-    return id == options.self ? persistence.durable_index() : leading->peers.at(id).match;
+  const Index agreed = QuorumIndex(configuration(), [&](const Member& voter) {
+    if (voter.id == options.self) return voter.IsOf(options.incarnation) ? persistence.durable_index() : Index(0);
+    const Progress& progress = leading->peers.at(voter.id);
+    return voter.IsOf(progress.incarnation) ? progress.match : Index(0);  // C17
   });
   if (agreed <= commit_index || history.TermAt(agreed) != term) return;
   AdvanceCommit(agreed);

@@ -5,9 +5,9 @@
 namespace ringraft::core {
 namespace {
 
-const Peer* FindIn(const std::vector<Peer>& peers, NodeId id) {
-  for (const Peer& peer : peers) {
-    if (peer.id == id) return &peer;
+const Member* FindIn(const std::vector<Member>& members, NodeId id) {
+  for (const Member& member : members) {
+    if (member.id == id) return &member;
   }
   return nullptr;
 }
@@ -20,21 +20,53 @@ bool Configuration::IsNewVoter(NodeId id) const { return FindIn(voters, id) != n
 
 bool Configuration::IsVoter(NodeId id) const { return IsNewVoter(id) || FindIn(old_voters, id) != nullptr; }
 
-const Peer* Configuration::Find(NodeId id) const {
-  for (const std::vector<Peer>* peers : {&voters, &learners, &old_voters}) {
-    if (const Peer* peer = FindIn(*peers, id)) return peer;
+bool Configuration::IsVoter(NodeId id, uint64_t incarnation) const {
+  for (const std::vector<Member>* members : {&voters, &old_voters}) {
+    const Member* voter = FindIn(*members, id);
+    if (voter != nullptr && voter->IsOf(incarnation)) return true;
+  }
+  return false;
+}
+
+bool Configuration::IsWitness(NodeId id) const {
+  const Member* member = Find(id);
+  return member != nullptr && member->is_witness;
+}
+
+bool Configuration::MayLead(NodeId id) const { return IsNewVoter(id) && !IsWitness(id); }
+
+bool Configuration::IsOf(NodeId id, uint64_t incarnation) const {
+  bool is_named = false;
+  for (const std::vector<Member>* members : {&voters, &learners, &old_voters}) {
+    const Member* member = FindIn(*members, id);
+    if (member == nullptr) continue;
+    if (member->IsOf(incarnation)) return true;
+    is_named = true;
+  }
+  return !is_named;
+}
+
+const Member* Configuration::Find(NodeId id) const {
+  for (const std::vector<Member>* members : {&voters, &learners, &old_voters}) {
+    if (const Member* member = FindIn(*members, id)) return member;
   }
   return nullptr;
 }
 
 std::vector<Peer> Configuration::Members() const {
-  std::vector<Peer> members = voters;
+  std::vector<Peer> members(voters.begin(), voters.end());
   members.insert(members.end(), learners.begin(), learners.end());
   for (const Peer& peer : old_voters) {
     if (FindIn(voters, peer.id) == nullptr && FindIn(learners, peer.id) == nullptr) members.push_back(peer);
   }
   std::sort(members.begin(), members.end(), [](const Peer& a, const Peer& b) { return a.id < b.id; });
   return members;
+}
+
+BatchRef FoundingBatch(const Configuration& members, GroupId group) {
+  BatchBuilder builder;
+  builder.Add(LogEntryType::kConfiguration, members.Encode());
+  return builder.Seal(Index(1), Term(1), NodeId(0), group, 0);
 }
 
 Configuration Configuration::Target() const {

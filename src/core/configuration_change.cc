@@ -32,12 +32,17 @@ Result<void> CheckNames(const ConfigChange& change) {
   return Success();
 }
 
-void Insert(std::vector<Peer>& peers, const Peer& peer) {
-  peers.insert(std::lower_bound(peers.begin(), peers.end(), peer, [](auto& a, auto& b) { return a.id < b.id; }), peer);
+void Insert(std::vector<Member>& members, const Member& member) {
+  const auto before = [](const Member& a, const Member& b) { return a.id < b.id; };
+  members.insert(std::lower_bound(members.begin(), members.end(), member, before), member);
 }
 
-void Erase(std::vector<Peer>& peers, NodeId id) {
-  std::erase_if(peers, [id](const Peer& peer) { return peer.id == id; });
+void Erase(std::vector<Member>& members, NodeId id) {
+  std::erase_if(members, [id](const Member& member) { return member.id == id; });
+}
+
+Member& At(Configuration& of, NodeId id) {
+  return const_cast<Member&>(*of.Find(id));  // NOLINT: `of` is not const
 }
 
 Result<void> CheckAddr(const Peer& peer) {
@@ -51,11 +56,18 @@ Result<void> CheckAddr(const Peer& peer) {
   return Success();
 }
 
+Error IsAWitness(NodeId id) {
+  return Error(Errc::kInvalidArgument, Name(id) +
+                                           " is a witness and has no commands: remove it, and add it again with "
+                                           "an empty data directory");
+}
+
 // One step, on a configuration that is not joint.
 Result<void> Apply(const Step& step, Configuration& to) {
   const NodeId id = step.peer.id;
-  const Peer* known = to.Find(id);
-  const bool adds = IsAbout(step, StepKind::kAddVoter) || IsAbout(step, StepKind::kAddLearner);
+  const Member* known = to.Find(id);
+  const bool adds = IsAbout(step, StepKind::kAddVoter) || IsAbout(step, StepKind::kAddLearner) ||
+                    IsAbout(step, StepKind::kAddWitness);
   if (adds && known != nullptr) {
     return Error(Errc::kAlreadyMember, Name(id) + " is a member already: promote or demote it, or change its address");
   }
@@ -64,8 +76,15 @@ Result<void> Apply(const Step& step, Configuration& to) {
   switch (step.kind) {
     case StepKind::kAddVoter:
     case StepKind::kAddLearner:
+    case StepKind::kAddWitness: {
       if (auto good = CheckAddr(step.peer); !good) return good.error();
-      Insert(IsAbout(step, StepKind::kAddVoter) ? to.voters : to.learners, step.peer);
+      Member added = step.peer;
+      added.is_witness = IsAbout(step, StepKind::kAddWitness);
+      Insert(IsAbout(step, StepKind::kAddLearner) ? to.learners : to.voters, added);
+      break;
+    }
+    case StepKind::kReadmit:
+      At(to, id).incarnation = 0;  // whichever answers next
       break;
     case StepKind::kRemove:
       Erase(to.voters, id);
@@ -73,24 +92,24 @@ Result<void> Apply(const Step& step, Configuration& to) {
       to.data.erase(id);
       break;
     case StepKind::kPromote: {
+      if (known->is_witness) return IsAWitness(id);
       if (to.IsNewVoter(id)) return Error(Errc::kAlreadyMember, Name(id) + " is a voter already: nothing to promote");
-      const Peer peer = *known;
+      const Member member = *known;
       Erase(to.learners, id);
-      Insert(to.voters, peer);
+      Insert(to.voters, member);
       break;
     }
     case StepKind::kDemote: {
+      if (known->is_witness) return IsAWitness(id);
       if (!to.IsNewVoter(id)) return Error(Errc::kAlreadyMember, Name(id) + " is a learner already: nothing to demote");
-      const Peer peer = *known;
+      const Member member = *known;
       Erase(to.voters, id);
-      Insert(to.learners, peer);
+      Insert(to.learners, member);
       break;
     }
     case StepKind::kSetAddr: {
       if (auto good = CheckAddr(step.peer); !good) return good.error();
-      std::vector<Peer>& peers = to.IsNewVoter(id) ? to.voters : to.learners;
-      Erase(peers, id);
-      Insert(peers, step.peer);
+      At(to, id).addr = step.peer.addr;
       break;
     }
     case StepKind::kSetData:
@@ -111,6 +130,14 @@ Result<void> Apply(const Step& step, Configuration& to) {
 Result<void> CheckWhole(const Configuration& target) {
   if (target.voters.empty())
     return Error(Errc::kEmptyConfig, "the change would leave no voting member: keep or add at least one");
+  const auto witnesses = static_cast<size_t>(
+      std::count_if(target.voters.begin(), target.voters.end(), [](const Member& voter) { return voter.is_witness; }));
+  const size_t majority = target.voters.size() / 2 + 1;
+  if (witnesses >= majority) {
+    return Error(Errc::kInvalidArgument,
+                 std::to_string(witnesses) + " witnesses among " + std::to_string(target.voters.size()) +
+                     " voters could commit what none of the others has: have fewer than " + std::to_string(majority));
+  }
   const std::vector<Peer> members = target.Members();
   if (members.size() > kMaxPeers) {
     return Error(Errc::kInvalidArgument, std::to_string(members.size()) + " members are more than the limit of 1024");
@@ -126,8 +153,10 @@ Result<void> CheckWhole(const Configuration& target) {
   return Success();
 }
 
-bool SameIds(const std::vector<Peer>& a, const std::vector<Peer>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](auto& x, auto& y) { return x.id == y.id; });
+// Every majority of the one is a majority of the other.
+bool AreTheSame(const std::vector<Member>& a, const std::vector<Member>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](auto& x, auto& y) { return x.id == y.id && x.incarnation == y.incarnation; });
 }
 
 }  // namespace
@@ -144,7 +173,7 @@ Result<Configuration> Configuration::Changed(const ConfigChange& change) const {
     }
   }
   if (auto good = CheckWhole(next); !good) return good.error();
-  if (!SameIds(next.voters, voters)) next.old_voters = voters;
+  if (!AreTheSame(next.voters, voters)) next.old_voters = voters;
   return next;
 }
 

@@ -7,19 +7,25 @@
 namespace ringraft::core {
 namespace {
 
-constexpr uint8_t kOnlyVoters = 1;  // a configuration without learners and data is stored in this version still
-constexpr uint8_t kVersion = 2;
+// The first that can say it all, so that older builds read what is not news to them.
+constexpr uint8_t kOnlyVoters = 1;
+constexpr uint8_t kWithLearners = 2;     // and data of members
+constexpr uint8_t kWithDirectories = 3;  // and whose data directory it is, and witnesses
+constexpr uint8_t kWitness = 1;          // among the flags of a member
 
 void PutNumber(std::string& out, uint64_t value, size_t bytes) {
   for (size_t i = 0; i < bytes; ++i) out.push_back(static_cast<char>(value >> (8 * i) & 0xff));
 }
 
-void PutPeers(std::string& out, const std::vector<Peer>& peers) {
-  PutNumber(out, peers.size(), 2);
-  for (const Peer& peer : peers) {
-    PutNumber(out, peer.id.value(), 8);
-    PutNumber(out, peer.addr.text().size(), 2);
-    out += peer.addr.text();
+void PutMembers(std::string& out, const std::vector<Member>& members, uint8_t version) {
+  PutNumber(out, members.size(), 2);
+  for (const Member& member : members) {
+    PutNumber(out, member.id.value(), 8);
+    PutNumber(out, member.addr.text().size(), 2);
+    out += member.addr.text();
+    if (version < kWithDirectories) continue;
+    PutNumber(out, member.incarnation, 8);
+    PutNumber(out, member.is_witness ? kWitness : 0, 1);
   }
 }
 
@@ -49,26 +55,33 @@ struct Reader {
   }
 };
 
-Result<std::vector<Peer>> TakePeers(Reader& reader) {
+Result<std::vector<Member>> TakeMembers(Reader& reader, uint64_t version) {
   uint64_t count = reader.Number(2);
   if (count > kMaxPeers) return Corrupt("it names " + std::to_string(count) + " peers, more than the limit of 1024");
-  std::vector<Peer> peers;
+  std::vector<Member> members;
   for (uint64_t i = 0; i < count; ++i) {
     NodeId id(reader.Number(8));
     uint64_t addr_bytes = reader.Number(2);
-    std::string_view addr = reader.Text(addr_bytes);
+    Member member(id, Addr(reader.Text(addr_bytes)));
+    uint64_t flags = 0;
+    if (version >= kWithDirectories) {
+      member.incarnation = reader.Number(8);
+      flags = reader.Number(1);
+    }
     if (reader.failed) return Corrupt("it ends inside a peer");
     if (id == NodeId(0)) return Corrupt("a peer has id 0");
-    if (!peers.empty() && peers.back().id >= id)
+    if (!members.empty() && members.back().id >= id)
       return Corrupt("the ids do not ascend at " + std::to_string(id.value()));
     if (addr_bytes == 0 || addr_bytes > kMaxAddrBytes) {
       return Corrupt("the address of peer " + std::to_string(id.value()) + " has " + std::to_string(addr_bytes) +
                      " bytes, not 1 to 1024");
     }
-    peers.emplace_back(id, Addr(addr));
+    if (flags > kWitness) return Corrupt("peer " + std::to_string(id.value()) + " has unknown flags");
+    member.is_witness = flags == kWitness;
+    members.push_back(std::move(member));
   }
   if (reader.failed) return Corrupt("it ends before its peers");
-  return peers;
+  return members;
 }
 
 Result<void> TakeData(Reader& reader, Configuration& configuration) {
@@ -94,14 +107,23 @@ Result<void> TakeData(Reader& reader, Configuration& configuration) {
 
 }  // namespace
 
+uint8_t Configuration::FormatVersion() const {
+  for (const std::vector<Member>* members : {&voters, &old_voters, &learners}) {
+    for (const Member& member : *members) {
+      if (member.incarnation != 0 || member.is_witness) return kWithDirectories;
+    }
+  }
+  return learners.empty() && data.empty() ? kOnlyVoters : kWithLearners;
+}
+
 std::string Configuration::Encode() const {
-  const uint8_t version = learners.empty() && data.empty() ? kOnlyVoters : kVersion;
+  const uint8_t version = FormatVersion();
   std::string command;
   PutNumber(command, version, 1);
-  PutPeers(command, voters);
-  PutPeers(command, old_voters);
+  PutMembers(command, voters, version);
+  PutMembers(command, old_voters, version);
   if (version == kOnlyVoters) return command;
-  PutPeers(command, learners);
+  PutMembers(command, learners, version);
   PutNumber(command, data.size(), 2);
   for (const auto& [id, bytes] : data) {
     PutNumber(command, id.value(), 8);
@@ -115,21 +137,21 @@ Result<Configuration> Configuration::Decode(std::string_view command) {
   Reader reader{command};
   uint64_t version = reader.Number(1);
   if (reader.failed) return Corrupt("it is empty");
-  if (version != kOnlyVoters && version != kVersion)
-    return Corrupt("format version " + std::to_string(version) + ", this build reads versions 1 and 2");
+  if (version < kOnlyVoters || version > kWithDirectories)
+    return Corrupt("format version " + std::to_string(version) + ", this build reads versions 1 to 3");
   Configuration configuration;
-  auto voters = TakePeers(reader);
+  auto voters = TakeMembers(reader, version);
   if (!voters) return voters.error();
   configuration.voters = std::move(voters.value());
-  auto old_voters = TakePeers(reader);
+  auto old_voters = TakeMembers(reader, version);
   if (!old_voters) return old_voters.error();
   configuration.old_voters = std::move(old_voters.value());
   if (configuration.voters.empty()) return Corrupt("it has no voters");
-  if (version == kVersion) {
-    auto learners = TakePeers(reader);
+  if (version >= kWithLearners) {
+    auto learners = TakeMembers(reader, version);
     if (!learners) return learners.error();
-    for (const Peer& learner : learners.value()) {
-      if (configuration.IsNewVoter(learner.id))
+    for (const Member& learner : learners.value()) {
+      if (configuration.IsNewVoter(learner.id) || learner.is_witness)
         return Corrupt("peer " + std::to_string(learner.id.value()) + " is a voter and a learner");
     }
     configuration.learners = std::move(learners.value());

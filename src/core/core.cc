@@ -124,7 +124,10 @@ void Core::FillPeerStatuses(TimePoint now, std::vector<PeerStatus>& statuses) co
     status = PeerStatus();
     status.peer = peer;
     status.is_self = peer.id == s.options.self;
+    const Member* member = s.configuration().Find(peer.id);
     status.kind = s.configuration().IsVoter(peer.id) ? MemberKind::kVoter : MemberKind::kLearner;
+    if (member != nullptr && member->is_witness) status.kind = MemberKind::kWitness;
+    if (member != nullptr) status.incarnation = member->incarnation;
     status.is_catching_up = s.CatchesUp(peer.id);
     auto data = s.configuration().data.find(peer.id);
     if (data != s.configuration().data.end()) status.data = data->second;
@@ -137,6 +140,7 @@ void Core::FillPeerStatuses(TimePoint now, std::vector<PeerStatus>& statuses) co
         status.match_index = progress.match;
         status.inflight_bytes = progress.in_flight_bytes;
         status.is_reachable = now - progress.contact < s.options.election_timeout_max;
+        status.needs_readmission = s.NeedsReadmission(progress);
       }
       status.lag_entries = s.last_index() - status.match_index;
     }

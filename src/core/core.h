@@ -36,6 +36,11 @@ namespace ringraft::core {
 
 struct CoreOptions {
   NodeId self;
+  uint64_t incarnation = 0;  // of the data directory
+  bool is_witness = false;   // the data directory is for a log without commands
+  // It belongs to those who begin the cluster: that its log is empty means that it has not begun, or that the log is
+  // lost, and with it what this server has voted (C17). It does not vote then.
+  bool founds = false;
   GroupId group;
   Duration election_timeout_min{};
   Duration election_timeout_max{};
@@ -235,8 +240,17 @@ class Core {
   // An append without entries, with prev at the peer's match index (B7) and a commit index not above it (B2).
   std::optional<AppendRequest> NextHeartbeat(NodeId peer, TimePoint now);
   void OnHeartbeatReply(TimePoint now, const PeerTicket& ticket, const AppendEntriesResults& results);
+  // It answers, in this leadership, from another data directory than the member's, and gets nothing.
+  bool NeedsReadmission(NodeId peer) const;
   // How often this peer has contradicted, in this leadership, a match that it had called durable: it has lost data.
   uint64_t LostMatches(NodeId peer) const;
+
+  // --- beginning ---
+  // The log is empty, and these members begin a cluster: the entry at index 1, of term 1, the same bytes on each of
+  // them, which needs no leader.
+  void Form(const Configuration& members);
+  // The number of a write that waits, made if there is none: what the driver stores along with it is durable then.
+  WriteNumber NextWriteNumber();
 
   // --- handing leadership over (§3.10) ---
   // Until the other one leads, this one steps down for another reason, or the deadline has passed, `IsTransferring`

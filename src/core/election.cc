@@ -10,8 +10,10 @@ namespace ringraft::core {
 // Voters stand. So does one that the newest configuration removes, as long as it does not know that to be committed:
 // §4.2.2, its log may be the only one among the living that can still win and bring C(new) to its commit.
 bool Core::State::MayStand() const {
-  if (configuration().IsVoter(options.self)) return true;
-  return configurations.newest_index() > commit_index && configurations.previous().IsVoter(options.self);
+  if (options.is_witness) return false;
+  if (configuration().IsVoter(options.self, options.incarnation)) return true;
+  return configurations.newest_index() > commit_index &&
+         configurations.previous().IsVoter(options.self, options.incarnation);
 }
 
 // §3.4: each time-out is drawn anew, so that split votes are rare and soon over.
@@ -85,13 +87,17 @@ void Core::State::StartRound(bool pre_vote, Reason reason, WriteNumber own_vote)
   role = std::move(standing);
 }
 
-// Only members of the configuration are asked by the quorum, so answers of others weigh nothing (A17); an own vote that
-// is not on disk yet neither (A1).
+// Only members of the configuration are asked by the quorum, so answers of others weigh nothing (A17), nor do those of
+// another data directory than the member's (C17); an own vote that is not on disk yet neither (A1).
 void Core::State::CountVotes() {
   Candidacy* standing = candidacy();
   RINGRAFT_ASSERT(standing != nullptr);
   const bool self_counts = standing->own_vote <= persistence.persisted();
-  auto has = [&](NodeId id) { return id == options.self ? self_counts : standing->granted.contains(id); };
+  auto has = [&](const Member& voter) {
+    if (voter.id == options.self) return self_counts && voter.IsOf(options.incarnation);
+    auto granted = standing->granted.find(voter.id);
+    return granted != standing->granted.end() && voter.IsOf(granted->second);
+  };
   if (HasQuorum(configuration(), has)) {
     if (standing->ticket.pre_vote) {
       BecomeCandidate(standing->is_transfer ? Reason::kTransfer : Reason::kTimeOut);
@@ -100,7 +106,7 @@ void Core::State::CountVotes() {
     }
     return;
   }
-  auto is_lost = [&](NodeId id) { return standing->refused.contains(id); };
+  auto is_lost = [&](const Member& voter) { return standing->refused.contains(voter.id); };
   // The round is over without a result; the timer that runs on starts the next.
   if (!CanReachQuorum(configuration(), is_lost)) role = Following{};
 }
@@ -130,7 +136,11 @@ void Core::OnVoteReply(TimePoint now, NodeId from, const VoteTicket& ticket, con
   }
   if (!ticket.pre_vote && results.term != s.term) return;  // no voter answers an election with an older term
   if (from == s.options.self) return;
-  (results.vote_granted ? standing->granted : standing->refused).insert(from);
+  if (results.vote_granted) {
+    standing->granted[from] = results.incarnation;
+  } else {
+    standing->refused.insert(from);
+  }
   s.CountVotes();
 }
 

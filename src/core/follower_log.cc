@@ -25,7 +25,7 @@ Result<void> CheckConfigurations(const BatchRef& batch) {
 }
 
 // The batches follow `prev` without a gap, and their terms ascend from it up to the sender's.
-Result<void> CheckBatches(const AppendEntriesArgs& args) {
+Result<void> CheckBatches(const AppendEntriesArgs& args, bool is_witness) {
   Index last = args.prev_index;
   Term last_term = args.prev_term;
   for (const BatchRef& batch : args.entries) {
@@ -45,6 +45,8 @@ Result<void> CheckBatches(const AppendEntriesArgs& args) {
       return Protocol("the batch at index " + Text(header.base_index) + " was made by node " + Text(header.leader) +
                       " in the term of leader " + Text(args.leader_id));
     }
+    if (!batch.has_commands() && !is_witness)
+      return Protocol("the batch at index " + Text(header.base_index) + " is without commands, and this is no witness");
     auto configurations = CheckConfigurations(batch);
     if (!configurations) return configurations.error();
     last = batch.last();
@@ -76,7 +78,7 @@ Result<void> Core::State::CheckAppend(const AppendEntriesArgs& args) const {
   if (args.term == term && is_other_leader) {
     return Protocol("term " + Text(term) + " has leader " + Text(leader) + ", not " + Text(args.leader_id));
   }
-  return CheckBatches(args);
+  return CheckBatches(args, options.is_witness);
 }
 
 Result<AppendTicket> Core::OnAppendEntries(TimePoint now, const AppendEntriesArgs& args) {
@@ -130,6 +132,8 @@ AppendEntriesResults Core::FinishAppend(const AppendTicket& ticket) const {
   RINGRAFT_ASSERT(ticket.gate <= s.persistence.persisted());  // B8: no answer before the disk has what it says
   AppendEntriesResults results;
   results.term = s.term;
+  results.incarnation = s.options.incarnation;
+  results.is_witness = s.options.is_witness;
   if (ticket.term != s.term) return results;  // a later leader may have overwritten what was verified (B6)
   results.success = ticket.accepted;
   if (ticket.accepted) {

@@ -40,6 +40,8 @@ void Core::State::UpdatePeers() {
   for (const Peer& peer : wanted) {
     auto [known, is_new] = leading->peers.try_emplace(peer.id, peer, last_index() + 1, now);
     if (!is_new) known->second.peer = peer;
+    known->second.is_witness =
+        configuration().IsWitness(peer.id) || (leading->catch_up && leading->catch_up->next.IsWitness(peer.id));
   }
   leading->quorum_check_at = now;  // another quorum now; the next tick looks again
   if (leading->transfer && !configuration().IsNewVoter(leading->transfer->to)) leading->transfer->deadline = now;
@@ -50,9 +52,11 @@ bool Core::State::QuorumHasFallenSilent() {
   Leadership* leading = leadership();
   // The time since which a majority has been heard from is found like the index that a majority has: times as numbers.
   const Index always(UINT64_MAX);
-  Index contact = QuorumIndex(configuration(), [&](NodeId id) {
-    if (id == options.self) return always;
-    return Index(static_cast<uint64_t>(leading->peers.at(id).contact.time_since_epoch().count()));
+  Index contact = QuorumIndex(configuration(), [&](const Member& voter) {
+    if (voter.id == options.self) return always;
+    const Progress& progress = leading->peers.at(voter.id);
+    const TimePoint heard = voter.IsOf(progress.incarnation) ? progress.contact : progress.began;
+    return Index(static_cast<uint64_t>(heard.time_since_epoch().count()));
   });
   if (contact == always) {
     leading->quorum_check_at = TimePoint::max();

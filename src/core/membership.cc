@@ -18,6 +18,20 @@ void Core::State::AppendConfigurations(const BatchRef& batch) {
   UpdatePeers();
 }
 
+void Core::Form(const Configuration& members) {
+  State& s = *state_;
+  RINGRAFT_ASSERT(s.last_index() == Index(0));
+  RINGRAFT_ASSERT(!members.empty());
+  if (s.term == Term(0)) s.BecomeFollower(Term(1), NodeId(0));
+  s.AppendToLog(FoundingBatch(members, s.options.group));
+  s.ResetElectionTimer();
+}
+
+WriteNumber Core::NextWriteNumber() {
+  state_->PersistHardState();
+  return state_->persistence.HardStateGate();
+}
+
 Error Core::State::NotLeader() const {
   const Peer* known = LeaderPeer();
   return Error::NotLeader(known != nullptr ? std::optional<Peer>(*known) : std::nullopt);
@@ -48,6 +62,36 @@ Error Core::State::WhyNoChange() const {
   return Error();
 }
 
+// A member that is there with the data directory that counts needs none.
+Error Core::State::WhyNoReadmission(const ConfigChange& change) const {
+  for (const ConfigChange::Step& step : change.steps()) {
+    if (step.kind != ConfigChange::StepKind::kReadmit) continue;
+    const NodeId id = step.peer.id;
+    const uint64_t answers = id == options.self ? options.incarnation : leadership()->peers.at(id).incarnation;
+    const bool is_there = id == options.self || (answers != 0 && configuration().IsOf(id, answers));
+    if (is_there) {
+      return Error(Errc::kAlreadyMember, "peer " + std::to_string(id.value()) +
+                                             " runs with the data directory that is a member: nothing to readmit");
+    }
+  }
+  return Error();
+}
+
+// Whose disks the new members have, as far as they have answered.
+void Core::State::FillDirectories(Configuration& next) const {
+  for (std::vector<Member>* members : {&next.voters, &next.learners}) {
+    for (Member& member : *members) {
+      if (member.incarnation != 0) continue;
+      auto known = leadership()->peers.find(member.id);
+      if (member.id == options.self) {
+        member.incarnation = options.incarnation;
+      } else if (known != leadership()->peers.end()) {
+        member.incarnation = known->second.incarnation;
+      }
+    }
+  }
+}
+
 Result<ConfigTicket> Core::ProposeConfig(const ConfigChange& change) {
   State& s = *state_;
   if (Error obstacle = s.WhyNoChange(); obstacle.code() != Errc::kOk) return obstacle;
@@ -60,13 +104,17 @@ Result<ConfigTicket> Core::ProposeConfig(const ConfigChange& change) {
   }
   auto next = s.configuration().Changed(change);
   if (!next) return next.error();
+  if (Error reason = s.WhyNoReadmission(change); reason.code() != Errc::kOk) return reason;
   auto state = std::make_shared<ConfigChangeState>();
   state->term = s.term;
   std::vector<Peer> new_voters;
-  for (const Peer& voter : next.value().voters) {
-    if (!s.configuration().IsNewVoter(voter.id)) new_voters.push_back(voter);
+  for (const Member& voter : next.value().voters) {
+    const Member* known = s.configuration().Find(voter.id);
+    const bool comes_back = known != nullptr && known->incarnation != voter.incarnation;
+    if (!s.configuration().IsNewVoter(voter.id) || comes_back) new_voters.push_back(voter);
   }
   if (new_voters.empty() || s.options.catch_up_rounds == 0) {
+    s.FillDirectories(next.value());
     s.AppendConfiguration(next.value(), *state);
   } else {
     s.leadership()->catch_up = CatchUp{std::move(next.value()), std::move(new_voters), state, 1, s.last_index(), s.now};

@@ -24,7 +24,8 @@ struct Progress {
     size_t bytes = 0;
   };
 
-  Progress(Peer peer, Index next_index, TimePoint now) : peer(std::move(peer)), next(next_index), contact(now) {}
+  Progress(Peer peer, Index next_index, TimePoint now)
+      : peer(std::move(peer)), next(next_index), contact(now), began(now) {}
 
   // Reserves room in the window; returns the sequence.
   uint64_t Send(size_t bytes);
@@ -37,16 +38,23 @@ struct Progress {
   // is, or a peer that was away would be sent the whole log (D10).
   void ProbeAgain();
 
+  // The peer answers from another data directory than before, which has nothing of what the old one had acknowledged.
+  void BeginAnew(uint64_t directory, Index next_index);
+
   bool HasRead(Index index) const {
     return !read.empty() && index >= read.front().first() && index <= read.back().last();
   }
 
   Peer peer;
+  uint64_t incarnation = 0;           // of the data directory that answers; 0: none has yet
+  bool is_witness = false;            // it is sent no commands
+  bool is_witness_directory = false;  // that is what it says of itself
   State state = State::kProbe;
   Index match;        // durable there, and the same as ours
   Index next;         // of the next entry to send; > match
   Index commit_told;  // the commit index that the peer knows if it has got all we sent
   TimePoint contact;  // when it answered last, or when it became our peer
+  TimePoint began;    // when it became our peer
   std::deque<InFlight> in_flight;
   size_t in_flight_bytes = 0;  // sum of in_flight
   uint64_t last_sequence = 0;

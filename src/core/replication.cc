@@ -19,7 +19,7 @@ NextAppendResult Core::NextAppend(NodeId peer, TimePoint now) {
   State& s = *state_;
   s.See(now);
   Progress* progress = s.FindPeer(peer);
-  if (progress == nullptr) return std::monostate{};
+  if (progress == nullptr || !s.GetsLog(*progress)) return std::monostate{};
   const bool is_probing = progress->state == Progress::State::kProbe;
   const size_t calls = is_probing ? 1 : s.options.peer_window_calls;
   if (progress->in_flight.size() >= calls) return std::monostate{};
@@ -42,6 +42,32 @@ NextAppendResult Core::NextAppend(NodeId peer, TimePoint now) {
   AppendRequest request = s.SendBatches(*progress, std::move(batches));
   request.ticket.sent = now;
   return request;
+}
+
+bool Core::State::NeedsReadmission(const Progress& progress) const {
+  return progress.incarnation != 0 && !configuration().IsOf(progress.peer.id, progress.incarnation);
+}
+
+bool Core::NeedsReadmission(NodeId peer) const {
+  const Progress* progress = state_->FindPeer(peer);
+  return progress != nullptr && state_->NeedsReadmission(*progress);
+}
+
+// A data directory that is not the member's gets nothing until it is admitted (C17): heartbeats find out what it is.
+bool Core::State::GetsLog(const Progress& progress) const {
+  return !NeedsReadmission(progress) || CatchesUp(progress.peer.id);
+}
+
+// False if this answer is of another data directory than those before: then nothing that was sent is answered by it.
+bool Core::State::Recognize(Progress& progress, const AppendEntriesResults& results) {
+  progress.is_witness_directory = results.is_witness;
+  if (progress.incarnation == results.incarnation) return true;
+  if (progress.incarnation == 0) {
+    progress.incarnation = results.incarnation;
+    return true;
+  }
+  progress.BeginAnew(results.incarnation, last_index() + 1);
+  return false;
 }
 
 // Consecutive batches from the one that holds `next`, as many as append and window have room for. A first one is sent
@@ -71,6 +97,7 @@ std::vector<BatchRef> Core::State::CollectBatches(Progress& progress) const {
       progress.next = std::max(batch.first(), progress.match + 1);
       if (batch.first() < progress.next) batch = batch.Slice(progress.next, batch.last());
     }
+    if (progress.is_witness) batch = batch.WithoutCommands();
     bytes += batch.size();
     batches.push_back(std::move(batch));
   }
@@ -153,6 +180,7 @@ void Core::OnAppendReply(TimePoint now, const PeerTicket& ticket, const AppendEn
   Progress* progress = s.FindPeer(ticket.peer);
   if (progress == nullptr) return;
   progress->contact = std::max(progress->contact, now);
+  if (!s.Recognize(*progress, results)) return;
   if (!progress->Receive(ticket.sequence)) return;  // B5
   if (results.success) {
     s.OnAppendSucceeded(*progress, ticket, results.durable_match);
@@ -227,6 +255,7 @@ void Core::OnHeartbeatReply(TimePoint now, const PeerTicket& ticket, const Appen
   Progress* progress = s.FindPeer(ticket.peer);
   if (progress == nullptr) return;
   progress->contact = std::max(progress->contact, now);
+  if (!s.Recognize(*progress, results)) return;
   if (!results.success) {
     ++progress->lost_matches;
   } else if (ticket.asks_to_stand && s.IsToLeave()) {

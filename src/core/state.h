@@ -42,7 +42,7 @@ struct Following {};
 struct Candidacy {
   VoteTicket ticket;
   WriteNumber own_vote = 0;  // our vote for ourselves counts when this write is durable; 0 for a pre-vote
-  std::set<NodeId> granted;
+  std::map<NodeId, uint64_t> granted;  // and by which data directory
   std::set<NodeId> refused;
   bool is_transfer = false;
   std::optional<VoteRound> round;  // until it is taken
@@ -113,6 +113,9 @@ struct Core::State {
 
   // --- replication.cc ---
   Progress* FindPeer(NodeId peer);
+  bool GetsLog(const Progress& progress) const;
+  bool NeedsReadmission(const Progress& progress) const;
+  bool Recognize(Progress& progress, const AppendEntriesResults& results);
   AppendRequest MakeAppend(const Progress& progress, Index prev_index) const;
   AppendRequest SendBatches(Progress& progress, std::vector<BatchRef> batches);
   AppendRequest SendEmpty(Progress& progress, TimePoint sent);
@@ -132,6 +135,8 @@ struct Core::State {
   void AppendConfigurations(const BatchRef& batch);
   Error NotLeader() const;
   Error WhyNoChange() const;  // kOk if a change may begin
+  Error WhyNoReadmission(const ConfigChange& change) const;  // kOk if there is a reason for it, or none is asked for
+  void FillDirectories(Configuration& next) const;
   void AppendConfiguration(const Configuration& configuration, ConfigChangeState& state);
   // What a committed configuration asks of the leader: C(new) behind C(old,new), or to leave.
   void OnCommittedAsLeader();
@@ -141,6 +146,7 @@ struct Core::State {
   // --- catch_up.cc ---
   void FollowCatchUp();
   void EndCatchUp(Error why);
+  Error WhyUnfit(const CatchUp& catch_up) const;  // kOk if all of them may become what they shall
   void BeginChange();
   void GiveSlowVotersUp();
   void GiveSilentVotersUp();

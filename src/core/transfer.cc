@@ -15,9 +15,10 @@ Result<void> Core::TransferLeadership(TimePoint now, NodeId to, TimePoint deadli
   if (leading->transfer)
     return Error(Errc::kTransferInProgress, "the leadership is being handed over to node " +
                                                 std::to_string(leading->transfer->to.value()) + " already");
-  if (to == s.options.self || !s.configuration().IsNewVoter(to))
-    return Error(Errc::kInvalidArgument, "node " + std::to_string(to.value()) +
-                                             " cannot take the leadership over: name another voting member");
+  if (to == s.options.self || !s.configuration().MayLead(to))
+    return Error(Errc::kInvalidArgument,
+                 "node " + std::to_string(to.value()) +
+                     " cannot take the leadership over: name another voting member that is no witness");
   leading->transfer = Transfer{to, deadline, Index(0)};
   return Success();
 }
@@ -36,7 +37,8 @@ NodeId Core::State::FindSuccessor() const {
   Index most;
   for (const auto& [id, progress] : leading->peers) {
     const bool answers = now - progress.contact < options.election_timeout_min;
-    if (!answers || !configuration().IsNewVoter(id) || (best && progress.match <= most)) continue;
+    if (!answers || !configuration().MayLead(id) || !configuration().IsOf(id, progress.incarnation)) continue;
+    if (best && progress.match <= most) continue;
     best = id;
     most = progress.match;
   }
@@ -75,7 +77,7 @@ void Core::State::GiveTransferUp() {
 // leader has gone on too.
 bool Core::State::MayTakeOver(const AppendEntriesArgs& args) const {
   return args.timeout_now && args.entries.empty() && args.prev_index == last_index() &&
-         configuration().IsNewVoter(options.self);
+         configuration().IsNewVoter(options.self) && MayStand();
 }
 
 }  // namespace ringraft::core

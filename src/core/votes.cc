@@ -44,9 +44,10 @@ VoteReply Core::OnRequestVote(TimePoint now, const RequestVoteArgs& args) {
   s.See(now);
   // Each reply names our term, so it waits until that is durable; a granted vote is in the same hard state (A1, A3).
   auto answer = [&](bool is_granted) {
-    return VoteReply{RequestVoteResults{s.term, is_granted}, s.persistence.HardStateGate()};
+    return VoteReply{RequestVoteResults{s.term, is_granted, s.options.incarnation}, s.persistence.HardStateGate()};
   };
   if (!IsPlausible(s.options, args)) return answer(false);
+  if (s.options.founds && s.last_index() == Index(0)) return answer(false);
   if (s.MayLeaderBeAlive() && !s.IsHandedOver(args)) return answer(false);
   if (args.term < s.term) return answer(false);
 

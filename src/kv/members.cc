@@ -14,15 +14,15 @@ namespace {
 struct Form {
   const char* name;
   size_t words;          // with RAFT and the name
-  const char* optional;  // may follow; null if nothing may
+  bool takes_kind = false;  // LEARNER or WITNESS may follow
 };
 
-constexpr auto kForms = std::to_array<Form>({{"add", 4, "learner"},
-                                             {"remove", 3, nullptr},
-                                             {"promote", 3, nullptr},
-                                             {"demote", 3, nullptr},
-                                             {"addr", 4, nullptr},
-                                             {"data", 4, nullptr}});
+constexpr auto kForms = std::to_array<Form>(
+    {{"add", 4, true}, {"remove", 3}, {"promote", 3}, {"demote", 3}, {"readmit", 3}, {"addr", 4}, {"data", 4}});
+
+bool IsKind(std::string_view word) {
+  return EqualsIgnoringCase(word, "learner") || EqualsIgnoringCase(word, "witness");
+}
 
 bool HasCondition(std::span<const std::string_view> args) {
   return args.size() >= 5 && EqualsIgnoringCase(args[args.size() - 2], "if");
@@ -33,8 +33,7 @@ const Form* FindForm(std::span<const std::string_view> args) {
   for (const Form& form : kForms) {
     if (args.size() < 3 || !EqualsIgnoringCase(args[1], form.name)) continue;
     if (args.size() == form.words) return &form;
-    if (args.size() == form.words + 1 && form.optional != nullptr && EqualsIgnoringCase(args.back(), form.optional))
-      return &form;
+    if (args.size() == form.words + 1 && form.takes_kind && IsKind(args.back())) return &form;
   }
   return nullptr;
 }
@@ -66,7 +65,8 @@ Result<ConfigChange> ParseMembersCommand(std::span<const std::string_view> args)
     if (name == "addr") {
       change.SetAddr(id, addr.value());
     } else if (args.size() > form.words) {
-      change.AddLearner(Peer(id, addr.value()));
+      const Peer peer(id, addr.value());
+      EqualsIgnoringCase(args.back(), "witness") ? change.AddWitness(peer) : change.AddLearner(peer);
     } else {
       change.AddVoter(Peer(id, addr.value()));
     }
@@ -76,6 +76,8 @@ Result<ConfigChange> ParseMembersCommand(std::span<const std::string_view> args)
     change.Promote(id);
   } else if (name == "demote") {
     change.Demote(id);
+  } else if (name == "readmit") {
+    change.Readmit(id);
   } else {
     change.SetData(id, std::string(args[3]));
   }

@@ -171,11 +171,15 @@ RequestParser::Outcome RequestParser::NextArray(std::string_view& input, Request
 bool RequestParser::CheckAnnouncedLength() {
   const std::string_view unread = Unread();
   const size_t line_end = unread.find('\n', 0);
+  if (std::min(line_end, unread.size()) > kMaxLengthLine)
+    return Fail(words_announced_ == 0 ? "too big mbulk count string" : "too big bulk count string");
   if (line_end == std::string_view::npos) {
     bulk_missing_ = 0;
-    if (unread.size() <= kMaxLengthLine) return true;
-    return Fail(words_announced_ == 0 ? "too big mbulk count string" : "too big bulk count string");
+    return true;
   }
+  // The reader looks for both, and would wait for them for ever, with all that comes meanwhile.
+  if (line_end == 0 || unread[line_end - 1] != '\r')
+    return Fail(words_announced_ == 0 ? "invalid multibulk length" : "invalid bulk length");
   uint64_t length = 0;
   const auto [end, error] = std::from_chars(unread.data(), unread.data() + line_end, length);
   if (error == std::errc::result_out_of_range) return Fail("invalid bulk length");

@@ -44,9 +44,12 @@ Task<void> Applier::Run() {
 Task<void> Applier::Apply(std::vector<BatchRef> batches) {
   if (batches.empty()) co_return;  // the log has changed under the read
   entries_.clear();
+  // A witness has no commands, and gives its machine none of the few that came along with a configuration.
+  const bool is_witness = node_.options().is_witness;
   for (const BatchRef& batch : batches)
-    for (LogEntry entry : batch)
-      if (entry.type == LogEntryType::kCommand) entries_.push_back(entry);
+    if (!is_witness)
+      for (LogEntry entry : batch)
+        if (entry.type == LogEntryType::kCommand) entries_.push_back(entry);
   if (!entries_.empty()) {
     auto applying = ApplyEntries();
     co_await applying;

@@ -10,17 +10,19 @@
 #include <xxhash.h>
 
 #include "core/configuration.h"
+#include "coro/try.h"
 #include "storage/commit_queue.h"
 
 namespace ringraft::node {
 namespace {
 
 constexpr uint32_t kFormat = 1;
+constexpr uint32_t kWitness = 1;  // among the flags: the directory is for a log without commands
 
 // The stored value, little-endian; schemas/stored.md says the same.
 struct StoredIdentity {
   uint32_t format = kFormat;
-  uint32_t reserved = 0;
+  uint32_t flags = 0;
   uint64_t cluster_high = 0, cluster_low = 0;
   uint64_t node = 0, group = 0;
   uint64_t incarnation = 0, start_count = 0;
@@ -76,23 +78,25 @@ ClusterId NamedCluster(const Options& options) {
   return id;
 }
 
-std::string EncodeIdentity(const Identity& identity, GroupId group) {
+std::string EncodeIdentity(const Identity& identity, const Options& options) {
   StoredIdentity stored;
+  stored.flags = options.is_witness ? kWitness : 0;
   stored.cluster_high = identity.cluster.high;
   stored.cluster_low = identity.cluster.low;
   stored.node = identity.node.value();
-  stored.group = group.value();
+  stored.group = options.group.value();
   stored.incarnation = identity.incarnation;
   stored.start_count = identity.start_count;
   return std::string(reinterpret_cast<const char*>(&stored), sizeof stored);
 }
 
-Result<Identity> ClaimStorage(const Options& options, Storage& storage, const RecoveredLog& recovered) {
+Result<Claim> ClaimStorage(const Options& options, Storage& storage, const RecoveredLog& recovered) {
   Result<std::string> value = storage.Store().Get(kIdentityKey);
   if (!value) return value.error();
   std::string where = options.data_dir.empty() ? "the storage" : "data directory " + options.data_dir;
   ClusterId named = NamedCluster(options);
-  Identity identity;
+  Claim claim;
+  Identity& identity = claim.identity;
   identity.node = options.id;
   identity.cluster = named;
   if (value.value().empty()) {
@@ -117,6 +121,12 @@ Result<Identity> ClaimStorage(const Options& options, Storage& storage, const Re
     if (stored.group != options.group.value())
       return Error(Errc::kWrongNode, fmt::format("{} belongs to group {}, and this is group {}", where, stored.group,
                                                  options.group.value()));
+    const bool was_witness = (stored.flags & kWitness) != 0;
+    if (was_witness != options.is_witness)
+      return Error(Errc::kInvalidArgument,
+                   fmt::format("{} is that of {}, and the options say is_witness = {}; start it as it was, or begin "
+                               "with an empty directory",
+                               where, was_witness ? "a witness" : "a node with commands", options.is_witness));
     ClusterId stored_cluster;
     stored_cluster.high = stored.cluster_high;
     stored_cluster.low = stored.cluster_low;
@@ -130,31 +140,28 @@ Result<Identity> ClaimStorage(const Options& options, Storage& storage, const Re
     identity.start_count = stored.start_count;
   }
   ++identity.start_count;
-  if (auto written = storage.Store().Set(kIdentityKey, EncodeIdentity(identity, options.group)); !written)
+  identity.process = Random(storage);
+  if (auto written = storage.Store().Set(kIdentityKey, EncodeIdentity(identity, options)); !written)
     return written.error();
-  return identity;
+  RINGRAFT_TRY(members, storage.Store().Get(kMembersKey));
+  claim.members = std::move(members);
+  RINGRAFT_TRY(starts, storage.Store().Get(kStartsKey));
+  RINGRAFT_TRY(counts, StartCounts::Decode(starts));
+  claim.starts = std::move(counts);
+  return claim;
 }
 
-Result<void> BeginLog(const Options& options, Storage& storage, RecoveredLog& recovered) {
-  if (recovered.last_index) return Success();
-  core::Configuration configuration;
-  if (options.bootstrap_as_leader) {
-    configuration.voters.emplace_back(options.id, options.addr);
-  } else {
-    configuration.voters = options.initial_members;
-    std::sort(configuration.voters.begin(), configuration.voters.end());
-  }
-  if (configuration.empty()) return Success();
-  // A vote may have been given before the first entry was written; its term stays.
+Result<void> BeginAlone(const Options& options, const Identity& identity, Storage& storage, RecoveredLog& recovered) {
+  if (!options.bootstrap_as_leader || recovered.last_index) return Success();
+  core::Configuration alone;
+  alone.voters.emplace_back(options.id, options.addr);
+  alone.voters.back().incarnation = identity.incarnation;
   HardState hard_state = recovered.hard_state;
   hard_state.term = std::max(hard_state.term, Term(1));
-  std::string command = configuration.Encode();
-  LogEntry entry(Index(1), Term(1), LogEntryType::kConfiguration, command);
-  BatchRef batch = MakeBatch(std::span<const LogEntry>(&entry, 1), NodeId(0), options.group);
-  if (auto done = storage.Commit(hard_state, std::nullopt, std::span<const BatchRef>(&batch, 1)); !done) return done;
-  Result<RecoveredLog> again = storage.Recover();
-  if (!again) return again.error();
-  recovered = std::move(again.value());
+  const BatchRef batch = core::FoundingBatch(alone, options.group);
+  RINGRAFT_TRYV(storage.Commit(hard_state, std::nullopt, std::span<const BatchRef>(&batch, 1)));
+  RINGRAFT_TRY(again, storage.Recover());
+  recovered = std::move(again);
   return Success();
 }
 

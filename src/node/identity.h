@@ -1,25 +1,37 @@
-// Whose data directory it is: the stored identity, its first creation, and the log that a cluster begins with.
+// Whose data directory it is: the stored identity, its first creation, and what is stored beside it.
 #pragma once
 
+#include <string>
+
+#include "node/start_counts.h"
 #include "ringraft/options.h"
 #include "ringraft/rpc.h"
 #include "ringraft/storage.h"
 
 namespace ringraft::node {
 
+// What a node knows of itself and of others when it starts.
+struct Claim {
+  Identity identity;
+  std::string members;  // the configuration that was written down to begin a cluster with; empty: none
+  StartCounts starts;
+};
+
 // Reads the identity, or makes it in an empty storage; refuses another node's, group's or cluster's by name
-// (kWrongNode, kWrongCluster) and an unknown format (kWrongVersion); durably raises the start count.
-Result<Identity> ClaimStorage(const Options& options, Storage& storage, const RecoveredLog& recovered);
+// (kWrongNode, kWrongCluster), a witness's where none is meant (kInvalidArgument) and an unknown format
+// (kWrongVersion); durably raises the start count.
+Result<Claim> ClaimStorage(const Options& options, Storage& storage, const RecoveredLog& recovered);
 
 // Stores an identity whose cluster has been learned.
-std::string EncodeIdentity(const Identity& identity, GroupId group);
+std::string EncodeIdentity(const Identity& identity, const Options& options);
 inline constexpr const char* kIdentityKey = "ringraft/identity";
+inline constexpr const char* kMembersKey = "ringraft/members";
+inline constexpr const char* kStartsKey = "ringraft/starts";
 
 // The cluster that the options name, if they do: by cluster_name, otherwise by initial_members.
 ClusterId NamedCluster(const Options& options);
 
-// Writes the first configuration if the log is empty and the options start a cluster: index 1, term 1, the same bytes
-// on every node. Idempotent.
-Result<void> BeginLog(const Options& options, Storage& storage, RecoveredLog& recovered);
+// With bootstrap_as_leader and an empty log: the first configuration, of this node alone.
+Result<void> BeginAlone(const Options& options, const Identity& identity, Storage& storage, RecoveredLog& recovered);
 
 }  // namespace ringraft::node

@@ -88,9 +88,23 @@ void Leadership::OnLostMatch(Pipeline& pipeline, bool is_first) {
   pipeline.retry_at = node_.loop().Now() + kRetryDelay;
   if (!is_first) return;
   node_.logger().Write(LogLevel::kError,
-                       fmt::format("{}: node {} has lost entries that it had acknowledged as durable; remove it from "
-                                   "the cluster and add it again under another id, with an empty data directory",
-                                   node_.Name(), pipeline.peer.id.value()));
+                       fmt::format("{}: node {} has lost entries that it had acknowledged as durable: its disk, or "
+                                   "a restored backup, is not what it was; empty its directory, start it, and readmit "
+                                   "it (RAFT READMIT {})",
+                                   node_.Name(), pipeline.peer.id.value(), pipeline.peer.id.value()));
+}
+
+// Once for each time that it begins.
+void Leadership::TellOfReadmission(Pipeline& pipeline) {
+  const bool needs_it = node_.core().NeedsReadmission(pipeline.peer.id);
+  if (needs_it && !pipeline.needs_readmission) {
+    node_.logger().Write(LogLevel::kError,
+                         fmt::format("{}: node {} answers with another data directory than the one that is the member: "
+                                     "it does not count, and gets nothing; if its disk is lost, readmit it (RAFT "
+                                     "READMIT {})",
+                                     node_.Name(), pipeline.peer.id.value(), pipeline.peer.id.value()));
+  }
+  pipeline.needs_readmission = needs_it;
 }
 
 Task<void> Leadership::Heartbeats(Pipeline& pipeline) {
@@ -114,6 +128,7 @@ Task<void> Leadership::AwaitHeartbeat(Pipeline& pipeline, core::AppendRequest re
   --pipeline.heartbeats;
   if (!reply) co_return;
   node_.core().OnHeartbeatReply(node_.loop().Now(), ticket, reply.value());
+  TellOfReadmission(pipeline);
   pipeline.progress.Notify();
   node_.Touch();
 }

@@ -34,12 +34,14 @@ class Leadership {
     coro::Signal progress;
     TimePoint retry_at;      // after a failure: not before
     int heartbeats = 0;      // unanswered
+    bool needs_readmission = false;
     coro::Scope scope;       // last: its coroutines use the members above
   };
 
   Task<void> Replicate(Pipeline& pipeline);
   Task<void> AwaitAppend(Pipeline& pipeline, core::AppendRequest request);
   void OnLostMatch(Pipeline& pipeline, bool is_first);
+  void TellOfReadmission(Pipeline& pipeline);
   Task<void> Heartbeats(Pipeline& pipeline);
   Task<void> AwaitHeartbeat(Pipeline& pipeline, core::AppendRequest request);
 

@@ -13,7 +13,9 @@ Node::Node(Options options, Parts parts)
       logger_(options_.logger != nullptr ? options_.logger : &StderrLogger()),
       storage_(std::move(parts.storage)),
       recovered_(std::move(parts.recovered)),
-      identity_(parts.identity),
+      identity_(parts.claim.identity),
+      written_members_(std::move(parts.claim.members)),
+      starts_(std::move(parts.claim.starts)),
       machine_(parts.machine),
       async_machine_(parts.async_machine),
       slots_(SlotPool::New(options_.limits.max_waiting_calls)) {
@@ -59,6 +61,9 @@ Result<void> Node::Run(Reactor& reactor) {
 void Node::StartOnReactor() {
   core::CoreOptions core_options;
   core_options.self = options_.id;
+  core_options.incarnation = identity_.incarnation;
+  core_options.is_witness = options_.is_witness;
+  core_options.founds = !options_.initial_members.empty();
   core_options.group = options_.group;
   core_options.election_timeout_min = options_.election_timeout_min;
   core_options.election_timeout_max = options_.election_timeout_max;
@@ -99,7 +104,7 @@ void Node::StartOnReactor() {
                              core_->last_index().value(), identity_.start_count));
   rpc_->Register(*service_, [this] { return identity_; });
   if (Result<void> serving = rpc_->Serve(); !serving) return Fail(serving.error());
-  scope_->Start(RunElections());
+  scope_->Start(Begin());
   scope_->Start(applier_->Run());
   scope_->Start(forwarder_->Run());
   Touch();
@@ -271,6 +276,7 @@ void Node::SubmitWrites() {
     request.hard_state = write.hard_state;
     request.truncate_after = write.truncate_after;
     request.batches = std::move(write.batches);
+    request.values = std::exchange(values_, {});
     commit_queue_->Submit(std::move(request));
   }
 }
@@ -408,10 +414,28 @@ Task<Result<std::vector<BatchRef>>> Node::ReadLog(Index from, size_t max_bytes) 
   co_return std::move(*answer);
 }
 
+Result<void> Node::MeetPeer(const Identity& peer) {
+  if (peer.node == options_.id) {
+    return Error(Errc::kDuplicateNode,
+                 fmt::format("another process calls itself node {}: start {} of data directory {:016x}, and this is "
+                             "start {} of {:016x}; stop one of them",
+                             peer.node.value(), peer.start_count, peer.incarnation, identity_.start_count,
+                             identity_.incarnation));
+  }
+  bool is_news = false;
+  Result<void> known = starts_.Check(peer, is_news);
+  if (is_news && !is_stopping_) {
+    storage::WriteRequest request;
+    request.values.emplace_back(kStartsKey, starts_.Encode());
+    commit_queue_->Submit(std::move(request));
+  }
+  return known;
+}
+
 Result<void> Node::LearnCluster(ClusterId cluster) {
   identity_.cluster = cluster;
   storage::WriteRequest request;
-  request.values.emplace_back(kIdentityKey, EncodeIdentity(identity_, options_.group));
+  request.values.emplace_back(kIdentityKey, EncodeIdentity(identity_, options_));
   commit_queue_->Submit(std::move(request));
   logger_->Write(LogLevel::kInfo, fmt::format("{}: joins cluster {}", Name(), ToString(cluster)));
   return Success();

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -41,7 +42,7 @@ class Node final : private reactor::TurnEndNode {
   struct Parts {
     std::shared_ptr<Storage> storage;
     RecoveredLog recovered;
-    Identity identity;
+    Claim claim;
     StateMachine* machine = nullptr;
     AsyncStateMachine* async_machine = nullptr;
   };
@@ -92,6 +93,9 @@ class Node final : private reactor::TurnEndNode {
   const Limits& limits() const { return options_.limits; }
   Identity identity() const { return identity_; }
   Result<void> LearnCluster(ClusterId cluster);
+  // Errors: kDuplicateNode, if it is not who it was, or claims to be us.
+  Result<void> MeetPeer(const Identity& peer);
+  const std::string& written_members() const { return written_members_; }
   std::string Name() const;  // "node 1"
   bool is_stopping() const { return is_stopping_; }
   bool has_started() const { return core_ != nullptr; }
@@ -108,6 +112,19 @@ class Node final : private reactor::TurnEndNode {
   void StartVoteRounds();
   Task<void> RunVoteRound(core::VoteRound round);
   Task<void> AskForVote(Peer peer, RequestVoteArgs args, core::VoteTicket ticket);
+
+  // Before the elections: looks whether it may be who it is, and begins a cluster from a fixed list (forming.cc).
+  Task<void> Begin();
+  Task<void> LookForDouble();
+  Task<void> Announce();
+  Task<void> AskAll(std::vector<Peer> members, std::map<NodeId, FormResults>& answers);
+  Task<void> AskPeer(Peer peer, std::map<NodeId, FormResults>& answers);
+  Task<void> FormFromList();
+  Task<void> WriteMembers(std::string members);
+  enum class Agreement { kWait, kWrite, kFormed };
+  Agreement Compare(const std::map<NodeId, FormResults>& answers);
+  std::string ListWithDirectories(const std::map<NodeId, FormResults>& answers) const;
+  void TellOnce(LogLevel level, const std::string& message);
 
   void OnTurnEnd() override;
   void StartOnReactor();
@@ -161,6 +178,8 @@ class Node final : private reactor::TurnEndNode {
   std::shared_ptr<Storage> storage_;
   RecoveredLog recovered_;  // until the core is made
   Identity identity_;
+  std::string written_members_;  // durably; see Claim
+  StartCounts starts_;
   StateMachine* machine_;
   AsyncStateMachine* async_machine_;
 
@@ -199,6 +218,8 @@ class Node final : private reactor::TurnEndNode {
   std::unique_ptr<coro::Scope> scope_;        // elections, applying, forwarding
   std::unique_ptr<Leadership> leadership_;    // exists while this node leads
   std::unique_ptr<coro::Scope> shutdown_;     // the one coroutine that outlives the others
+  std::vector<std::pair<std::string, std::string>> values_;  // to be stored along with the next write
+  std::string told_;                                         // the last message of the beginning
   NodeId last_leader_;
   uint64_t last_peers_ = 0;  // core::Core::peers_version
   struct ConfigCall {

@@ -113,10 +113,11 @@ Result<std::unique_ptr<node::Node>> MakeNode(Options options, StateMachine* mach
   Result<RecoveredLog> recovered = parts.storage->Recover();
   if (!recovered) return recovered.error();
   parts.recovered = std::move(recovered.value());
-  Result<Identity> identity = node::ClaimStorage(options, *parts.storage, parts.recovered);
-  if (!identity) return identity.error();
-  parts.identity = identity.value();
-  if (Result<void> begun = node::BeginLog(options, *parts.storage, parts.recovered); !begun) return begun.error();
+  Result<node::Claim> claim = node::ClaimStorage(options, *parts.storage, parts.recovered);
+  if (!claim) return claim.error();
+  parts.claim = std::move(claim.value());
+  if (auto begun = node::BeginAlone(options, parts.claim.identity, *parts.storage, parts.recovered); !begun)
+    return begun.error();
   if (Result<void> sound = core::Core::CheckRecovered(parts.recovered); !sound) return sound.error();
   return std::make_unique<node::Node>(std::move(options), std::move(parts));
 }

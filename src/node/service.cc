@@ -67,7 +67,20 @@ Task<void> Service::ForwardOne(const ForwardCall& call, TimePoint deadline, Forw
   }
 }
 
+Task<Result<FormResults>> Service::Form(FormArgs args) {
+  if (node_.is_stopping()) co_return Errc::kStopped;
+  if (args.group != node_.options().group) co_return Errc::kProtocol;
+  FormResults results;
+  results.incarnation = node_.identity().incarnation;
+  results.is_formed = node_.core().last_index() != Index(0);
+  results.members = node_.written_members();
+  co_return results;
+}
+
+Result<void> Service::OnCall(const Identity& peer) { return node_.MeetPeer(peer); }
+
 Result<void> Service::OnHandshake(const Identity& peer) {
+  if (Result<void> known = node_.MeetPeer(peer); !known) return known;
   if (node_.identity().cluster || !peer.cluster) return Success();
   return node_.LearnCluster(peer.cluster);
 }

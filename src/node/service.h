@@ -16,7 +16,9 @@ class Service final : public RpcService {
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) override;
   Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) override;
   Task<Result<ForwardResults>> Forward(ForwardArgs args) override;
+  Task<Result<FormResults>> Form(FormArgs args) override;
   Result<void> OnHandshake(const Identity& peer) override;
+  Result<void> OnCall(const Identity& peer) override;
 
  private:
   Task<void> ForwardOne(const ForwardCall& call, TimePoint deadline, ForwardOutcome& outcome);

@@ -35,6 +35,9 @@ class CapnpRpc final : public Rpc {
   Task<Result<ForwardResults>> CallForward(Addr addr, ForwardArgs args) override {
     return client_.Forward(std::move(addr), std::move(args));
   }
+  Task<Result<FormResults>> CallForm(Addr addr, FormArgs args) override {
+    return client_.Form(std::move(addr), std::move(args));
+  }
 
  private:
   static Logger& LoggerOf(reactor::Host& host, const RpcOptions& options) {

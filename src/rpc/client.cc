@@ -19,7 +19,7 @@ constexpr auto kUnusedFor = std::chrono::minutes(1);
 // What only an operator can cure.
 bool IsMismatch(Errc errc) {
   return errc == Errc::kWrongNode || errc == Errc::kWrongCluster || errc == Errc::kWrongVersion ||
-         errc == Errc::kProtocol;
+         errc == Errc::kProtocol || errc == Errc::kDuplicateNode;
 }
 
 // A place in the queue of those who wait for a connection.
@@ -48,6 +48,7 @@ Task<Result<Results>> RunCall(std::shared_ptr<LaneClient> lane, Args args, Durat
     Result<void> ready = co_await getting_ready;
     if (!ready) co_return ready.error();
   }
+  if (Result<void> known = lane->CheckPeer(); !known) co_return Error(Errc::kWrongNode, known.error().message());
   Call<Results> call(lane->loop(), lane->loop().Now() + timeout);
   lane->connection().Send(call, args);
   auto done = call.Done();
@@ -171,7 +172,11 @@ Result<void> LaneClient::CheckWelcome(const Welcome& welcome) {
     return Error(IsMismatch(welcome.errc) ? welcome.errc : Errc::kUnreachable,
                  fmt::format("{} of cluster {} refuses this node of cluster {}: {}", where,
                              ToString(welcome.from.cluster), ToString(ours), Error(welcome.errc).message()));
-  return context.service->OnHandshake(welcome.from);
+  Result<void> met = context.service->OnHandshake(welcome.from);
+  // kDuplicateNode is what a peer says of us. What we find out about it is that it is not who we want.
+  if (!met && met.error() == Errc::kDuplicateNode) return Error(Errc::kWrongNode, met.error().message());
+  if (met) peer_ = welcome.from;
+  return met;
 }
 
 void LaneClient::SetFailure(const Error& error) {
@@ -244,6 +249,12 @@ Task<Result<ForwardResults>> Client::Forward(Addr addr, ForwardArgs args) {
   auto lane = FindLane(addr, args.to, Lane::kForward);
   const Duration timeout = std::min(args.timeout, kMaxForwardTimeout);
   return RunCall<ForwardResults>(std::move(lane), std::move(args), timeout);
+}
+
+Task<Result<FormResults>> Client::Form(Addr addr, FormArgs args) {
+  if (is_closed_) return Stopped<FormResults>();
+  auto lane = FindLane(addr, args.to, Lane::kControl);
+  return RunCall<FormResults>(std::move(lane), std::move(args), context_->options.call_timeout);
 }
 
 std::shared_ptr<LaneClient> Client::FindLane(const Addr& addr, NodeId to, Lane lane) {

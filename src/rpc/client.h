@@ -74,6 +74,8 @@ class LaneClient final : private OutgoingConnection::Owner, private reactor::Tur
   // sent.
   static Task<Result<void>> Ready(std::shared_ptr<LaneClient> lane);
   OutgoingConnection& connection() { return *connection_; }
+  // Is whom we are connected to still who we want to speak to? See RpcService::OnCall.
+  Result<void> CheckPeer() { return link_->context().service->OnCall(peer_); }
 
   bool is_used() const { return waiting_ > 0 || is_connecting_ || (connection_ != nullptr && connection_->is_used()); }
   void Close();
@@ -94,6 +96,7 @@ class LaneClient final : private OutgoingConnection::Owner, private reactor::Tur
   reactor::Loop& loop_;
   coro::Scope& connecting_;
   std::unique_ptr<OutgoingConnection> connection_;
+  Identity peer_;  // of the connection
   bool is_connecting_ = false;
   bool is_closed_ = false;
   size_t waiting_ = 0;     // callers inside Ready
@@ -113,6 +116,7 @@ class Client {
 
   Task<Result<AppendEntriesResults>> AppendEntries(Addr addr, AppendEntriesArgs args);
   Task<Result<RequestVoteResults>> RequestVote(Addr addr, RequestVoteArgs args);
+  Task<Result<FormResults>> Form(Addr addr, FormArgs args);
   Task<Result<ForwardResults>> Forward(Addr addr, ForwardArgs args);
 
   size_t links() const { return lanes_.size(); }

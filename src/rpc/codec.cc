@@ -10,8 +10,8 @@ namespace ringraft::rpc {
 namespace {
 
 // Numbers of errors are part of the protocol: new ones are added at the end.
-constexpr uint16_t kLastErrc = 26;
-static_assert(static_cast<uint16_t>(Errc::kTransferFailed) == kLastErrc && static_cast<uint16_t>(Errc::kUnknown) == 5 &&
+constexpr uint16_t kLastErrc = 30;
+static_assert(static_cast<uint16_t>(Errc::kDuplicateNode) == kLastErrc && static_cast<uint16_t>(Errc::kUnknown) == 5 &&
               static_cast<uint16_t>(Errc::kWrongVersion) == 20);
 
 // Room for what surrounds the arguments in a call, with some to spare.
@@ -44,6 +44,7 @@ void Encode(const Identity& identity, schema::Identity::Builder to) {
   to.setNode(identity.node.value());
   to.setIncarnation(identity.incarnation);
   to.setStartCount(identity.start_count);
+  to.setProcess(identity.process);
 }
 
 Identity DecodeIdentity(schema::Identity::Reader from) {
@@ -54,6 +55,7 @@ Identity DecodeIdentity(schema::Identity::Reader from) {
   identity.node = NodeId(from.getNode());
   identity.incarnation = from.getIncarnation();
   identity.start_count = from.getStartCount();
+  identity.process = from.getProcess();
   return identity;
 }
 
@@ -206,6 +208,8 @@ void Encode(const Result<AppendEntriesResults>& result, schema::AppendEntriesRes
   to.setDurableMatch(results.durable_match.value());
   to.setConflictIndex(results.conflict.index.value());
   to.setConflictTerm(results.conflict.term.value());
+  to.setIncarnation(results.incarnation);
+  to.setIsWitness(results.is_witness);
 }
 
 Result<AppendEntriesResults> Decode(schema::AppendEntriesResults::Reader from) {
@@ -217,6 +221,8 @@ Result<AppendEntriesResults> Decode(schema::AppendEntriesResults::Reader from) {
     results.durable_match = Index(from.getDurableMatch());
     results.conflict.index = Index(from.getConflictIndex());
     results.conflict.term = Term(from.getConflictTerm());
+    results.incarnation = from.getIncarnation();
+    results.is_witness = from.getIsWitness();
     return results;
   });
 }
@@ -256,6 +262,7 @@ void Encode(const Result<RequestVoteResults>& result, schema::RequestVoteResults
   }
   to.setTerm(result.value().term.value());
   to.setVoteGranted(result.value().vote_granted);
+  to.setIncarnation(result.value().incarnation);
 }
 
 Result<RequestVoteResults> Decode(schema::RequestVoteResults::Reader from) {
@@ -264,6 +271,7 @@ Result<RequestVoteResults> Decode(schema::RequestVoteResults::Reader from) {
     RequestVoteResults results;
     results.term = Term(from.getTerm());
     results.vote_granted = from.getVoteGranted();
+    results.incarnation = from.getIncarnation();
     return results;
   });
 }
@@ -324,6 +332,41 @@ Result<ForwardResults> Decode(schema::ForwardResults::Reader from) {
   });
 }
 
+// --- Form ---
+
+void Encode(const FormArgs& args, schema::FormArgs::Builder to) {
+  to.setGroup(args.group.value());
+  to.setTo(args.to.value());
+}
+
+Result<FormArgs> Decode(schema::FormArgs::Reader from) {
+  FormArgs args;
+  args.group = GroupId(from.getGroup());
+  args.to = NodeId(from.getTo());
+  return args;
+}
+
+void Encode(const Result<FormResults>& result, schema::FormResults::Builder to) {
+  if (!result) {
+    to.setErrc(static_cast<uint16_t>(result.error().code()));
+    return;
+  }
+  to.setIncarnation(result.value().incarnation);
+  to.setIsFormed(result.value().is_formed);
+  to.setMembers(ToData(result.value().members));
+}
+
+Result<FormResults> Decode(schema::FormResults::Reader from) {
+  return Guard<FormResults>([&]() -> Result<FormResults> {
+    if (from.getErrc() != 0) return DecodeError(from.getErrc());
+    FormResults results;
+    results.incarnation = from.getIncarnation();
+    results.is_formed = from.getIsFormed();
+    results.members = ToView(from.getMembers());
+    return results;
+  });
+}
+
 // --- sizes ---
 
 capnp::MessageSize SizeHint(const AppendEntriesArgs& args) {
@@ -341,6 +384,7 @@ capnp::MessageSize SizeHint(const AppendEntriesArgs& args) {
   return capnp::MessageSize{words, 0};
 }
 
+capnp::MessageSize SizeHint(const FormArgs&) { return capnp::MessageSize{kEnvelopeWords, 0}; }
 capnp::MessageSize SizeHint(const RequestVoteArgs&) { return capnp::MessageSize{kEnvelopeWords, 0}; }
 
 capnp::MessageSize SizeHint(const ForwardArgs& args) {
@@ -350,6 +394,10 @@ capnp::MessageSize SizeHint(const ForwardArgs& args) {
     for (const Bytes& command : call.commands) words += 1 + Words(command.size());
   }
   return capnp::MessageSize{words, 0};
+}
+
+capnp::MessageSize SizeHint(const Result<FormResults>& result) {
+  return capnp::MessageSize{kEnvelopeWords + (result ? Words(result.value().members.size()) : 0), 0};
 }
 
 capnp::MessageSize SizeHint(const Result<ForwardResults>& result) {
@@ -373,6 +421,8 @@ size_t MessageBytes(const AppendEntriesArgs& args) {
   }
   return bytes;
 }
+
+size_t MessageBytes(const FormArgs& args) { return SizeHint(args).wordCount * sizeof(capnp::word); }
 
 size_t MessageBytes(const RequestVoteArgs& args) { return SizeHint(args).wordCount * sizeof(capnp::word); }
 

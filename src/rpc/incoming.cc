@@ -64,6 +64,7 @@ class Answer {
 capnp::MessageSize AnswerSize(const Result<AppendEntriesResults>&) { return capnp::MessageSize{64, 0}; }
 capnp::MessageSize AnswerSize(const Result<RequestVoteResults>&) { return capnp::MessageSize{64, 0}; }
 capnp::MessageSize AnswerSize(const Result<ForwardResults>& result) { return SizeHint(result); }
+capnp::MessageSize AnswerSize(const Result<FormResults>& result) { return SizeHint(result); }
 
 template <class Context, class Results>
 void EncodeAnswer(Context& context, const Result<Results>& result) {
@@ -134,6 +135,9 @@ class Session final : public schema::Session::Server {
   kj::Promise<void> forward(ForwardContext context) override {
     return Dispatch<ForwardArgs>(kj::mv(context), &RpcService::Forward);
   }
+  kj::Promise<void> form(FormContext context) override {
+    return Dispatch<FormArgs>(kj::mv(context), &RpcService::Form);
+  }
 
  private:
   // Runs the first part of the service's coroutine before it returns: calls start in the order in which they arrive.
@@ -145,7 +149,7 @@ class Session final : public schema::Session::Server {
     Result<Args> args = Decode(context.getParams().getArgs());
     context.releaseParams();
     if (!args) return Refuse<Results>(*connection, context, args.error());
-    if constexpr (!std::is_same_v<Args, ForwardArgs>) {
+    if constexpr (std::is_same_v<Args, AppendEntriesArgs> || std::is_same_v<Args, RequestVoteArgs>) {
       if (Sender(args.value()) != connection->peer_->node)
         return Refuse<Results>(*connection, context, Error(Errc::kProtocol, "it spoke in the name of another node"));
     }
@@ -154,6 +158,8 @@ class Session final : public schema::Session::Server {
       EncodeAnswer(context, Result<Results>(Error(Errc::kWrongNode)));
       return kj::READY_NOW;
     }
+    Result<void> known = shared.service.OnCall(*connection->peer_);
+    if (!known) return Refuse<Results>(*connection, context, known.error());
     Answer<Context> answer;
     auto promise = kj::newAdaptedPromise<void, Waiting<Context>>(answer, kj::mv(context));
     Task<Result<Results>> call = (shared.service.*method)(std::move(args).assume_value());

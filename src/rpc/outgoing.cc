@@ -63,6 +63,13 @@ void OutgoingConnection::Send(Call<ForwardResults>& call, const ForwardArgs& arg
   call.Start(request.send(), [](auto& response) { return Decode(response.getResults()); });
 }
 
+void OutgoingConnection::Send(Call<FormResults>& call, const FormArgs& args) {
+  auto request = KJ_ASSERT_NONNULL(session_).formRequest(SizeHint(args));
+  Encode(args, request.initArgs());
+  Add(call);
+  call.Start(request.send(), [](auto& response) { return Decode(response.getResults()); });
+}
+
 // One timer for all calls. It is not moved when a call ends: it finds out what is due when it fires.
 void OutgoingConnection::Add(CallBase& call) {
   calls_.PushBack(call);

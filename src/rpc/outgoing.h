@@ -43,6 +43,7 @@ class OutgoingConnection final : private MessageStream::Owner, private reactor::
   void Send(Call<Welcome>& call, const Hello& hello);
   void Send(Call<AppendEntriesResults>& call, const AppendEntriesArgs& args);
   void Send(Call<RequestVoteResults>& call, const RequestVoteArgs& args);
+  void Send(Call<FormResults>& call, const FormArgs& args);
   void Send(Call<ForwardResults>& call, const ForwardArgs& args);
 
   // Ends all calls with the error.

@@ -22,7 +22,7 @@ Detached Change(Raft& raft, ConfigChange change, TimePoint deadline, std::functi
   done(changed ? Errc::kOk : changed.error().code());
 }
 
-constexpr std::string_view kSigns = "+~-^_@=";  // of ConfigChange::StepKind
+constexpr std::string_view kSigns = "+~-^_@=*!";  // of ConfigChange::StepKind
 
 std::string Describe(const ConfigChange& change) {
   std::string text;
@@ -34,7 +34,7 @@ std::string Describe(const ConfigChange& change) {
 // Is it so by these members?
 bool HoldsFor(const ConfigChange::Step& step, const core::Configuration& members) {
   const NodeId id = step.peer.id;
-  const Peer* peer = members.Find(id);
+  const core::Member* peer = members.Find(id);
   switch (step.kind) {
     case ConfigChange::StepKind::kAddVoter:
     case ConfigChange::StepKind::kPromote:
@@ -46,6 +46,10 @@ bool HoldsFor(const ConfigChange::Step& step, const core::Configuration& members
       return peer == nullptr;
     case ConfigChange::StepKind::kSetAddr:
       return peer != nullptr && peer->addr == step.peer.addr;
+    case ConfigChange::StepKind::kAddWitness:
+      return members.IsNewVoter(id) && peer->is_witness;
+    case ConfigChange::StepKind::kReadmit:  // kAlreadyMember: the directory that runs is the member
+      return peer != nullptr;
     case ConfigChange::StepKind::kSetData:
       return members.data.contains(id) && members.data.at(id) == step.data;
   }

@@ -157,7 +157,7 @@ void Oracle::CheckCommit(const Subject& subject, Life& life) {
   world_.trace().Mix(2, subject.id, life.commit.value(), core.term().value());
 }
 
-bool Oracle::IsDurableOnMajority(const std::vector<Peer>& voters, Index index, Term term) const {
+bool Oracle::IsDurableOnMajority(const std::vector<core::Member>& voters, Index index, Term term) const {
   size_t have = 0;
   for (const Peer& peer : voters) {
     const SimDisk* disk = disk_of_(peer.id.value());

@@ -74,7 +74,7 @@ class Oracle final : public DiskObserver {
   void CheckRole(const Subject& subject, Life& life);
   void CheckCommit(const Subject& subject, Life& life);
   void CheckBounds(const Subject& subject);
-  bool IsDurableOnMajority(const std::vector<Peer>& voters, Index index, Term term) const;
+  bool IsDurableOnMajority(const std::vector<core::Member>& voters, Index index, Term term) const;
   void Vote(uint64_t node, Term term, NodeId candidate);
   void Remember(uint64_t node, const BatchRef& batch);
 

@@ -25,7 +25,9 @@ class TapRpc::Service final : public RpcService {
     co_return results;
   }
   Task<Result<ForwardResults>> Forward(ForwardArgs args) override { return inner_.Forward(std::move(args)); }
+  Task<Result<FormResults>> Form(FormArgs args) override { return inner_.Form(std::move(args)); }
   Result<void> OnHandshake(const Identity& peer) override { return inner_.OnHandshake(peer); }
+  Result<void> OnCall(const Identity& peer) override { return inner_.OnCall(peer); }
 
  private:
   RpcService& inner_;
@@ -63,6 +65,8 @@ Task<Result<RequestVoteResults>> TapRpc::CallRequestVote(Addr addr, RequestVoteA
   }
   return inner_->CallRequestVote(std::move(addr), std::move(args));
 }
+
+Task<Result<FormResults>> TapRpc::CallForm(Addr addr, FormArgs args) { return inner_->CallForm(std::move(addr), args); }
 
 Task<Result<ForwardResults>> TapRpc::CallForward(Addr addr, ForwardArgs args) {
   return inner_->CallForward(std::move(addr), std::move(args));

@@ -374,7 +374,7 @@ void Cluster::ObserveCommit(uint64_t id) {
   const Term term = node.core->TermAt(commit);
   Claim(term == node.core->term(), "only entries of the leader's term are committed by counting");
   // The promise of the whole: what is called committed is on the disks of a majority.
-  auto has = [&](NodeId voter) { return disk(voter.value()).history().Match(commit, term); };
+  auto has = [&](const Member& voter) { return disk(voter.id.value()).history().Match(commit, term); };
   Claim(HasQuorum(node.core->configuration(), has), "an entry was committed that is not durable on a majority");
   for (Index index = committed() + 1; index <= commit; ++index) {
     committed_.push_back(Committed{node.core->TermAt(index), node.core->term()});

@@ -32,9 +32,9 @@ TEST_SUITE("quorum") {
       Configuration configuration = Voters(n);
       for (uint64_t mask = 0; mask < (uint64_t{1} << n); ++mask) {
         bool expected = static_cast<uint64_t>(std::popcount(mask)) >= needed[n];
-        REQUIRE(HasQuorum(configuration, [&](NodeId id) { return InMask(mask, id); }) == expected);
+        REQUIRE(HasQuorum(configuration, [&](const Member& voter) { return InMask(mask, voter.id); }) == expected);
         bool can = n - static_cast<uint64_t>(std::popcount(mask)) >= needed[n];
-        REQUIRE(CanReachQuorum(configuration, [&](NodeId id) { return InMask(mask, id); }) == can);
+        REQUIRE(CanReachQuorum(configuration, [&](const Member& voter) { return InMask(mask, voter.id); }) == can);
       }
     }
   }
@@ -43,9 +43,11 @@ TEST_SUITE("quorum") {
     for (uint64_t n = 1; n <= 9; ++n) {
       Configuration configuration = Voters(n);
       // The voters have n distinct matches in a scrambled order.
-      auto match = [&](NodeId id) { return Index(10 * (1 + id.value() * 7 % 11)); };
+      auto match = [&](const Member& voter) { return Index(10 * (1 + voter.id.value() * 7 % 11)); };
       Index agreed = QuorumIndex(configuration, match);
-      auto has = [&](Index index) { return HasQuorum(configuration, [&](NodeId id) { return match(id) >= index; }); };
+      auto has = [&](Index index) {
+        return HasQuorum(configuration, [&](const Member& voter) { return match(voter) >= index; });
+      };
       CHECK(has(agreed));
       CHECK_FALSE(has(agreed + 1));
     }
@@ -58,10 +60,11 @@ TEST_SUITE("quorum") {
           Configuration configuration = Voters(n, old_from, old_to);
           for (uint64_t mask = 0; mask < 64; ++mask) {
             bool both = MajorityOf(mask, 1, n) && MajorityOf(mask, old_from, old_to);
-            REQUIRE(HasQuorum(configuration, [&](NodeId id) { return InMask(mask, id); }) == both);
+            REQUIRE(HasQuorum(configuration, [&](const Member& voter) { return InMask(mask, voter.id); }) == both);
             bool can = MajorityOf(~mask, 1, n) && MajorityOf(~mask, old_from, old_to);
-            REQUIRE(CanReachQuorum(configuration, [&](NodeId id) { return InMask(mask, id); }) == can);
-            Index agreed = QuorumIndex(configuration, [&](NodeId id) { return Index(InMask(mask, id) ? 9 : 4); });
+            REQUIRE(CanReachQuorum(configuration, [&](const Member& voter) { return InMask(mask, voter.id); }) == can);
+            Index agreed =
+                QuorumIndex(configuration, [&](const Member& voter) { return Index(InMask(mask, voter.id) ? 9 : 4); });
             REQUIRE(agreed == Index(both ? 9 : 4));
           }
         }
@@ -71,14 +74,14 @@ TEST_SUITE("quorum") {
 
   TEST_CASE("more voters than fit without an allocation are counted too") {
     Configuration configuration = Voters(41);
-    CHECK(QuorumIndex(configuration, [](NodeId id) { return Index(id.value()); }) == Index(21));
+    CHECK(QuorumIndex(configuration, [](const Member& voter) { return Index(voter.id.value()); }) == Index(21));
   }
 
   TEST_CASE("no configuration, no quorum") {
     Configuration none;
-    CHECK_FALSE(HasQuorum(none, [](NodeId) { return true; }));
-    CHECK_FALSE(CanReachQuorum(none, [](NodeId) { return false; }));
-    CHECK(QuorumIndex(none, [](NodeId) { return Index(5); }) == Index(0));
+    CHECK_FALSE(HasQuorum(none, [](const Member&) { return true; }));
+    CHECK_FALSE(CanReachQuorum(none, [](const Member&) { return false; }));
+    CHECK(QuorumIndex(none, [](const Member&) { return Index(5); }) == Index(0));
   }
 }
 

@@ -153,13 +153,13 @@ VoteRound Server::TimeOut() {
 void Server::Win(std::initializer_list<uint64_t> voters) {
   VoteRound pre_vote = TimeOut();
   for (uint64_t voter : voters) {
-    core->OnVoteReply(now, NodeId(voter), pre_vote.ticket, RequestVoteResults{core->term(), true});
+    core->OnVoteReply(now, NodeId(voter), pre_vote.ticket, RequestVoteResults{core->term(), true, directories[voter]});
   }
   auto election = core->NextVoteRound();
   REQUIRE(election.has_value());
   Persist();
   for (uint64_t voter : voters) {
-    core->OnVoteReply(now, NodeId(voter), election->ticket, RequestVoteResults{core->term(), true});
+    core->OnVoteReply(now, NodeId(voter), election->ticket, RequestVoteResults{core->term(), true, directories[voter]});
   }
   REQUIRE(core->is_leader());
   core->CheckInvariants();
@@ -245,6 +245,8 @@ void Server::Acknowledge(const AppendRequest& request) {
   results.term = core->term();
   results.success = true;
   results.durable_match = request.ticket.last_index;
+  results.incarnation = directories[request.ticket.peer.value()];
+  results.is_witness = witnesses.contains(request.ticket.peer.value());
   core->OnAppendReply(now, request.ticket, results);
   core->CheckInvariants();
 }
@@ -253,6 +255,7 @@ void Server::Refuse(const AppendRequest& request, uint64_t hint_index, uint64_t 
   AppendEntriesResults results;
   results.term = core->term();
   results.conflict = ConflictHint{Index(hint_index), Term(hint_term)};
+  results.incarnation = directories[request.ticket.peer.value()];
   core->OnAppendReply(now, request.ticket, results);
   core->CheckInvariants();
 }

@@ -4,7 +4,9 @@
 
 #include <deque>
 #include <initializer_list>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -93,6 +95,8 @@ class Server {
   void Replicate(uint64_t peer);
   std::vector<uint64_t> Terms();  // of the log in memory
 
+  std::map<uint64_t, uint64_t> directories;  // that the peers answer from; 0: they do not say
+  std::set<uint64_t> witnesses;              // whose directories are those of witnesses
   CoreOptions options;
   TimePoint now{std::chrono::hours(1)};
   Disk disk;

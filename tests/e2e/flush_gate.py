@@ -9,7 +9,10 @@ DELAY_MS = 50
 
 def test(arguments):
     with cluster.Cluster(arguments.binary) as c:
+        c.start()  # a cluster begins when all of its members are there
         node = c.nodes[1]
+        for n in c.nodes:
+            n.terminate()
         node.env = {'LD_PRELOAD': arguments.shim, 'RINGRAFT_SLOW_FLUSH_US': str(DELAY_MS * 1000)}
         node.start()
         node.wait_ready()

@@ -42,6 +42,7 @@ class Refusing final : public RpcService {
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs) override { co_return Errc::kStopped; }
   Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs) override { co_return Errc::kStopped; }
   Task<Result<ForwardResults>> Forward(ForwardArgs) override { co_return Errc::kStopped; }
+  Task<Result<FormResults>> Form(FormArgs) override { co_return Errc::kStopped; }
   Result<void> OnHandshake(const Identity&) override { return Success(); }
 };
 
@@ -68,8 +69,8 @@ Task<void> WinVote(Probe& p) {
     args.to = p.target.id;
     args.term = Term(term);
     args.candidate_id = p.self;
-    args.last_index = Index(1);
-    args.last_term = Term(1);
+    args.last_index = Index(1'000'000);  // more than the node has
+    args.last_term = Term(99);
     TimePoint asked = Clock::now();
     auto call = p.rpc.CallRequestVote(p.target.addr, args);
     auto reply = co_await call;

@@ -43,6 +43,11 @@ class Answering final : public RpcService {
     results.outcomes.resize(args.calls.size());
     co_return results;
   }
+  Task<Result<FormResults>> Form(FormArgs) override {
+    FormResults results;
+    results.members = "anything";
+    co_return results;
+  }
   Result<void> OnHandshake(const Identity&) override { return Success(); }
 
   uint64_t calls = 0;

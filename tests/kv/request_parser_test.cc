@@ -141,6 +141,16 @@ TEST_SUITE("kv: requests") {
     CHECK(Parse("*1\r\n$536870913\r\n", {100}).error.find("over the limit of 4194304") != std::string::npos);
   }
 
+  TEST_CASE("a length line without its carriage return is refused, and not waited for") {
+    for (const std::string line : {"*2\n", "*\n", "*1\r\n$3\n", "*1\r\n$\n"}) {
+      CAPTURE(line);
+      const std::string stream = line + std::string(1000, 'x');
+      for (size_t piece : {size_t{1}, size_t{7}, stream.size()}) CHECK(Parse(stream, {piece}).error != "");
+    }
+    const std::string late = "*" + std::string(80, '1') + "\nx";
+    CHECK(Parse(late, {1}) == Parse(late, {late.size()}));
+  }
+
   TEST_CASE("an endless inline line is refused") {
     CHECK(Parse(std::string(70000, 'a'), {1000}).error == "Protocol error: too big inline request");
     CHECK(Parse(std::string(70000, 'a'), {70000}).error == "Protocol error: too big inline request");

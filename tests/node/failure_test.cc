@@ -107,7 +107,10 @@ TEST_SUITE("node/failure") {
 
   TEST_CASE("a voter that cannot write its vote does not answer") {
     auto disk = std::make_shared<BreakingStorage>();
-    Cluster cluster(1, Setup{[](Options& options) { options.initial_members = {PeerAt(1), PeerAt(2), PeerAt(3)}; },
+    Cluster cluster(1, Setup{[&](Options& options) {
+                               options.initial_members = {PeerAt(1), PeerAt(2), PeerAt(3)};
+                               WriteFirstEntry(options, *disk);
+                             },
                              [&](uint64_t) { return disk; }});
     disk->commits_left = 0;
     LocalRpc candidate(*cluster.reactor, cluster.network);
@@ -123,6 +126,7 @@ TEST_SUITE("node/failure") {
       Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs) override { co_return Errc::kStopped; }
       Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs) override { co_return Errc::kStopped; }
       Task<Result<ForwardResults>> Forward(ForwardArgs) override { co_return Errc::kStopped; }
+      Task<Result<FormResults>> Form(FormArgs) override { co_return Errc::kStopped; }
       Result<void> OnHandshake(const Identity&) override { return Success(); }
     } service;
     REQUIRE(candidate.Listen(PeerAt(2).addr).has_value());

@@ -41,6 +41,7 @@ class FakePeer final : public RpcService {
     co_return results;
   }
   Task<Result<ForwardResults>> Forward(ForwardArgs) override { co_return Errc::kStopped; }
+  Task<Result<FormResults>> Form(FormArgs) override { co_return Errc::kStopped; }
   Result<void> OnHandshake(const Identity&) override { return Success(); }
 
   void Acknowledge() {
@@ -83,10 +84,11 @@ struct OneReal {
   FakePeer two, three;
 
   explicit OneReal(Duration election, decltype(Setup::make_raft) make_raft = {})
-      : cluster(1, Setup{[election](Options& options) {
+      : cluster(1, Setup{[this, election](Options& options) {
                            options.initial_members = {PeerAt(1), PeerAt(2), PeerAt(3)};
                            options.election_timeout_min = election;
                            options.election_timeout_max = election + 50ms;
+                           WriteFirstEntry(options, *disk);
                          },
                          [this](uint64_t) { return disk; }, std::move(make_raft)}),
         two(cluster, 2),

@@ -1,6 +1,9 @@
 // Whose storage it is, and how a cluster's log begins.
-#include "cluster.h"
 #include "node/identity.h"
+
+#include <set>
+
+#include "cluster.h"
 #include "support.h"
 
 using namespace ringraft;
@@ -97,25 +100,28 @@ TEST_SUITE("node/identity") {
     Options options = On(storage, 1);
     options.initial_members = kMembers;
     uint64_t incarnation = 0;
+    std::set<uint64_t> processes;
     for (uint64_t start = 1; start <= 4; ++start) {
       RecoveredLog recovered = storage->Recover().value();
-      Result<Identity> identity = node::ClaimStorage(options, *storage, recovered);
-      REQUIRE(identity.has_value());
-      CHECK(identity.value().start_count == start);
-      CHECK(identity.value().incarnation != 0);
-      if (start > 1) CHECK(identity.value().incarnation == incarnation);
-      incarnation = identity.value().incarnation;
-      CHECK(identity.value().cluster == node::NamedCluster(options));
+      Result<node::Claim> claim = node::ClaimStorage(options, *storage, recovered);
+      REQUIRE(claim.has_value());
+      const Identity identity = claim.value().identity;
+      CHECK(identity.start_count == start);
+      CHECK(identity.incarnation != 0);
+      if (start > 1) CHECK(identity.incarnation == incarnation);
+      incarnation = identity.incarnation;
+      CHECK(processes.insert(identity.process).second);
+      CHECK(identity.cluster == node::NamedCluster(options));
     }
     auto other = MakeMemoryStorage();
-    CHECK(node::ClaimStorage(options, *other, RecoveredLog()).value().incarnation != incarnation);
+    CHECK(node::ClaimStorage(options, *other, RecoveredLog()).value().identity.incarnation != incarnation);
   }
 
   TEST_CASE("a first start that was cut short between identity and first log entry is completed") {
     auto storage = MakeMemoryStorage();
     Options options = On(storage, 1);
     options.bootstrap_as_leader = true;
-    Result<Identity> claimed = node::ClaimStorage(options, *storage, RecoveredLog());
+    Result<node::Claim> claimed = node::ClaimStorage(options, *storage, RecoveredLog());
     REQUIRE(claimed.has_value());
     CHECK(!storage->Recover().value().last_index);
     CHECK(TryCreate(options) == Errc::kOk);
@@ -124,36 +130,17 @@ TEST_SUITE("node/identity") {
     REQUIRE(recovered.configurations.size() == 1);
     CHECK(TryCreate(options) == Errc::kOk);
     CHECK(storage->Recover().value().last_index == Index(1));  // once
-    Result<Identity> again = node::ClaimStorage(options, *storage, recovered);
+    Result<node::Claim> again = node::ClaimStorage(options, *storage, recovered);
     REQUIRE(again.has_value());
-    CHECK(again.value().cluster == claimed.value().cluster);
-    CHECK(again.value().start_count == 4);
-  }
-
-  TEST_CASE("all nodes of a fixed list write the same first entry, and a vote that was given before stays") {
-    std::vector<std::string> bytes;
-    for (uint64_t id = 1; id <= 3; ++id) {
-      auto storage = MakeMemoryStorage();
-      Options options = On(storage, id);
-      options.initial_members = {kMembers[id % 3], kMembers[(id + 1) % 3], kMembers[(id + 2) % 3]};
-      HardState voted;
-      voted.term = Term(7);
-      voted.vote = NodeId(2);
-      if (id == 3) REQUIRE(storage->Commit(voted, std::nullopt, {}).has_value());
-      REQUIRE(TryCreate(options) == Errc::kOk);
-      bytes.emplace_back(storage->Read(Index(1), 1 << 20).value().front().bytes());
-      HardState stored = storage->Recover().value().hard_state;
-      CHECK(stored.term == (id == 3 ? Term(7) : Term(1)));
-      CHECK(stored.vote == (id == 3 ? NodeId(2) : NodeId(0)));
-    }
-    CHECK(bytes[0] == bytes[1]);
-    CHECK(bytes[0] == bytes[2]);
+    CHECK(again.value().identity.cluster == claimed.value().identity.cluster);
+    CHECK(again.value().identity.start_count == 4);
   }
 
   TEST_CASE("bootstrap_as_leader on a log that is not empty changes nothing") {
     auto storage = MakeMemoryStorage();
     Options options = On(storage, 1);
     options.initial_members = kMembers;
+    WriteFirstEntry(options, *storage);
     REQUIRE(TryCreate(options) == Errc::kOk);
     std::string command = storage->Recover().value().configurations.front().command;
     options.initial_members.clear();

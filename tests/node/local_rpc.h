@@ -70,6 +70,9 @@ class LocalRpc final : public Rpc {
   Task<Result<ForwardResults>> CallForward(Addr addr, ForwardArgs args) override {
     return CallOn<ForwardResults>(std::move(addr), std::move(args), &RpcService::Forward);
   }
+  Task<Result<FormResults>> CallForm(Addr addr, FormArgs args) override {
+    return CallOn<FormResults>(std::move(addr), std::move(args), &RpcService::Form);
+  }
 
  private:
   template <class R>
@@ -104,6 +107,8 @@ class LocalRpc final : public Rpc {
     if (callee == nullptr) co_return Errc::kUnreachable;
     auto greeted = callee->service_->OnHandshake(identity_());
     if (!greeted) co_return greeted.error();
+    auto welcomed = service_->OnHandshake(callee->identity_());
+    if (!welcomed) co_return Error(Errc::kWrongNode, welcomed.error().message());
     auto pending = std::make_shared<Pending<R>>(loop_);
     callee->served_.Start(ServeOne<R, Args>(*callee->service_, std::move(args), method, pending));
     TimePoint give_up = loop_.Now() + std::chrono::seconds(1);

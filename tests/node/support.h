@@ -13,11 +13,31 @@
 #include <utility>
 #include <vector>
 
+#include "base/assert.h"
+#include "core/configuration.h"
+#include "node/identity.h"
 #include "ringraft/executor.h"
 #include "ringraft/raft.h"
 #include "ringraft/storage.h"
 
 namespace ringraft::test {
+
+// The members have begun already, and nobody knows their data directories: any of them counts. For tests with members
+// that are not there.
+inline void WriteFirstEntry(const Options& options, Storage& storage) {
+  if (storage.Recover().value().last_index) return;
+  Identity identity;
+  identity.cluster = node::NamedCluster(options);
+  identity.node = options.id;
+  identity.incarnation = 1000 + options.id.value();
+  RINGRAFT_ASSERT(storage.Store().Set(node::kIdentityKey, node::EncodeIdentity(identity, options)).has_value());
+  core::Configuration configuration;
+  configuration.voters.assign(options.initial_members.begin(), options.initial_members.end());
+  const BatchRef batch = core::FoundingBatch(configuration, GroupId(1));
+  HardState hard_state;
+  hard_state.term = Term(1);
+  RINGRAFT_ASSERT(storage.Commit(hard_state, std::nullopt, std::span<const BatchRef>(&batch, 1)).has_value());
+}
 
 // A queue that one thread drains: whoever calls RunOne.
 class QueueExecutor final : public Executor {

@@ -134,6 +134,14 @@ Task<Result<ForwardResults>> FakeService::Forward(ForwardArgs args) {
   co_return results;
 }
 
+Task<Result<FormResults>> FakeService::Form(FormArgs args) {
+  FormResults results;
+  results.incarnation = 7;
+  results.is_formed = args.group == GroupId(1);
+  results.members = "those of node " + std::to_string(args.to.value());
+  co_return results;
+}
+
 Result<void> FakeService::OnHandshake(const Identity& peer) {
   handshakes.push_back(peer);
   if (handshake_answer == Errc::kOk) return Success();

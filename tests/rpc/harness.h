@@ -61,6 +61,7 @@ class FakeService final : public RpcService {
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) override;
   Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) override;
   Task<Result<ForwardResults>> Forward(ForwardArgs args) override;
+  Task<Result<FormResults>> Form(FormArgs args) override;
   Result<void> OnHandshake(const Identity& peer) override;
 
   void Hold() { is_held = true; }

@@ -25,7 +25,8 @@ void Oracle::OnEvent(uint64_t server, const std::vector<Witness>& all) {
 
 bool Oracle::IsOnMajority(Index index, Term term, const core::Configuration& configuration,
                           const std::vector<Witness>& all) const {
-  return core::HasQuorum(configuration, [&](NodeId id) {
+  return core::HasQuorum(configuration, [&](const core::Member& voter) {
+    const NodeId id = voter.id;
     auto found = std::find_if(all.begin(), all.end(), [&](const Witness& w) { return w.server == id.value(); });
     return found != all.end() && found->disk->Holds(index, term);
   });

@@ -24,7 +24,7 @@ std::string Servers(const std::vector<uint64_t>& servers) {
 
 namespace {
 
-std::string Set(const std::vector<Peer>& peers) {
+std::string Set(const std::vector<core::Member>& peers) {
   std::vector<uint64_t> servers;
   for (const Peer& peer : peers) servers.push_back(peer.id.value());
   return "{" + Servers(servers) + "}";

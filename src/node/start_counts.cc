@@ -1,0 +1,67 @@
+#include "node/start_counts.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+namespace ringraft::node {
+namespace {
+
+// More nodes and directories than any cluster sees; the stored value stays small.
+constexpr size_t kMaxStarts = 4096;
+
+// Little-endian, one after the other; schemas/stored.md says the same.
+struct StoredStart {
+  uint64_t node = 0, incarnation = 0, count = 0, process = 0;
+};
+static_assert(sizeof(StoredStart) == 32);
+
+}  // namespace
+
+Result<StartCounts> StartCounts::Decode(std::string_view stored) {
+  StartCounts counts;
+  if (stored.size() % sizeof(StoredStart) != 0 || stored.size() / sizeof(StoredStart) > kMaxStarts)
+    return Error(Errc::kCorrupt, fmt::format("the stored start counts have {} bytes; restore this node's directory or "
+                                             "empty it and readmit the node",
+                                             stored.size()));
+  for (size_t at = 0; at < stored.size(); at += sizeof(StoredStart)) {
+    StoredStart start;
+    std::memcpy(&start, stored.data() + at, sizeof start);
+    counts.starts_[{NodeId(start.node), start.incarnation}] = Start{start.count, start.process};
+  }
+  return counts;
+}
+
+std::string StartCounts::Encode() const {
+  std::string stored;
+  for (const auto& [who, start] : starts_) {
+    const StoredStart one{who.first.value(), who.second, start.count, start.process};
+    stored.append(reinterpret_cast<const char*>(&one), sizeof one);
+  }
+  return stored;
+}
+
+Result<void> StartCounts::Check(const Identity& peer, bool& is_news) {
+  is_news = false;
+  if (peer.incarnation == 0) return Success();
+  auto known = starts_.find({peer.node, peer.incarnation});
+  if (known == starts_.end()) {
+    if (starts_.size() >= kMaxStarts) return Success();
+    known = starts_.emplace(std::pair(peer.node, peer.incarnation), Start{}).first;
+  }
+  Start& start = known->second;
+  const bool is_other = peer.process != 0 && start.process != 0 && peer.process != start.process;
+  if (peer.start_count < start.count || (peer.start_count == start.count && is_other)) {
+    return Error(Errc::kDuplicateNode,
+                 fmt::format("node {} comes with start {} of its data directory, but start {} is known already: it "
+                             "runs on a copy or a restored backup; stop it, empty its directory, start it and readmit "
+                             "it",
+                             peer.node.value(), peer.start_count, start.count));
+  }
+  if (peer.start_count == start.count) return Success();
+  start = Start{peer.start_count, peer.process};
+  is_news = true;
+  return Success();
+}
+
+}  // namespace ringraft::node

@@ -1,0 +1,237 @@
+// A member is its id together with its data directory (C17): one that has lost its disk does not count until it is
+// readmitted.
+#include <doctest/doctest.h>
+
+#include "server.h"
+
+namespace ringraft::core {
+namespace {
+
+// The directory of server n is 10 n, and 10 n + 1 after it was emptied.
+Configuration Known(std::initializer_list<uint64_t> voters, uint64_t generation = 0, uint64_t whose = 0) {
+  Configuration configuration = MakeConfiguration(voters);
+  for (Member& voter : configuration.voters)
+    voter.incarnation = 10 * voter.id.value() + (voter.id.value() == whose ? generation : 0);
+  return configuration;
+}
+
+CoreOptions OptionsOf(uint64_t self, uint64_t incarnation) {
+  CoreOptions options = TestOptions(self);
+  options.incarnation = incarnation;
+  options.catch_up_rounds = 10;
+  return options;
+}
+
+Server Make(const Configuration& configuration = Known({1, 2, 3}), uint64_t incarnation = 10) {
+  ServerSpec spec;
+  spec.configuration = configuration;
+  Server server(spec, OptionsOf(1, incarnation));
+  for (uint64_t peer = 2; peer <= 5; ++peer) server.directories[peer] = 10 * peer;
+  return server;
+}
+
+void Heartbeat(Server& leader, uint64_t peer) {
+  auto heartbeat = leader->NextHeartbeat(NodeId(peer), leader.now);
+  REQUIRE(heartbeat.has_value());
+  AppendEntriesResults results;
+  results.term = leader->term();
+  results.success = true;
+  results.incarnation = leader.directories[peer];
+  results.is_witness = leader.witnesses.contains(peer);
+  leader->OnHeartbeatReply(leader.now, heartbeat->ticket, results);
+  leader->CheckInvariants();
+}
+
+Result<ConfigTicket> Propose(Server& leader, const ConfigChange& change) {
+  leader->OnTick(leader.now);
+  auto ticket = leader->ProposeConfig(change);
+  leader->CheckInvariants();
+  return ticket;
+}
+
+TEST_SUITE("members are their data directories") {
+  TEST_CASE("C17: the vote of another directory than the member's counts for nothing") {
+    for (uint64_t directory : {21, 20}) {
+      Server server = Make();
+      server.directories[2] = directory;
+      VoteRound pre_vote = server.TimeOut();
+      server->OnVoteReply(server.now, NodeId(2), pre_vote.ticket, RequestVoteResults{server->term(), true, directory});
+      CHECK((server->role() == Role::kCandidate) == (directory == 20));
+      server->OnVoteReply(server.now, NodeId(3), pre_vote.ticket, RequestVoteResults{server->term(), true, 30});
+      auto election = server->NextVoteRound();
+      REQUIRE(election.has_value());
+      server.Persist();
+      server->OnVoteReply(server.now, NodeId(2), election->ticket, RequestVoteResults{server->term(), true, directory});
+      CHECK(server->is_leader() == (directory == 20));
+    }
+  }
+
+  TEST_CASE("C17: an acknowledgement from another directory than the member's commits nothing, and it gets nothing") {
+    Server leader = Make();
+    leader.Win({3});
+    leader.Persist();
+    leader.directories[2] = 21;
+    leader.Replicate(2);
+    CHECK(leader->commit_index() < leader->last_index());
+    CHECK(leader->NeedsReadmission(NodeId(2)));
+    CHECK_FALSE(leader.NextAppend(2).has_value());
+    leader.Replicate(3);
+    CHECK(leader->commit_index() == leader->last_index());
+    CHECK_FALSE(leader->NeedsReadmission(NodeId(3)));
+  }
+
+  TEST_CASE("C17: what the old directory had acknowledged does not stay with the member") {
+    Server leader = Make();
+    leader.Lead({2, 3});
+    leader.Propose();  // not on our disk
+    leader.Replicate(2);
+    const Index before = leader->commit_index();
+    leader.directories[2] = 21;
+    Heartbeat(leader, 2);
+    CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(0));
+    CHECK(leader->PeerStatuses(leader.now)[1].needs_readmission);
+    leader.Persist();
+    CHECK(leader->commit_index() == before);  // our disk and the old one's are no majority any more
+    leader.Replicate(3);
+    CHECK(leader->commit_index() == leader->last_index());
+  }
+
+  TEST_CASE("C17: a server whose directory is not the member's does not stand") {
+    Server wiped = Make(Known({1, 2, 3}), 11);
+    CHECK(wiped->NextTick() == TimePoint::max());
+    wiped.Advance(1000 * kMs);
+    wiped->OnTick(wiped.now);
+    CHECK(wiped->role() == Role::kFollower);
+    Server good = Make();
+    CHECK(good->NextTick() < TimePoint::max());
+  }
+
+  TEST_CASE("C17: a founding member without a log has not begun, or lost it, and does not vote") {
+    CoreOptions options = OptionsOf(1, 11);
+    for (bool founds : {true, false}) {
+      options.founds = founds;
+      ServerSpec spec;
+      spec.terms = {};
+      Server server(spec, options);
+      REQUIRE(server->last_index() == Index(0));
+      CHECK(server.Vote(server.VoteArgs(2, 5, 3, 2)).vote_granted == !founds);
+      CHECK(server.Vote(server.PreVoteArgs(3, 6, 3, 2)).vote_granted == !founds);
+    }
+  }
+
+  TEST_CASE("a majority whose directories are others is a silent one (6.2)") {
+    Server leader = Make();
+    leader.Lead({2, 3});
+    leader.directories[2] = 21;
+    leader.directories[3] = 31;
+    for (int i = 0; i < 12 && leader->is_leader(); ++i) {
+      leader.Advance(100 * kMs);
+      Heartbeat(leader, 2);
+      if (leader->is_leader()) Heartbeat(leader, 3);
+      leader->OnTick(leader.now);
+    }
+    CHECK_FALSE(leader->is_leader());
+  }
+
+  TEST_CASE("a readmitted member gets the log first, and counts from then on in C(new) alone") {
+    Server leader = Make();
+    leader.Lead({2, 3});
+    leader.directories[2] = 21;
+    Heartbeat(leader, 2);
+    CHECK_FALSE(leader.NextAppend(2).has_value());
+    auto ticket = Propose(leader, ConfigChange().Readmit(NodeId(2)));
+    REQUIRE(ticket.has_value());
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kCatchingUp);
+    leader.Replicate(2);  // the log, and C(old,new)
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kPending);
+    Configuration joint = Known({1, 2, 3}, 1, 2);
+    joint.old_voters = Known({1, 2, 3}).voters;
+    CHECK(leader->configuration() == joint);
+    leader.Persist();
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kPending);  // the old half: 1 alone
+    leader.Replicate(3);
+    leader.Persist();
+    for (uint64_t peer : {2, 3}) leader.Replicate(peer);
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kDone);
+    CHECK(leader->configuration() == Known({1, 2, 3}, 1, 2));
+    leader.Propose();
+    leader.Persist();
+    const Index last = leader->last_index();
+    leader.Replicate(2);
+    CHECK(leader->commit_index() == last);
+  }
+
+  TEST_CASE("a member that runs with its directory needs no readmission, nor does the leader, nor who is no member") {
+    Server leader = Make();
+    leader.Lead({2, 3});
+    auto refused = Propose(leader, ConfigChange().Readmit(NodeId(2)));
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error() == Errc::kAlreadyMember);
+    CHECK(refused.error().message().find("peer 2") != std::string::npos);
+    CHECK(Propose(leader, ConfigChange().Readmit(NodeId(1))).error() == Errc::kAlreadyMember);
+    CHECK(Propose(leader, ConfigChange().Readmit(NodeId(7))).error() == Errc::kNotMember);
+    CHECK(leader->configuration() == Known({1, 2, 3}));
+  }
+
+  TEST_CASE("a readmission of who comes back with its old directory ends by itself") {
+    Server leader = Make();
+    leader.Win({3});
+    leader.Persist();
+    leader.Replicate(3);
+    auto ticket = Propose(leader, ConfigChange().Readmit(NodeId(2)));  // it has not answered this leader
+    REQUIRE(ticket.has_value());
+    leader.Replicate(2);
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kRefused);
+    CHECK(ticket.value()->refusal == Errc::kAlreadyMember);
+    CHECK(leader->configuration() == Known({1, 2, 3}));
+  }
+
+  TEST_CASE("the directories of new members are written down with them") {
+    Server leader = Make();
+    leader.Lead({2, 3});
+    REQUIRE(Propose(leader, ConfigChange().AddVoter(MakePeer(4))).has_value());
+    leader.Replicate(4);
+    CHECK(leader->configuration().voters == Known({1, 2, 3, 4}).voters);
+  }
+
+  TEST_CASE("a cluster begins with the same entry on each member, which says whose directories they have") {
+    std::vector<std::string> entries;
+    for (uint64_t self : {1, 2}) {
+      ServerSpec spec;
+      spec.terms = {};
+      CoreOptions options = OptionsOf(self, 10 * self);
+      options.founds = true;
+      Server server(spec, options);
+      CHECK(server->NextTick() == TimePoint::max());
+      server->Form(Known({1, 2, 3}));
+      server->CheckInvariants();
+      server.Persist();
+      CHECK(server->last_index() == Index(1));
+      CHECK(server->term() == Term(1));
+      CHECK(server->configuration() == Known({1, 2, 3}));
+      CHECK(server->NextTick() < TimePoint::max());
+      entries.emplace_back(server.disk.batches().front().bytes());
+    }
+    CHECK(entries[0] == entries[1]);
+  }
+
+  TEST_CASE("a configuration with directories and witnesses is stored and read as it is") {
+    Configuration configuration = Known({1, 2, 3});
+    configuration.voters[2].is_witness = true;
+    configuration.learners.push_back(MakePeer(9));
+    configuration.learners[0].incarnation = UINT64_MAX;
+    configuration.data[NodeId(2)] = "zone a";
+    const std::string stored = configuration.Encode();
+    auto decoded = Configuration::Decode(stored);
+    REQUIRE(decoded.has_value());
+    CHECK(decoded.value() == configuration);
+    for (size_t bytes = 0; bytes < stored.size(); ++bytes)
+      CHECK_FALSE(Configuration::Decode(std::string_view(stored).substr(0, bytes)).has_value());
+    std::string flags = stored;
+    flags[1 + 2 + 8 + 2 + MakePeer(1).addr.text().size() + 8] = 2;  // of the first voter
+    CHECK_FALSE(Configuration::Decode(flags).has_value());
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::core

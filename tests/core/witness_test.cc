@@ -1,0 +1,154 @@
+// Witnesses: they vote and acknowledge, but have no commands, and never lead.
+#include <doctest/doctest.h>
+
+#include "server.h"
+
+namespace ringraft::core {
+namespace {
+
+Configuration WithWitness(std::initializer_list<uint64_t> voters, uint64_t witness) {
+  Configuration configuration = MakeConfiguration(voters);
+  for (Member& voter : configuration.voters) voter.is_witness = voter.id == NodeId(witness);
+  return configuration;
+}
+
+Server Leader() {
+  ServerSpec spec;
+  spec.configuration = WithWitness({1, 2, 3}, 3);
+  Server leader(spec);
+  leader.witnesses = {3};
+  leader.Win({2});
+  leader.Persist();
+  return leader;
+}
+
+Server MakeWitness() {
+  ServerSpec spec;
+  spec.self = 3;
+  spec.configuration = WithWitness({1, 2, 3}, 3);
+  CoreOptions options = TestOptions(3);
+  options.is_witness = true;
+  return Server(spec, options);
+}
+
+Result<ConfigTicket> Propose(Server& leader, const ConfigChange& change) {
+  leader->OnTick(leader.now);
+  auto ticket = leader->ProposeConfig(change);
+  leader->CheckInvariants();
+  return ticket;
+}
+
+TEST_SUITE("witnesses") {
+  TEST_CASE("a witness is sent who wrote what when, but no commands; its acknowledgement counts") {
+    Server leader = Leader();
+    leader.Replicate(3);
+    leader.Propose(5, "a long command, of which it needs nothing");
+    leader.Persist();
+    auto request = leader.NextAppend(3);
+    REQUIRE(request.has_value());
+    REQUIRE(request->args.entries.size() == 1);
+    const BatchRef& sent = request->args.entries[0];
+    CHECK_FALSE(sent.has_commands());
+    CHECK(sent.size() == BatchHeader::kSize);
+    CHECK(sent.header().count == 5);
+    CHECK(sent.last() == leader->last_index());
+    CHECK(sent.term() == leader->term());
+    CHECK(BatchRef::Decode(sent.bytes()).has_value());
+    leader.Acknowledge(*request);
+    CHECK(leader->commit_index() == leader->last_index());
+    auto whole = leader.NextAppend(2);
+    REQUIRE(whole.has_value());
+    CHECK(whole->args.entries.back().has_commands());
+  }
+
+  TEST_CASE("a configuration reaches a witness as it is") {
+    Server leader = Leader();
+    for (uint64_t peer : {2, 3}) leader.Replicate(peer);
+    REQUIRE(Propose(leader, ConfigChange().SetData(NodeId(2), "x")).has_value());
+    auto request = leader.NextAppend(3);
+    REQUIRE(request.has_value());
+    CHECK(request->args.entries.back().has_commands());
+    Server witness = MakeWitness();
+    CHECK(BringUpToDate(leader, witness) == 0);
+  }
+
+  TEST_CASE("a witness takes and keeps batches without commands, votes by them, and never stands") {
+    Server leader = Leader();
+    Server witness = MakeWitness();
+    leader.Propose(3);
+    leader.Persist();
+    BringUpToDate(leader, witness);
+    CHECK(witness->last_index() == leader->last_index());
+    CHECK(witness->NextTick() == TimePoint::max());
+    witness.Advance(2000 * kMs);
+    witness->OnTick(witness.now);
+    CHECK(witness->role() == Role::kFollower);
+    const uint64_t last = leader->last_index().value();
+    const uint64_t term = leader->term().value();
+    CHECK_FALSE(witness.Vote(witness.VoteArgs(2, term + 1, last - 1, term)).vote_granted);
+    CHECK(witness.Vote(witness.VoteArgs(2, term + 2, last, term)).vote_granted);
+    witness.Restart();
+    CHECK(witness->last_index() == leader->last_index());
+    CHECK(witness->TermAt(witness->last_index()) == leader->term());
+  }
+
+  TEST_CASE("nobody else takes a batch without commands") {
+    Server follower;
+    const BatchRef batch = Commands(2, 1, 3, 2).WithoutCommands();
+    auto refused = follower->OnAppendEntries(follower.now, follower.AppendArgs(2, 1, 1, 1, {batch}));
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error() == Errc::kProtocol);
+    CHECK(follower->last_index() == Index(1));
+  }
+
+  TEST_CASE("no leadership is handed over to a witness") {
+    Server leader = Leader();
+    leader.Replicate(3);
+    const TimePoint deadline = leader.now + 1000 * kMs;
+    CHECK(leader->TransferLeadership(leader.now, NodeId(3), deadline).error() == Errc::kInvalidArgument);
+    CHECK(leader->BestSuccessor(leader.now) == NodeId(2));  // though 3 has more of the log
+  }
+
+  TEST_CASE("witnesses are fewer than a majority of the voters") {
+    const Configuration two = WithWitness({1, 2, 3}, 3);
+    auto refused = two.Changed(ConfigChange().AddWitness(MakePeer(4)).Remove(NodeId(2)));  // 1 of 3 has commands
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error() == Errc::kInvalidArgument);
+    CHECK(refused.error().message().find("2 witnesses") != std::string::npos);
+    CHECK(two.Changed(ConfigChange().AddWitness(MakePeer(4)).AddVoter(MakePeer(5))).has_value());  // 2 of 5
+    CHECK(MakeConfiguration({1}).Changed(ConfigChange().AddWitness(MakePeer(2))).has_value());
+  }
+
+  TEST_CASE("a witness is neither promoted nor demoted") {
+    const Configuration configuration = WithWitness({1, 2, 3}, 3);
+    CHECK(configuration.Changed(ConfigChange().Promote(NodeId(3))).error() == Errc::kInvalidArgument);
+    CHECK(configuration.Changed(ConfigChange().Demote(NodeId(3))).error() == Errc::kInvalidArgument);
+    CHECK(configuration.Changed(ConfigChange().Remove(NodeId(3))).has_value());
+  }
+
+  TEST_CASE("the directory of a witness does not become that of a voter, nor the other way round") {
+    for (bool is_witness_directory : {true, false}) {
+      CoreOptions options = TestOptions(1);
+      options.catch_up_rounds = 10;
+      Server leader(ServerSpec(), options);
+      leader.Lead();
+      leader.directories[4] = 40;
+      if (is_witness_directory) leader.witnesses = {4};
+      const ConfigChange voter = ConfigChange().AddVoter(MakePeer(4));
+      const ConfigChange witness = ConfigChange().AddWitness(MakePeer(4));
+      auto ticket = Propose(leader, is_witness_directory ? voter : witness);
+      REQUIRE(ticket.has_value());
+      leader.Replicate(4);
+      CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kRefused);
+      CHECK(ticket.value()->refusal == Errc::kInvalidArgument);
+      auto right = Propose(leader, is_witness_directory ? witness : voter);
+      REQUIRE(right.has_value());
+      leader.Replicate(4);
+      CHECK(leader->CheckConfig(right.value()) == ConfigProgress::kPending);
+      CHECK(leader->configuration().IsWitness(NodeId(4)) == is_witness_directory);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::core
