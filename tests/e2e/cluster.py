@@ -213,7 +213,7 @@ class Cluster:
 
     def member_arguments(self, node):
         if self.growing:
-            return ['--addr', node.addr] + (['--bootstrap'] if node.id == 1 else [])
+            return ['--addr', node.addr] + ['--bootstrap' if node.id == 1 else '--join']
         return [word for other in self.nodes for word in ('--peer', f'{other.id}={other.addr}')]
 
     def __enter__(self):
