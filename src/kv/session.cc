@@ -256,7 +256,8 @@ void Session::RaftCommand(Args args, ReplyWriter& reply) {
        "REMOVE <id> -- Make it none.", "PROMOTE <id> -- Let a learner vote.", "DEMOTE <id> -- Make a voter a learner.",
        "ADDR <id> <host:port> -- The member is found elsewhere now.",
        "DATA <id> <text> -- Keep a text with the member.",
-       "    Each may end with IF <index>: only if that is the configuration_index still.",
+       "    Several of these in one command are one change, all or nothing: REMOVE 1 ADD 4 <host:port>.",
+       "    It may end with IF <index>: only if that is the configuration_index still.",
        "ABORT -- Give up a change whose new voters catch up.", "TRANSFER [<id>] -- Hand the leadership over.",
        "STATUS -- What this node knows of the cluster.", "All but STATUS are for the leader."});
   WriteHelp(kHelp, reply);
