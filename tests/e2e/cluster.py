@@ -252,6 +252,16 @@ class Cluster:
             return leaders[0] if all(infos[n]['leader'] == str(leaders[0].id) for n in nodes) else None
         return wait_for(leader, f'one leader that nodes {[n.id for n in nodes]} agree on', timeout)
 
+    def make_leader(self, node):
+        """What is read through a leader is what it has applied itself; the others ask it."""
+        def leads():
+            leader = self.wait_leader()
+            if leader is not node:
+                with leader.client() as client:
+                    client.command('RAFT', 'TRANSFER', node.id)
+            return leader is node
+        wait_for(leads, f'node {node.id} to lead')
+
     def wait_caught_up(self, node, timeout=60.0):
         """Until `node` has applied all that the leader had committed when this was called."""
         leader = self.wait_leader([n for n in self.running() if n is not node])
