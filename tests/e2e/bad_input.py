@@ -65,8 +65,9 @@ def check_command_line(binary):
     usage({'--peer': []}, '--addr')
     usage({'--peer': [], '--join': [None]}, '--addr')
     usage({'--join': [None]}, '--join', '--peer')
-    usage({'--peer': [], '--addr': ['127.0.0.1:7101'], '--join': [None], '--bootstrap': [None]}, '--join', '--bootstrap')
-    usage({'--peer': [], '--addr': ['127.0.0.1:7101']}, '/nonexistent/data', '--join', '--bootstrap', '--peer')
+    alone = {'--peer': [], '--addr': ['127.0.0.1:7101']}
+    usage({**alone, '--join': [None], '--bootstrap': [None]}, '--join', '--bootstrap')
+    usage(alone, '/nonexistent/data', '--join', '--bootstrap', '--peer')
     usage({'--addr': ['127.0.0.1:7109']}, '--addr')
     usage({'--election-timeout': ['500-300']}, 'election_timeout')
     usage({'--election-timeout': ['fast']}, '--election-timeout', 'fast')

@@ -252,10 +252,10 @@ class Cluster:
             return leaders[0] if all(infos[n]['leader'] == str(leaders[0].id) for n in nodes) else None
         return wait_for(leader, f'one leader that nodes {[n.id for n in nodes]} agree on', timeout)
 
-    def make_leader(self, node):
+    def make_leader(self, node, among=None):
         """What is read through a leader is what it has applied itself; the others ask it."""
         def leads():
-            leader = self.wait_leader()
+            leader = self.wait_leader(among)
             if leader is not node:
                 with leader.client() as client:
                     client.command('RAFT', 'TRANSFER', node.id)

@@ -37,21 +37,21 @@ class Watch(threading.Thread):
             client.close()
 
     def run(self):
-        states, clients = {}, dict(self.clients)
+        states = {}
         while not self.ending.is_set():
-            for node, client in list(clients.items()):
-                try:
-                    info = client.command('INFO', 'raft').decode()
-                except OSError:
-                    del clients[node]  # it is the one that departs
-                    continue
+            for node, client in self.clients.items():
+                info = client.command('INFO', 'raft').decode()
                 state = re.search(r'role:(\w+)\r\nterm:(\d+)', info).groups()
-                if states.get(node) not in (None, state):
-                    self.events.append((time.monotonic(), node.id, 'is {} in term {}'.format(*state)))
+                before = states.get(node)
                 states[node] = state
-            before = time.monotonic()
+                if before not in (None, state):
+                    what = 'is {} in term {}'.format(*state)
+                    if state == ('candidate', before[1]):
+                        what += ', and asks for pre-votes'
+                    self.events.append((time.monotonic(), node.id, what))
+            rested = time.monotonic()
             time.sleep(self.interval)
-            self.latest = max(self.latest, time.monotonic() - before - self.interval)
+            self.latest = max(self.latest, time.monotonic() - rested - self.interval)
 
 
 class Departure:
@@ -102,12 +102,6 @@ class Departure:
                 print(f'  {1000 * (moment - self.begun):+7.1f} ms  node {node} {text}')
 
 
-def longest_pause(load, begin, end):
-    """Between two acknowledgements, whoever got them: (its begin, its end)."""
-    times = sorted(a for w in load.writers for _, a in w.acknowledged[-5000:] if begin <= a <= end)
-    return max(zip(times, times[1:]), key=lambda pair: pair[1] - pair[0])
-
-
 def depart(c, load, leave):
     """`leave(leader)` ends the leader's process. Afterwards another one leads, and writes are acknowledged again."""
     leader = c.wait_leader()
@@ -120,7 +114,7 @@ def depart(c, load, leave):
         departure.successor = c.wait_leader(others)
     departure.elections = int(departure.successor.info()['term']) - departure.term
     load.wait_for_writes(100)
-    departure.pause = longest_pause(load, departure.begun - SLACK, answered + SLACK)
+    departure.pause = load.longest_pause(departure.begun - SLACK, answered + SLACK)
     departure.events, departure.lateness = watch.events, watch.latest
     departure.read_logs(c.nodes)
     return departure
@@ -132,7 +126,7 @@ def percentile(values, percent):
 
 
 def campaign(arguments, what, count, leave, check=None):
-    """Runs the test: `count` departures of the leader, each checked by `check(departure)`, and at the end every node."""
+    """The whole test: `count` departures of the leader, each looked at by `check(departure)`."""
     departures = []
     with cluster.Cluster(arguments.binary) as c:
         c.start()
@@ -143,19 +137,23 @@ def campaign(arguments, what, count, leave, check=None):
                 departures.append(departure)
                 if check is not None:
                     check(departure)
-                leader = departure.node
-                print(f'{what} {number}: node {leader.id} to node {departure.successor.id}, '
-                      f'{departure.milliseconds:.1f} ms without an acknowledged write: {departure.phases()}', flush=True)
+                leader, pause = departure.node, departure.milliseconds
+                print(f'{what} {number}: node {leader.id} to node {departure.successor.id}, {pause:.1f} ms without an '
+                      f'acknowledged write: {departure.phases()}', flush=True)
                 leader.start()
                 leader.wait_ready()
                 c.wait_caught_up(leader)
-        counts = ', '.join(f'{load.count(o)} {o}' for o in (ACKNOWLEDGED, REFUSED, UNKNOWN))
-        pauses = [d.milliseconds for d in departures]
-        print(f'pause over {count} times {what}: median {statistics.median(pauses):.1f} ms, 90th percentile '
-              f'{percentile(pauses, 90):.1f} ms, worst {max(pauses):.1f} ms; '
-              f'{sum(d.elections > 1 for d in departures)} took more than one election; writes: {counts}', flush=True)
-        max(departures, key=lambda d: d.milliseconds).explain()
+        tell(what, departures, load)
         for node in c.nodes:
             c.make_leader(node)
             load.check(node)
         print('0 acknowledged writes lost, 0 duplicated, on every node')
+
+
+def tell(what, departures, load):
+    pauses = [d.milliseconds for d in departures]
+    counts = ', '.join(f'{load.count(o)} {o}' for o in (ACKNOWLEDGED, REFUSED, UNKNOWN))
+    print(f'pause over {len(pauses)} times {what}: median {statistics.median(pauses):.1f} ms, 90th percentile '
+          f'{percentile(pauses, 90):.1f} ms, worst {max(pauses):.1f} ms; '
+          f'{sum(d.elections > 1 for d in departures)} took more than one election; writes: {counts}', flush=True)
+    max(departures, key=lambda d: d.milliseconds).explain()
