@@ -241,6 +241,7 @@ def check_beginning(binary):
         second.wait_ready()
         c.wait_leader([first])
         with first.client(30.0) as client:
+            assert client.command('SET', 'k', 1) == b'OK'  # so the leader has committed an entry of its term
             assert client.command('RAFT', 'ADD', second.id, second.addr) == b'OK'
         for is_told in (True, False):  # the same command lines again, then some that say nothing
             for node in c.nodes:

@@ -1,6 +1,6 @@
-"""The leader's disk stalls: each flush takes 5 s from some moment on (slow_flush.c). The leader hands its leadership over
-within two election time-outs, says why, and does not lead again before its disk is well, whoever asks it to. Nothing
-acknowledged is lost or applied twice, and the pauses that clients see are told."""
+"""The leader's disk stalls: each flush takes 5 s from some moment on (slow_flush.c). The leader hands its leadership
+over within two election time-outs, says why, and does not lead again before its disk is well, whoever asks it to.
+Nothing acknowledged is lost or applied twice, and the pauses that clients see are told."""
 import os
 import time
 
@@ -65,7 +65,7 @@ def hands_over(scene):
         scene.disk.stall()
         leader = scene.other_leader(scene.others)
         seconds = time.monotonic() - begun
-    print(f'node {slow.id} had handed over to node {leader.id} {1000 * seconds:.0f} ms after its disk stalled', flush=True)
+    print(f'node {leader.id} leads {1000 * seconds:.0f} ms after the disk of node {slow.id} stalled', flush=True)
     assert seconds <= 2 * ELECTION_TIMEOUT + watch.latest, (
         f'the leadership was handed over after {seconds:.2f} s; this machine was at most {watch.latest:.2f} s late')
     reasons = [line for line in slow.log().splitlines() if STALLED in line]
