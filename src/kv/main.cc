@@ -7,6 +7,8 @@
 
 #include <atomic>
 #include <cstdio>
+#include <filesystem>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -84,8 +86,9 @@ class Service {
     for (const Peer& peer : options_.raft.initial_members) {
       members.push_back(fmt::format("{}={}", peer.id.value(), peer.addr.text()));
     }
-    const char* const alone =
-        options_.raft.bootstrap_as_leader ? "this node, at the first start" : "whom a leader adds";
+    const char* const alone = options_.raft.bootstrap_as_leader ? "this node, at the first start"
+                              : options_.joins                  ? "whom a leader adds, at the first start"
+                                                                : "those of its log";
     Log(LogLevel::kInfo,
         fmt::format("ringraft-kv {}: node {}, peers at {}, clients at {}, data in {}, cluster {}, members: {}",
                     RINGRAFT_VERSION, options_.raft.id.value(), options_.raft.addr.text(), options_.listen.text(),
@@ -178,9 +181,33 @@ int Fail(const Error& error) {
   return kExitRuntime;
 }
 
+// With an empty log the command line has to say how this node comes to a cluster: a data directory that was mistyped or
+// lost must not look like a node that waits for its leader.
+bool SaysHowToBegin(const KvOptions& options) {
+  return options.joins || options.raft.bootstrap_as_leader || !options.raft.initial_members.empty();
+}
+
+int FailWithoutLog(const KvOptions& options) {
+  fmt::print(stderr,
+             "ringraft-kv: the data directory {} has no log, so say how node {} comes to a cluster: --join to wait for "
+             "RAFT ADD, --bootstrap to start a new one, or the --peer list of a fixed one; or name the directory that "
+             "has its log\n",
+             options.raft.data_dir, options.raft.id.value());
+  return kExitUsage;
+}
+
+// Then nothing is made in it. What cannot be looked at is left to Raft::Create, which says why.
+bool IsMissingOrEmpty(const std::string& directory) {
+  std::error_code error;
+  if (!std::filesystem::exists(directory, error)) return !error;
+  return std::filesystem::is_empty(directory, error) && !error;
+}
+
 int Main(int argc, const char* const* argv) {
   KvOptions options;
   if (const auto exit_code = ParseCommandLine(argc, argv, options)) return *exit_code;
+  const bool needs_log = !SaysHowToBegin(options);
+  if (needs_log && IsMissingOrEmpty(options.raft.data_dir)) return FailWithoutLog(options);
   SignalThread signals;
   ReactorOptions reactor_options;
   reactor_options.logger = options.raft.logger;
@@ -189,6 +216,7 @@ int Main(int argc, const char* const* argv) {
   KeyValueStore store;
   auto raft = Raft::Create(options.raft, store);
   if (!raft) return Fail(raft.error());
+  if (needs_log && !raft.value()->Status().last_index) return FailWithoutLog(options);
   Service service(*reactor.value(), *raft.value(), store, options);
   signals.Start(*reactor.value(), service);
   reactor.value()->Spawn(service.Run());

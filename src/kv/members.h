@@ -9,11 +9,11 @@
 
 namespace ringraft::kv {
 
-// Is it ADD, REMOVE, PROMOTE, DEMOTE, ADDR or DATA (the second word), with a right number of words?
+// Do the words after RAFT begin with a whole step? The steps are ADD id addr [LEARNER|WITNESS],
+// REMOVE|PROMOTE|DEMOTE|READMIT id, ADDR id addr, and DATA id text.
 bool IsMembersCommand(std::span<const std::string_view> args);
 
-// RAFT ADD id addr [LEARNER], RAFT REMOVE|PROMOTE|DEMOTE id, RAFT ADDR id addr, RAFT DATA id text; each may end with
-// IF index. kInvalidArgument, with the cause, for malformed words.
+// RAFT step [step ...] [IF index]: all steps are one change. kInvalidArgument, with the cause, for malformed words.
 Result<ConfigChange> ParseMembersCommand(std::span<const std::string_view> args);
 
 }  // namespace ringraft::kv

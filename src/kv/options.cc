@@ -23,6 +23,8 @@ struct Arguments {
   std::string addr;
   std::string listen;
   bool bootstrap = false;
+  bool join = false;
+  bool witness = false;
   std::string cluster;
   std::string election_timeout = "300-500";
   int64_t heartbeat_ms = 50;
@@ -36,8 +38,9 @@ void Describe(CLI::App& app, Arguments& arguments) {
       "A fixed cluster:   ringraft-kv --id 1 --data DIR --listen 127.0.0.1:6401 --peer 1=127.0.0.1:7101 \\\n"
       "                       --peer 2=127.0.0.1:7102 --peer 3=127.0.0.1:7103       (the same list on every node)\n"
       "A growing cluster: ringraft-kv --id 1 --data DIR --listen 127.0.0.1:6401 --addr 127.0.0.1:7101 --bootstrap\n"
-      "                   ringraft-kv --id 2 --data DIR2 --listen 127.0.0.1:6402 --addr 127.0.0.1:7102\n"
-      "                   redis-cli -p 6401 RAFT ADD 2 127.0.0.1:7102");
+      "                   ringraft-kv --id 2 --data DIR2 --listen 127.0.0.1:6402 --addr 127.0.0.1:7102 --join\n"
+      "                   redis-cli -p 6401 RAFT ADD 2 127.0.0.1:7102\n"
+      "A node that has a log needs neither --peer nor --bootstrap nor --join, and ignores the two latter.");
   app.set_version_flag("--version", fmt::format("ringraft-kv {} (protocol {})", RINGRAFT_VERSION, kProtocolVersion));
   app.add_option("--id", arguments.id, "This node's number in the cluster, at least 1")->required();
   app.add_option("--data", arguments.data, "Directory of the log; made if its parent exists")->required();
@@ -45,6 +48,9 @@ void Describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--peer", arguments.peers, "ID=HOST:PORT of a member, once for each, this node included")->take_all();
   app.add_option("--addr", arguments.addr, "HOST:PORT where the other nodes reach this one; not needed with --peer");
   app.add_flag("--bootstrap", arguments.bootstrap, "Start a new cluster of this node alone, if the log is empty");
+  app.add_flag("--witness", arguments.witness,
+               "Join as a witness, which votes but keeps no commands; for good (RAFT ADD ... WITNESS)");
+  app.add_flag("--join", arguments.join, "Wait until a leader adds this node by RAFT ADD, if the log is empty");
   app.add_option("--cluster", arguments.cluster, "The cluster's name; nodes of another are refused");
   app.add_option("--deadline-ms", arguments.deadline_ms, "How long a command may take, waiting for a leader included")
       ->capture_default_str();
@@ -68,6 +74,10 @@ Result<void> ReadMembers(const Arguments& arguments, Options& options) {
                                same->addr.text(), peer.value().addr.text()));
     }
     options.initial_members.push_back(std::move(peer).value());
+  }
+  if (arguments.join && (arguments.bootstrap || !options.initial_members.empty())) {
+    return Wrong(fmt::format("--join and {} exclude each other: who joins a cluster does not start it; drop one",
+                             arguments.bootstrap ? "--bootstrap" : "--peer"));
   }
   if (options.initial_members.empty()) {
     if (arguments.addr.empty()) {
@@ -131,6 +141,8 @@ Result<void> Convert(const Arguments& arguments, KvOptions& options) {
   options.raft.data_dir = arguments.data;
   options.raft.cluster_name = arguments.cluster;
   options.raft.bootstrap_as_leader = arguments.bootstrap;
+  options.joins = arguments.join;
+  options.raft.is_witness = arguments.witness;
   options.raft.lmdb.max_bytes = arguments.max_bytes;
   if (auto ok = ReadMembers(arguments, options.raft); !ok) return ok;
   auto listen = ParseAddr(arguments.listen);

@@ -12,6 +12,7 @@ namespace ringraft::kv {
 struct KvOptions {
   Options raft;
   Addr listen;
+  bool joins = false;  // with an empty log: waits until a leader adds it
   std::chrono::milliseconds deadline{5000};
   LogLevel log_level = LogLevel::kInfo;
 };

@@ -252,11 +252,14 @@ void Session::RaftCommand(Args args, ReplyWriter& reply) {
   if (std::string_view(sub->name) == "status") return WriteRaftStatus(facts_.status(), reply);
   if (std::string_view(sub->name) == "transfer") return reply.Error(WrongArityText("raft|transfer"));  // too many words
   static constexpr auto kHelp = std::to_array<std::string_view>(
-      {"RAFT <subcommand> [<arg> ...]. Subcommands are:", "ADD <id> <host:port> [LEARNER] -- Make a node a member.",
-       "REMOVE <id> -- Make it none.", "PROMOTE <id> -- Let a learner vote.", "DEMOTE <id> -- Make a voter a learner.",
+      {"RAFT <subcommand> [<arg> ...]. Subcommands are:",
+       "ADD <id> <host:port> [LEARNER|WITNESS] -- Make a node a member.", "REMOVE <id> -- Make it none.",
+       "PROMOTE <id> -- Let a learner vote.", "DEMOTE <id> -- Make a voter a learner.",
+       "READMIT <id> -- The member has lost its disk, and comes back with an empty one.",
        "ADDR <id> <host:port> -- The member is found elsewhere now.",
        "DATA <id> <text> -- Keep a text with the member.",
-       "    Each may end with IF <index>: only if that is the configuration_index still.",
+       "    Several of these in one command are one change, all or nothing: REMOVE 1 ADD 4 <host:port>.",
+       "    It may end with IF <index>: only if that is the configuration_index still.",
        "ABORT -- Give up a change whose new voters catch up.", "TRANSFER [<id>] -- Hand the leadership over.",
        "STATUS -- What this node knows of the cluster.", "All but STATUS are for the leader."});
   WriteHelp(kHelp, reply);

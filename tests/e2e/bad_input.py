@@ -24,6 +24,7 @@ def test(arguments):
         check_garbage(c)
         check_limits(c)
         check_directories(c)
+    check_beginning(arguments.binary)
     check_first_start(arguments.binary)
     check_full_map(arguments.binary)
     check_no_io_uring(arguments.binary)
@@ -62,6 +63,11 @@ def check_command_line(binary):
     usage({'--listen': ['127.0.0.1:7101']}, '--listen', '127.0.0.1:7101')
     usage({'--bootstrap': [None]}, '--bootstrap')
     usage({'--peer': []}, '--addr')
+    usage({'--peer': [], '--join': [None]}, '--addr')
+    usage({'--join': [None]}, '--join', '--peer')
+    alone = {'--peer': [], '--addr': ['127.0.0.1:7101']}
+    usage({**alone, '--join': [None], '--bootstrap': [None]}, '--join', '--bootstrap')
+    usage(alone, '/nonexistent/data', '--join', '--bootstrap', '--peer')
     usage({'--addr': ['127.0.0.1:7109']}, '--addr')
     usage({'--election-timeout': ['500-300']}, 'election_timeout')
     usage({'--election-timeout': ['fast']}, '--election-timeout', 'fast')
@@ -210,6 +216,40 @@ def check_directories(c):
     node.start()
     node.wait_ready()
     c.wait_caught_up(node)
+
+
+def check_beginning(binary):
+    """A node without a log has to be told how it comes to a cluster. One that has a log knows."""
+    with cluster.Cluster(binary, size=2, growing=True) as c:
+        first, second = c.nodes
+
+        def untold(node):
+            return [word for word in node.arguments() if word not in ('--join', '--bootstrap')]
+        remedies = (second.data, '--join', '--bootstrap', '--peer')
+        refused(untold(second), USAGE, *remedies)
+        assert not os.path.exists(second.data), 'a refused start has made a directory'
+        os.mkdir(second.data)
+        refused(untold(second), USAGE, *remedies)
+        assert not os.listdir(second.data), 'a refused start has left something in a directory'
+        second.start()
+        second.wait_ready()
+        assert second.terminate() == 0
+        refused(untold(second), USAGE, *remedies)  # it has waited, but nobody has added it
+
+        first.start()
+        second.start()
+        second.wait_ready()
+        c.wait_leader([first])
+        with first.client(30.0) as client:
+            assert client.command('SET', 'k', 1) == b'OK'  # so the leader has committed an entry of its term
+            assert client.command('RAFT', 'ADD', second.id, second.addr) == b'OK'
+        for is_told in (True, False):  # the same command lines again, then some that say nothing
+            for node in c.nodes:
+                assert node.terminate() == 0
+                if not is_told:
+                    node.arguments = lambda words=untold(node): words
+            leader = c.start()
+            assert leader.info()['members'] == '2', leader.info()
 
 
 def check_first_start(binary):

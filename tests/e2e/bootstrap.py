@@ -61,7 +61,7 @@ def test(arguments):
                 assert client.command('MGET', 'a', 'b') == [b'1', b'2']
                 assert client.command('SET', f'from{node.id}', 'x') == b'OK'
 
-        # The members survive a restart, --bootstrap or not.
+        # The members survive a restart with the same command lines: --bootstrap and --join count no more.
         for node in c.nodes:
             assert node.terminate() == 0
         c.start()
@@ -80,4 +80,5 @@ def test(arguments):
                 assert client.command('SET', 'after', 'removal') == b'OK'
 
 
-cluster.run(test, limit=120)
+if __name__ == '__main__':
+    cluster.run(test, limit=120)

@@ -213,7 +213,7 @@ class Cluster:
 
     def member_arguments(self, node):
         if self.growing:
-            return ['--addr', node.addr] + (['--bootstrap'] if node.id == 1 else [])
+            return ['--addr', node.addr] + ['--bootstrap' if node.id == 1 else '--join']
         return [word for other in self.nodes for word in ('--peer', f'{other.id}={other.addr}')]
 
     def __enter__(self):
@@ -251,6 +251,16 @@ class Cluster:
                 return None
             return leaders[0] if all(infos[n]['leader'] == str(leaders[0].id) for n in nodes) else None
         return wait_for(leader, f'one leader that nodes {[n.id for n in nodes]} agree on', timeout)
+
+    def make_leader(self, node, among=None):
+        """What is read through a leader is what it has applied itself; the others ask it."""
+        def leads():
+            leader = self.wait_leader(among)
+            if leader is not node:
+                with leader.client() as client:
+                    client.command('RAFT', 'TRANSFER', node.id)
+            return leader is node
+        wait_for(leads, f'node {node.id} to lead')
 
     def wait_caught_up(self, node, timeout=60.0):
         """Until `node` has applied all that the leader had committed when this was called."""

@@ -5,6 +5,7 @@ Each client takes turns: `SET unique-key value NX`, and `APPEND list "n,"`. An a
 acknowledged (must be there, once), refused (must not be there), unknown (may be there, at most once; that is what
 -UNKNOWN and a broken connection mean).
 """
+import collections
 import random
 import threading
 import time
@@ -29,8 +30,10 @@ class Writer(threading.Thread):
         self.stopping = threading.Event()
         self.outcomes = []      # of operation n, in order
         self.acknowledged = []  # (sent, answered) on the monotonic clock
+        self.errors = collections.Counter()  # error replies, by their first word
         self.failure = None
-        self.client = None
+        self.client = self.port = None
+        self.next_port = None  # where it is to go; None: it stays, or goes anywhere
 
     def operation(self, n):
         if n % 2 == 0:
@@ -49,9 +52,12 @@ class Writer(threading.Thread):
             self.failure = error
 
     def step(self, n):
+        if self.client is not None and self.next_port is not None:
+            self.drop()
         if self.client is None:
+            self.port, self.next_port = self.next_port or self.random.choice(self.ports), None
             try:
-                self.client = Client(self.random.choice(self.ports), timeout=8.0)
+                self.client = Client(self.port, timeout=8.0)
             except OSError:
                 time.sleep(0.02)
                 return
@@ -63,6 +69,7 @@ class Writer(threading.Thread):
             assert reply is not None, f'{self.operation(n)} was applied twice: the answer is that the key exists'
         except RedisError as error:
             assert error.code == 'UNKNOWN' or error.code in REFUSALS, f'an unexpected error: {error}'
+            self.errors[error.code] += 1
             self.outcomes.append(UNKNOWN if error.code == 'UNKNOWN' else REFUSED)
         except OSError:
             self.outcomes.append(UNKNOWN)
@@ -93,6 +100,21 @@ class Load:
         for writer in self.writers:
             writer.join(timeout=30)
             assert not writer.is_alive(), 'a client waits for its answer for more than 30 s'
+
+    def use(self, nodes):
+        """The clients go to these nodes, evenly, and have ended what they had asked others."""
+        ports = [n.port for n in nodes]
+        for writer in self.writers:
+            writer.ports, writer.next_port = ports, ports[writer.number % len(ports)]
+        cluster.wait_for(lambda: all(w.next_port is None or not w.is_alive() for w in self.writers), 'clients to move')
+
+    def errors(self):
+        return sum((w.errors for w in self.writers), collections.Counter())
+
+    def longest_pause(self, begin, end):
+        """Between two acknowledgements, whoever got them: (its begin, its end)."""
+        times = sorted(a for w in self.writers for _, a in w.acknowledged if begin <= a <= end)
+        return max(zip(times, times[1:]), key=lambda pair: pair[1] - pair[0])
 
     def count(self, outcome):
         return sum(w.outcomes.count(outcome) for w in self.writers)

@@ -1,6 +1,7 @@
 // Preloaded into a process, makes every flush slow: fdatasync, fsync, and writes to descriptors opened with O_DSYNC or O_SYNC
 // take RINGRAFT_SLOW_FLUSH_US microseconds longer (50,000 if it is not set). They wait first and then do their work, so what
-// is durable is durable no sooner than they return.
+// is durable is durable no sooner than they return. If RINGRAFT_SLOW_FLUSH_FILE names a file, its number counts instead, also
+// for flushes that wait already: so a disk stalls and recovers while the process runs. No file is no delay.
 #undef _FILE_OFFSET_BITS  // with 64, the headers make pwrite another name of pwrite64, and both are defined below
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -11,11 +12,34 @@
 #include <time.h>
 #include <unistd.h>
 
-static void Delay(void) {
-  const char* text = getenv("RINGRAFT_SLOW_FLUSH_US");
-  const long us = text == NULL ? 50000 : atol(text);
+static long DelayInFile(const char* path) {
+  char text[24] = "";
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  const ssize_t size = read(fd, text, sizeof text - 1);
+  close(fd);
+  return size > 0 ? atol(text) : 0;
+}
+
+static long Now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+
+static void Sleep(long us) {
   const struct timespec time = {us / 1000000, us % 1000000 * 1000};
   nanosleep(&time, NULL);
+}
+
+static void Delay(void) {
+  const char* path = getenv("RINGRAFT_SLOW_FLUSH_FILE");
+  if (path == NULL) {
+    const char* text = getenv("RINGRAFT_SLOW_FLUSH_US");
+    return Sleep(text == NULL ? 50000 : atol(text));
+  }
+  const long begun = Now();
+  while (Now() - begun < DelayInFile(path)) Sleep(1000);
 }
 
 static void DelayIfSynchronous(int fd) {

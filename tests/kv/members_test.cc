@@ -1,0 +1,100 @@
+// The words of the RAFT subcommands that change the members.
+#include "kv/members.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kv/request_parser.h"
+
+namespace ringraft::kv {
+namespace {
+
+const char* Name(ConfigChange::StepKind kind) {
+  using enum ConfigChange::StepKind;
+  switch (kind) {
+    case kAddVoter:
+      return "voter";
+    case kAddLearner:
+      return "learner";
+    case kRemove:
+      return "remove";
+    case kPromote:
+      return "promote";
+    case kDemote:
+      return "demote";
+    case kSetAddr:
+      return "addr";
+    case kSetData:
+      return "data";
+  }
+  return "?";
+}
+
+// The steps as text; "no members command"; or what is wrong.
+std::string Parse(std::string_view line) {
+  Request request;
+  REQUIRE(SplitInline(line, request));
+  if (!IsMembersCommand(request.args())) return "no members command";
+  const Result<ConfigChange> change = ParseMembersCommand(request.args());
+  if (!change) return change.error().message();
+  std::string text;
+  for (const ConfigChange::Step& step : change.value().steps()) {
+    text += fmt::format("{} {} {}{}; ", Name(step.kind), step.peer.id.value(), step.peer.addr.text(), step.data);
+  }
+  if (change.value().based_on()) text += fmt::format("if {}", change.value().based_on()->value());
+  return text;
+}
+
+TEST_SUITE("kv: members") {
+  TEST_CASE("one step, or several that are one change, each in its own words") {
+    const std::pair<const char*, const char*> cases[] = {
+        {"raft add 2 h:1", "voter 2 h:1; "},
+        {"RAFT ADD 2 h:1 LEARNER", "learner 2 h:1; "},
+        {"raft remove 2", "remove 2 ; "},
+        {"raft promote 2", "promote 2 ; "},
+        {"raft demote 2", "demote 2 ; "},
+        {"raft addr 2 h:1", "addr 2 h:1; "},
+        {"raft data 2 text", "data 2 text; "},
+        {"raft add 2 h:1 add 3 h:2 learner remove 1", "voter 2 h:1; learner 3 h:2; remove 1 ; "},
+        {"raft remove 1 remove 2 remove 3 if 9", "remove 1 ; remove 2 ; remove 3 ; if 9"},
+        {"raft add 2 h:1 learner if 9", "learner 2 h:1; if 9"},
+        // Words of data are no words of the grammar.
+        {"raft data 2 remove data 3 if if 9", "data 2 remove; data 3 if; if 9"},
+    };
+    for (const auto& [line, steps] : cases) {
+      CAPTURE(line);
+      CHECK(Parse(line) == steps);
+    }
+  }
+
+  TEST_CASE("what is no step is named") {
+    const std::pair<const char*, const char*> cases[] = {
+        {"raft add 2", "no members command"},
+        {"raft remove", "no members command"},
+        {"raft status", "no members command"},
+        {"raft if 9", "no members command"},
+        {"raft add 0 h:1", "the id '0' is no number of at least 1"},
+        {"raft remove 1 remove x", "the id 'x' is no number of at least 1"},
+        {"raft remove 1 if x", "the index 'x' is no number of at least 1"},
+        {"raft remove 1 if 0", "the index '0' is no number of at least 1"},
+        {"raft remove 1 2", "'2' begins no whole step: after a step comes another one, or IF <index> as the end"},
+        {"raft remove 1 learner",
+         "'learner' begins no whole step: after a step comes another one, or IF <index> as the end"},
+        {"raft remove 1 add 2", "'add' begins no whole step: after a step comes another one, or IF <index> as the end"},
+        {"raft remove 1 if 9 remove 2",
+         "'if' begins no whole step: after a step comes another one, or IF <index> as the end"},
+    };
+    for (const auto& [line, error] : cases) {
+      CAPTURE(line);
+      CHECK(Parse(line) == error);
+    }
+    CHECK(Parse("raft remove 1 add 2 nowhere").find("nowhere") != std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::kv
