@@ -26,6 +26,7 @@ class TapRpc::Service final : public RpcService {
   }
   Task<Result<ForwardResults>> Forward(ForwardArgs args) override { return inner_.Forward(std::move(args)); }
   Result<void> OnHandshake(const Identity& peer) override { return inner_.OnHandshake(peer); }
+  Result<AdminService*> Admin(std::optional<GroupId> group) override { return inner_.Admin(group); }
 
  private:
   RpcService& inner_;
