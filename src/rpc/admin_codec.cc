@@ -105,10 +105,11 @@ Result<void> AddStep(schema::Step::Reader from, size_t position, ConfigChange& t
       to.SetData(id, std::string(ToView(data)));
       return Success();
   }
-  return Error(Errc::kUnsupported,
-               fmt::format("step {} of the change, about node {}, is of kind {}, which this node does not know; upgrade "
-                           "the node, or use a tool of its version",
-                           position, id.value(), static_cast<uint16_t>(from.getKind())));
+  return Error(
+      Errc::kUnsupported,
+      fmt::format("step {} of the change, about node {}, is of kind {}, which this node does not know; upgrade "
+                  "the node, or use a tool of its version",
+                  position, id.value(), static_cast<uint16_t>(from.getKind())));
 }
 
 void EncodeMember(const PeerStatus& member, schema::MemberStatus::Builder to) {
@@ -179,11 +180,13 @@ Result<void> Decode(schema::Outcome::Reader from) {
     const auto message = from.getMessage();
     const auto leader = from.getLeaderAddr();
     if (message.size() > kMaxAdminTextBytes || leader.size() > kMaxAdminAddrBytes)
-      return Error(Errc::kProtocol, "the node's answer has texts over their limits; upgrade the older of node and tool");
+      return Error(Errc::kProtocol,
+                   "the node's answer has texts over their limits; upgrade the older of node and tool");
     if (number == static_cast<uint16_t>(Errc::kNotLeader) && from.getLeaderId() != 0)
       return Error::NotLeader(Peer(NodeId(from.getLeaderId()), Addr(ToView(leader))));
     if (number > kLastErrc)
-      return Error(Errc::kProtocol, fmt::format("{} (error {}, which this tool does not know)", ToView(message), number));
+      return Error(Errc::kProtocol,
+                   fmt::format("{} (error {}, which this tool does not know)", ToView(message), number));
     if (message.size() == 0) return Error(static_cast<Errc>(number));
     return Error(static_cast<Errc>(number), ToView(message));
   });

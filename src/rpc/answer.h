@@ -1,6 +1,6 @@
 // A call from outside has two halves that end independently: the KJ promise that Cap'n Proto waits for, and the
-// coroutine of the service. `Answer` belongs to the coroutine, `Waiting` to the promise; each knows whether the other is
-// still there. Thus a coroutine never touches what belongs to a connection that has gone, and a coroutine that is
+// coroutine of the service. `Answer` belongs to the coroutine, `Waiting` to the promise; each knows whether the other
+// is still there. Thus a coroutine never touches what belongs to a connection that has gone, and a coroutine that is
 // cancelled leaves no promise.
 #pragma once
 
