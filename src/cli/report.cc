@@ -217,12 +217,15 @@ std::string WhyNotHealthy(const RaftStatus& leader, uint64_t max_lag) {
 std::string Printable(std::string_view text) {
   const bool is_utf8 = IsUtf8(text);
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !is_utf8)) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool is_control = byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next < 0xa0);  // also U+0080 to U+009F
+    if (is_control || (byte >= 0x80 && !is_utf8)) {
       fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+      if (byte == 0xc2 && is_utf8) fmt::format_to(std::back_inserter(out), "\\x{:02x}", text[++i] & 0xff);
     } else {
-      out += c;
+      out += text[i];
     }
   }
   return out;
