@@ -25,7 +25,9 @@ HandleOptions Admin::Within(Duration timeout) const {
   return HandleOptions().Deadline(node_.loop().Now() + std::clamp(timeout, Duration::zero(), kLongest));
 }
 
+// Only where it counts: a node that does not lead sends the operator on.
 void Admin::Log(const std::string& order) const {
+  if (!node_.IsLeader()) return;
   node_.logger().Write(LogLevel::kInfo, fmt::format("{}: an operator asks for {}", node_.Name(), order));
 }
 

@@ -173,6 +173,8 @@ def check_unknown(tool, c):
     for node in others:
         node.signal(signal.SIGCONT)
     tool.good('wait', 'healthy')
+    if tool.members()[others[0].id]['kind'] == 'learner':  # it was done, in the end
+        tool.settled('promote', others[0].id)
 
 
 def check_leader_dies(tool, c):
