@@ -1,6 +1,6 @@
-# What an operator's tool says to a node, on the port where its peers are: version 1 of the protocol (peer.capnp has the
-# rules by which both may grow). `Door.admin` gives out the `Admin` capability. Unlike between peers an error carries its
-# text, since a person reads it.
+# What an operator's tool says to a node, on the port where its peers are: version 1 of the protocol (peer.capnp has
+# the rules by which both may grow). `Door.admin` gives out the `Admin` capability. Unlike between peers an error
+# carries its text, since a person reads it.
 #
 # A node refuses by name what it does not know and would have to obey: a kind of step of a newer version. What is only
 # told may be ignored, or be shown as its number: a new field of a status, a new kind of member.

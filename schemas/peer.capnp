@@ -1,8 +1,9 @@
 # What nodes say to each other: version 1 of the protocol between peers. See src/rpc for the two ends.
 #
 # A connection begins with `Door.handshake` (or `Door.admin`, see admin.capnp); nothing else can be called before it has
-# succeeded, since the session is a capability that only a successful handshake gives out. Numbers of Errc (include/ringraft/errc.h) stand for errors; no
-# text is sent, so nothing internal leaks, and the reader adds the text of its own version.
+# succeeded, since the session is a capability that only a successful handshake gives out. Numbers of Errc
+# (include/ringraft/errc.h) stand for errors; no text is sent to peers, so nothing internal leaks, and the reader adds
+# the text of its own version.
 #
 # Fields are added at the end, with defaults that mean "as before". What an old peer must not ignore raises the version.
 @0xb56fb22b92d27d0f;

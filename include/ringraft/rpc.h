@@ -107,8 +107,8 @@ class RpcService {
   virtual Task<Result<ForwardResults>> Forward(ForwardArgs args) = 0;
   // A peer's handshake has been checked against our identity and holds; refuse it here with an error, or learn from it.
   virtual Result<void> OnHandshake(const Identity& peer) = 0;
-  // An operator's tool has connected, and asks for the node of this group, or for whichever is here. What it gets lives as
-  // long as this does. The error is shown to the operator.
+  // An operator's tool has connected, and asks for the node of this group, or for whichever is here. What it gets lives
+  // as long as this does. The error is shown to the operator.
   virtual Result<AdminService*> Admin(std::optional<GroupId> /*group*/) {
     return Error(Errc::kUnsupported, "this node has nothing to say to operators; ask another one");
   }

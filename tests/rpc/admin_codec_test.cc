@@ -235,7 +235,8 @@ TEST_CASE("messages with any bits flipped are read or refused, and nothing is th
       auto words = kj::heapArray<capnp::word>(good.size());
       memcpy(words.begin(), good.begin(), good.size() * sizeof(capnp::word));
       for (uint64_t flips = 1 + random() % 4; flips > 0; --flips)
-        words.asBytes()[kHead + random() % (words.asBytes().size() - kHead)] ^= static_cast<kj::byte>(1 << random() % 8);
+        words.asBytes()[kHead + random() % (words.asBytes().size() - kHead)] ^=
+            static_cast<kj::byte>(1 << random() % 8);
       capnp::FlatArrayMessageReader reader(words);
       refused += !read(reader);
     }
