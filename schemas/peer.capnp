@@ -1,13 +1,15 @@
 # What nodes say to each other: version 1 of the protocol between peers. See src/rpc for the two ends.
 #
-# A connection begins with `Door.handshake`; nothing else can be called before it has succeeded, since the session is a
-# capability that only a successful handshake gives out. Numbers of Errc (include/ringraft/errc.h) stand for errors; no
-# text is sent, so nothing internal leaks, and the reader adds the text of its own version.
+# A connection begins with `Door.handshake` (or `Door.admin`, see admin.capnp); nothing else can be called before it has
+# succeeded, since the session is a capability that only a successful handshake gives out. Numbers of Errc
+# (include/ringraft/errc.h) stand for errors; no text is sent to peers, so nothing internal leaks, and the reader adds
+# the text of its own version.
 #
 # Fields are added at the end, with defaults that mean "as before". What an old peer must not ignore raises the version.
 @0xb56fb22b92d27d0f;
 
 using Cxx = import "/capnp/c++.capnp";
+using Admin = import "admin.capnp";
 $Cxx.namespace("ringraft::schema");
 
 struct ClusterId {
@@ -47,6 +49,8 @@ struct Welcome {
 
 interface Door {
   handshake @0 (hello :Hello) -> (welcome :Welcome);
+  # For who is no node: an operator's tool.
+  admin @1 (hello :Admin.AdminHello) -> (welcome :Admin.AdminWelcome);
 }
 
 struct AppendEntriesArgs {

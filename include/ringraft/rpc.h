@@ -17,6 +17,7 @@
 
 namespace ringraft {
 
+class AdminService;  // admin.h
 class Reactor;
 
 // Random 128 bits, or the hash of what names the cluster. All zero: not known yet.
@@ -125,6 +126,11 @@ class RpcService {
   // Before each call of the peer, and to it, on a connection whose handshake was good: another process may have taken
   // its place since. A refusal ends the call.
   virtual Result<void> OnCall(const Identity&) { return Success(); }
+  // An operator's tool has connected, and asks for the node of this group, or for whichever is here. What it gets lives
+  // as long as this does. The error is shown to the operator.
+  virtual Result<AdminService*> Admin(std::optional<GroupId> /*group*/) {
+    return Error(Errc::kUnsupported, "this node has nothing to say to operators; ask another one");
+  }
 };
 
 // A transport. Used on the reactor's thread only. Calls return kUnreachable (it certainly did not arrive), kTimedOut or

@@ -2,6 +2,7 @@
 // only.
 #pragma once
 
+#include "node/admin.h"
 #include "ringraft/rpc.h"
 #include "ringraft/task.h"
 
@@ -11,7 +12,7 @@ class Node;
 
 class Service final : public RpcService {
  public:
-  explicit Service(Node& node) : node_(node) {}
+  explicit Service(Node& node) : node_(node), admin_(node) {}
 
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) override;
   Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) override;
@@ -19,11 +20,13 @@ class Service final : public RpcService {
   Task<Result<FormResults>> Form(FormArgs args) override;
   Result<void> OnHandshake(const Identity& peer) override;
   Result<void> OnCall(const Identity& peer) override;
+  Result<AdminService*> Admin(std::optional<GroupId> group) override { return admin_.Admit(group); }
 
  private:
   Task<void> ForwardOne(const ForwardCall& call, TimePoint deadline, ForwardOutcome& outcome);
 
   Node& node_;
+  node::Admin admin_;
 };
 
 }  // namespace ringraft::node

@@ -6,7 +6,12 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include "coro/try.h"
+#include "rpc/admin_codec.h"
+#include "rpc/admin_session.h"
+#include "rpc/answer.h"
 #include "rpc/handshake.h"
 
 namespace ringraft::rpc {
@@ -15,6 +20,9 @@ namespace {
 // A handshake is: bootstrap, the call, and the messages that finish both. Larger or more is no handshake.
 constexpr size_t kHandshakeBytes = 4096;
 constexpr uint64_t kHandshakeMessages = 16;
+// An operator has less to say than a peer, and asks one thing after the other.
+constexpr size_t kAdminBytes = size_t{8} << 20;
+constexpr uint64_t kAdminCalls = 16;
 
 StreamLimits HandshakeLimits() { return StreamLimits{kHandshakeBytes, kHandshakeMessages, kHandshakeMessages}; }
 
@@ -33,34 +41,6 @@ void KeepAlive(kj::AsyncIoStream& stream) {
   }
 }
 
-// A call of a peer has two halves that end independently: the KJ promise that Cap'n Proto waits for, and the coroutine
-// of the service. `Answer` belongs to the coroutine, `Waiting` to the promise; each knows whether the other is still
-// there. Thus a coroutine never touches what belongs to a connection that has gone, and a coroutine that is cancelled
-// leaves no promise.
-template <class Context>
-class Waiting;
-
-template <class Context>
-class Answer {
- public:
-  Answer() noexcept = default;
-  Answer(Answer&& other) noexcept : waiting_(std::exchange(other.waiting_, nullptr)) {
-    if (waiting_ != nullptr) waiting_->answer_ = this;
-  }
-  ~Answer() {
-    if (waiting_ != nullptr) waiting_->Abandon();
-  }
-
-  template <class Results>
-  void Send(const Result<Results>& result) {
-    if (waiting_ != nullptr) waiting_->Send(result);
-  }
-
- private:
-  friend class Waiting<Context>;
-  Waiting<Context>* waiting_ = nullptr;
-};
-
 capnp::MessageSize AnswerSize(const Result<AppendEntriesResults>&) { return capnp::MessageSize{64, 0}; }
 capnp::MessageSize AnswerSize(const Result<RequestVoteResults>&) { return capnp::MessageSize{64, 0}; }
 capnp::MessageSize AnswerSize(const Result<ForwardResults>& result) { return SizeHint(result); }
@@ -71,49 +51,10 @@ void EncodeAnswer(Context& context, const Result<Results>& result) {
   Encode(result, context.getResults(AnswerSize(result)).initResults());
 }
 
-template <class Context>
-class Waiting {
- public:
-  Waiting(kj::PromiseFulfiller<void>& fulfiller, Answer<Context>& answer, Context context)
-      : fulfiller_(fulfiller), answer_(&answer), context_(kj::mv(context)) {
-    answer.waiting_ = this;
-  }
-  ~Waiting() noexcept { Detach(); }
-
-  template <class Results>
-  void Send(const Result<Results>& result) {
-    Detach();
-    EncodeAnswer(context_, result);
-    fulfiller_.fulfill();
-  }
-  void Abandon() {
-    Detach();
-    fulfiller_.reject(KJ_EXCEPTION(DISCONNECTED, "the node has stopped"));
-  }
-
- private:
-  friend class Answer<Context>;
-  void Detach() {
-    if (answer_ != nullptr) answer_->waiting_ = nullptr;
-    answer_ = nullptr;
-  }
-
-  kj::PromiseFulfiller<void>& fulfiller_;
-  Answer<Context>* answer_;
-  Context context_;
-};
-
 template <class Results, class Context>
 Task<void> Serve(Task<Result<Results>> call, Answer<Context> answer) {
   Result<Results> result = co_await call;
-  answer.Send(result);
-}
-
-template <class Context>
-void AllowCancellation(Context& context) {
-#if CAPNP_VERSION < 1000000
-  context.allowCancellation();  // of the promise; the coroutine runs on
-#endif
+  answer.Send([&result](Context& context) { EncodeAnswer(context, result); });
 }
 
 NodeId Sender(const AppendEntriesArgs& args) { return args.leader_id; }
@@ -206,6 +147,23 @@ class Door final : public schema::Door::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> admin(AdminContext context) override {
+    IncomingConnection* connection = handle_->connection;
+    if (connection == nullptr || connection->has_ended()) return KJ_EXCEPTION(DISCONNECTED, "the connection has ended");
+    AllowCancellation(context);
+    Result<AdminHello> hello = Decode(context.getParams().getHello());
+    Result<AdminService*> admitted = hello ? connection->Admit(hello.value()) : Result<AdminService*>(hello.error());
+    const Error refusal = admitted ? Error() : admitted.error();
+    if (!admitted)
+      connection->context_.log.Warn(
+          fmt::format("refused the operator at {}: {}", connection->Where(), refusal.message()));
+    auto welcome = context.getResults(SizeHint(refusal)).initWelcome();
+    welcome.setVersion(kProtocolVersion);
+    Encode(refusal, welcome.initOutcome());
+    if (admitted) welcome.setAdmin(kj::heap<AdminSession>(handle_, *admitted.value()));
+    return kj::READY_NOW;
+  }
+
  private:
   std::shared_ptr<IncomingConnection::Handle> handle_;
 };
@@ -241,8 +199,25 @@ Result<void> IncomingConnection::CheckHello(const Hello& hello) {
   return Success();
 }
 
+// A connection is a peer's or an operator's, and is so once.
+Result<void> IncomingConnection::CheckFirst() {
+  if (!peer_ && !is_operators_) return Success();
+  return Error(Errc::kProtocol, fmt::format("the peer at {} shook hands twice on one connection", Where()));
+}
+
+Result<AdminService*> IncomingConnection::Admit(const AdminHello& hello) {
+  RINGRAFT_TRYV(CheckFirst());
+  RINGRAFT_TRYV(CheckVersion(hello.version, fmt::format("the tool at {}", Where())));
+  RINGRAFT_TRY(admin, context_.service.Admin(hello.group));
+  is_operators_ = true;
+  context_.loop.Cancel(*this);
+  messages_.SetLimits(StreamLimits{std::min(context_.options.max_message_bytes, kAdminBytes), UINT64_MAX,
+                                   std::min(context_.options.max_calls_per_connection, kAdminCalls)});
+  return admin;
+}
+
 Result<void> IncomingConnection::Shake(const Hello& hello) {
-  if (peer_) return Error(Errc::kProtocol, fmt::format("the peer at {} shook hands twice on one connection", Where()));
+  RINGRAFT_TRYV(CheckFirst());
   RINGRAFT_TRYV(CheckHello(hello));
   RINGRAFT_TRYV(context_.service.OnHandshake(hello.from));
   peer_ = hello.from;

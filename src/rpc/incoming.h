@@ -2,6 +2,8 @@
 //
 //        accepted --(handshake checked)--> in session --(refused message)--> answering it --> ended
 //            \_____ deadline, violation, end of stream ____/_______________________/
+//
+// An operator's tool is let in by another door, and has a session of another kind (admin_session.h).
 #pragma once
 
 // clang-format off: this one comes first
@@ -19,6 +21,7 @@
 #include "coro/scope.h"
 #include "reactor/loop.h"
 #include "ringraft/rpc.h"
+#include "rpc/admin_codec.h"
 #include "rpc/codec.h"
 #include "rpc/message_stream.h"
 #include "rpc/rate_limited_log.h"
@@ -46,13 +49,16 @@ class IncomingConnection final : private MessageStream::Owner, private reactor::
  private:
   friend class Door;
   friend class Session;
+  friend class AdminSession;
   // What capabilities hold of the connection: Cap'n Proto may keep them a little longer than the connection lives.
   struct Handle {
     IncomingConnection* connection;
   };
 
   Result<void> CheckHello(const Hello& hello);
+  Result<void> CheckFirst();
   Result<void> Shake(const Hello& hello);
+  Result<AdminService*> Admit(const AdminHello& hello);
   void OnStreamEnded(const char* violation) override;
   void OnTimer() override;
   void End();
@@ -61,6 +67,7 @@ class IncomingConnection final : private MessageStream::Owner, private reactor::
   IncomingContext& context_;
   bool has_ended_ = false;
   std::optional<Identity> peer_;  // once the handshake has succeeded
+  bool is_operators_ = false;     // an operator's tool has been let in
   std::shared_ptr<Handle> handle_;
   kj::Own<kj::AsyncIoStream> stream_;
   MessageStream messages_;

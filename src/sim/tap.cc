@@ -28,6 +28,7 @@ class TapRpc::Service final : public RpcService {
   Task<Result<FormResults>> Form(FormArgs args) override { return inner_.Form(std::move(args)); }
   Result<void> OnHandshake(const Identity& peer) override { return inner_.OnHandshake(peer); }
   Result<void> OnCall(const Identity& peer) override { return inner_.OnCall(peer); }
+  Result<AdminService*> Admin(std::optional<GroupId> group) override { return inner_.Admin(group); }
 
  private:
   RpcService& inner_;

@@ -148,6 +148,12 @@ Result<void> FakeService::OnHandshake(const Identity& peer) {
   return handshake_answer;
 }
 
+Result<AdminService*> FakeService::Admin(std::optional<GroupId> group) {
+  if (admin == nullptr) return RpcService::Admin(group);
+  if (group.value_or(GroupId(7)) != GroupId(7)) return Error(Errc::kInvalidArgument, "this is group 7");
+  return admin;
+}
+
 void FakeService::LetGo() {
   is_held = false;
   changed.Notify();

@@ -19,6 +19,7 @@
 #include "coro/scope.h"
 #include "coro/signal.h"
 #include "reactor/host.h"
+#include "ringraft/admin.h"
 #include "ringraft/reactor.h"
 #include "ringraft/rpc.h"
 
@@ -63,6 +64,7 @@ class FakeService final : public RpcService {
   Task<Result<ForwardResults>> Forward(ForwardArgs args) override;
   Task<Result<FormResults>> Form(FormArgs args) override;
   Result<void> OnHandshake(const Identity& peer) override;
+  Result<AdminService*> Admin(std::optional<GroupId> group) override;
 
   void Hold() { is_held = true; }
   void LetGo();
@@ -78,6 +80,7 @@ class FakeService final : public RpcService {
   Result<RequestVoteResults> vote_answer = RequestVoteResults();
   std::optional<Error> forward_error;
   Error handshake_answer;
+  AdminService* admin = nullptr;  // null: as a service that knows nothing of operators
 };
 
 // A node: a service, an identity, a transport that listens.

@@ -1,0 +1,120 @@
+# What an operator's tool says to a node, on the port where its peers are: version 1 of the protocol (peer.capnp has
+# the rules by which both may grow). `Door.admin` gives out the `Admin` capability. Unlike between peers an error
+# carries its text, since a person reads it.
+#
+# A node refuses by name what it does not know and would have to obey: a kind of step of a newer version. What is only
+# told may be ignored, or be shown as its number: a new field of a status, a new kind of member.
+@0xd1b4a0f2c7e6395a;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("ringraft::schema");
+
+struct AdminHello {
+  version @0 :UInt32;
+  group :union {
+    any @1 :Void;  # whichever the node is a member of
+    id @2 :UInt64;
+  }
+}
+
+struct AdminWelcome {
+  version @0 :UInt32;  # also in a refusal
+  outcome @1 :Outcome;
+  admin @2 :Admin;  # null in a refusal
+}
+
+# How an order ended.
+struct Outcome {
+  errc @0 :UInt16;      # 0: well
+  message @1 :Text;     # one line that says what to do; empty: what the reader knows of the number
+  leaderId @2 :UInt64;  # with kNotLeader, if known
+  leaderAddr @3 :Text;
+}
+
+# The numbers are those of ringraft::MemberKind.
+enum MemberKind {
+  none @0;
+  voter @1;
+  learner @2;
+  witness @3;
+}
+
+# The numbers are those of ringraft::Role.
+enum Role {
+  follower @0;
+  preCandidate @1;
+  candidate @2;
+  leader @3;
+}
+
+# ringraft::PeerStatus.
+struct MemberStatus {
+  id @0 :UInt64;
+  addr @1 :Text;
+  kind @2 :MemberKind;
+  isSelf @3 :Bool;
+  isCatchingUp @4 :Bool;
+  isReachable @5 :Bool;
+  data @6 :Data;
+  matchIndex @7 :UInt64;
+  lagEntries @8 :UInt64;
+  inflightBytes @9 :UInt64;
+  incarnation @10 :UInt64;  # of the data directory that is the member
+  needsReadmission @11 :Bool;
+}
+
+# ringraft::RaftStatus, with the node's identity.
+struct Status {
+  clusterHigh @0 :UInt64;
+  clusterLow @1 :UInt64;
+  group @2 :UInt64;
+  id @3 :UInt64;
+  incarnation @4 :UInt64;
+  startCount @5 :UInt64;
+  role @6 :Role;
+  term @7 :UInt64;
+  leaderId @8 :UInt64;  # 0: none is known
+  leaderAddr @9 :Text;
+  lastIndex @10 :UInt64;
+  durableIndex @11 :UInt64;
+  commitIndex @12 :UInt64;
+  appliedIndex @13 :UInt64;
+  configurationIndex @14 :UInt64;
+  isJoint @15 :Bool;
+  members @16 :List(MemberStatus);
+  waitingCalls @17 :UInt64;
+  waitingBytes @18 :UInt64;
+}
+
+enum StepKind {
+  addVoter @0;
+  addLearner @1;
+  remove @2;
+  promote @3;
+  demote @4;
+  setAddr @5;
+  setData @6;
+  addWitness @7;
+  readmit @8;
+}
+
+struct Step {
+  kind @0 :StepKind;
+  id @1 :UInt64;
+  addr @2 :Text;
+  data @3 :Data;
+}
+
+# ringraft::ConfigChange.
+struct ConfigChange {
+  steps @0 :List(Step);
+  basedOn @1 :UInt64;  # 0: on whichever configuration there is
+}
+
+interface Admin {
+  status @0 () -> (outcome :Outcome, status :Status);
+  # These are the leader's; another node answers with the leader that it knows. Time-outs are cut to a day.
+  changeConfig @1 (change :ConfigChange, timeoutNs :Int64) -> (outcome :Outcome);
+  abortConfigChange @2 () -> (outcome :Outcome);
+  transferLeadership @3 (to :UInt64, timeoutNs :Int64) -> (outcome :Outcome);  # to 0: whoever has most of the log
+}

@@ -1,0 +1,33 @@
+// The command line of `ringraft`. Reads nothing but its arguments and RINGRAFT_NODES; what it accepts makes sense.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/network.h"
+
+namespace ringraft::cli {
+
+constexpr int kExitFailed = 1;   // refused, or certainly not done
+constexpr int kExitUsage = 2;    // the command line makes no sense
+constexpr int kExitUnknown = 3;  // not in time, or with an unknown outcome
+
+enum class Command { kStatus, kMembers, kOrder, kWaitLeader, kWaitIndex, kWaitHealthy };
+
+struct CliOptions {
+  std::vector<Addr> nodes;
+  std::optional<GroupId> group;
+  Duration timeout{};  // of the whole command
+  Command command = Command::kStatus;
+  bool json = false;     // kStatus, kMembers
+  Order order;           // kOrder
+  std::string done;      // what to say when the order has been carried out
+  Index index;           // kWaitIndex
+  uint64_t max_lag = 0;  // kWaitHealthy: in entries, of each member
+};
+
+// None: go on. Otherwise the exit code: --help and --version have been printed, or one line about what is wrong.
+std::optional<int> ParseCommandLine(int argc, const char* const* argv, CliOptions& options);
+
+}  // namespace ringraft::cli
