@@ -82,7 +82,7 @@ void WriteMembers(const RaftStatus& raft, JsonWriter& json) {
     json.Key("is_catching_up");
     json.Bool(member.is_catching_up);
     json.Key("incarnation");
-    json.Text(fmt::format("{:016x}", member.incarnation));
+    json.Number(member.incarnation);
     json.Key("needs_readmission");
     json.Bool(member.needs_readmission);
     json.Key("data");

@@ -17,6 +17,7 @@ namespace ringraft::node {
 namespace {
 
 constexpr Duration kAskAgain = std::chrono::milliseconds(50);
+constexpr Duration kAnnounceAgain = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -78,8 +79,15 @@ Task<void> Node::AskPeer(Peer peer, std::map<NodeId, FormResults>& answers) {
 // the copy.
 Task<void> Node::Announce() {
   std::map<NodeId, FormResults> answers;
-  auto asking = AskAll(core_->configuration().Members(), answers);
-  co_await asking;
+  for (;;) {
+    std::vector<Peer> silent = core_->configuration().Members();
+    std::erase_if(silent, [&](const Peer& peer) { return peer.id == options_.id || answers.contains(peer.id); });
+    if (silent.empty()) co_return;
+    auto asking = AskAll(std::move(silent), answers);
+    co_await asking;
+    auto later = loop().SleepUntil(loop().Now() + kAnnounceAgain);
+    co_await later;
+  }
 }
 
 Task<void> Node::FormFromList() {

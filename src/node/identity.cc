@@ -90,6 +90,16 @@ std::string EncodeIdentity(const Identity& identity, const Options& options) {
   return std::string(reinterpret_cast<const char*>(&stored), sizeof stored);
 }
 
+Result<Identity> DecodeIdentity(const std::string& value) {
+  RINGRAFT_TRY(stored, Decode(value));
+  Identity identity;
+  identity.cluster = ClusterId{stored.cluster_high, stored.cluster_low};
+  identity.node = NodeId(stored.node);
+  identity.incarnation = stored.incarnation;
+  identity.start_count = stored.start_count;
+  return identity;
+}
+
 Result<Claim> ClaimStorage(const Options& options, Storage& storage, const RecoveredLog& recovered) {
   Result<std::string> value = storage.Store().Get(kIdentityKey);
   if (!value) return value.error();

@@ -24,6 +24,7 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
 
 // Stores an identity whose cluster has been learned.
 std::string EncodeIdentity(const Identity& identity, const Options& options);
+Result<Identity> DecodeIdentity(const std::string& stored);
 inline constexpr const char* kIdentityKey = "ringraft/identity";
 inline constexpr const char* kMembersKey = "ringraft/members";
 inline constexpr const char* kStartsKey = "ringraft/starts";

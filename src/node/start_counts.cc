@@ -41,6 +41,11 @@ std::string StartCounts::Encode() const {
   return stored;
 }
 
+uint64_t StartCounts::Latest(NodeId node, uint64_t incarnation) const {
+  auto known = starts_.find({node, incarnation});
+  return known == starts_.end() ? 0 : known->second.count;
+}
+
 Result<void> StartCounts::Check(const Identity& peer, bool& is_news) {
   is_news = false;
   if (peer.incarnation == 0) return Success();

@@ -22,6 +22,7 @@ class StartCounts {
 
   // Errors: kDuplicateNode. What it has learned has to be stored if `is_news`.
   Result<void> Check(const Identity& peer, bool& is_news);
+  uint64_t Latest(NodeId node, uint64_t incarnation) const;  // 0: none is known
 
  private:
   struct Start {

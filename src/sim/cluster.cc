@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "node/identity.h"
 #include "node/node.h"
 #include "sim/call.h"
 
@@ -12,6 +13,7 @@ namespace ringraft::sim {
 namespace {
 
 constexpr Nanos kOperatorPause = 300 * kMilli;
+constexpr double kBackupChance = 0.5;  // that a backup is made before a start
 constexpr auto kOperatorPatience = std::chrono::seconds(3);
 
 Detached Change(Raft& raft, ConfigChange change, TimePoint deadline, std::function<void(Errc)> done) {
@@ -31,8 +33,8 @@ std::string Describe(const ConfigChange& change) {
   return text;
 }
 
-// Is it so by these members?
-bool HoldsFor(const ConfigChange::Step& step, const core::Configuration& members) {
+// Is it so by these members? `incarnation` is that of the disk that the node has now.
+bool HoldsFor(const ConfigChange::Step& step, const core::Configuration& members, uint64_t incarnation) {
   const NodeId id = step.peer.id;
   const core::Member* peer = members.Find(id);
   switch (step.kind) {
@@ -48,8 +50,8 @@ bool HoldsFor(const ConfigChange::Step& step, const core::Configuration& members
       return peer != nullptr && peer->addr == step.peer.addr;
     case ConfigChange::StepKind::kAddWitness:
       return members.IsNewVoter(id) && peer->is_witness;
-    case ConfigChange::StepKind::kReadmit:  // kAlreadyMember: the directory that runs is the member
-      return peer != nullptr;
+    case ConfigChange::StepKind::kReadmit:
+      return peer != nullptr && peer->incarnation == incarnation;
     case ConfigChange::StepKind::kSetData:
       return members.data.contains(id) && members.data.at(id) == step.data;
   }
@@ -80,7 +82,7 @@ Cluster::Cluster(World& world, Service& service, const SimOptions& options, std:
       options_(options),
       on_apply_(std::move(on_apply)),
       net_(world),
-      oracle_(world, [this](uint64_t node) { return FindDisk(node); }) {
+      oracle_(world, [this](uint64_t node, uint64_t incarnation) { return FindDisk(node, incarnation); }) {
   for (size_t i = 0; i < options.nodes; ++i) {
     slots_.push_back(std::make_unique<Slot>(world, i));
     Slot& slot = *slots_.back();
@@ -96,11 +98,16 @@ Cluster::~Cluster() {
     if (slot->raft != nullptr) Crash(*slot, true);
 }
 
-const SimDisk* Cluster::FindDisk(uint64_t node) const {
-  for (const auto& slot : slots_)
-    if (slot->id == node) return slot->disk.get();
-  auto lost = lost_disks_.find(node);
-  return lost == lost_disks_.end() ? nullptr : lost->second.get();
+// Of the node as it is now, or the one of that directory: a copy is not that.
+const SimDisk* Cluster::FindDisk(uint64_t node, uint64_t incarnation) const {
+  for (const auto& slot : slots_) {
+    if (slot->id != node) continue;
+    if (incarnation == 0 || (slot->disk->identity().incarnation == incarnation && !slot->disk->is_copy()))
+      return slot->disk.get();
+  }
+  for (const auto& [whose, disk] : lost_disks_)
+    if (whose == node && (incarnation == 0 || disk->identity().incarnation == incarnation)) return disk.get();
+  return nullptr;
 }
 
 std::vector<Slot*> Cluster::slots() {
@@ -142,6 +149,7 @@ Options Cluster::OptionsFor(const Slot& slot) const {
   options.cluster_name = "simulated";
   options.storage = slot.disk;
   options.seed = world_.trace().hash() | 1;  // another one at each start
+  options.is_witness = slot.is_witness;
   if (slot.is_joiner) {
     options.initial_members.clear();
     options.bootstrap_as_leader = false;
@@ -156,6 +164,8 @@ Options Cluster::OptionsFor(const Slot& slot) const {
 void Cluster::Start(Slot& slot) {
   RINGRAFT_ASSERT(slot.raft == nullptr);
   ++slot.life;
+  if (slot.disk->last() && !slot.disk->is_copy() && world_.random().Chance(kBackupChance))
+    slot.backup = slot.disk->Copy();
   slot.machine = service_.MakeMachine(NodeId(slot.id));
   slot.tap = std::make_unique<TapMachine>(world_, slot.id, oracle_, taps_, *slot.machine, on_apply_);
   auto host = std::make_unique<SimHost>(world_, net_, slot.address, slot.id, slot);
@@ -200,7 +210,10 @@ void Cluster::OnTurn(Slot& slot) {
       const bool is_damaged = slot.disk->is_rotten();
       Crash(slot, false);
       slot.disk->MendFailure();
-      if (is_damaged) {
+      if (slot.disk->is_copy()) {
+        --lost_;
+        Wipe(slot, slot.down_for);
+      } else if (is_damaged) {
         Lose(slot);
       } else {
         RestartAfter(slot, slot.down_for);
@@ -260,27 +273,72 @@ void Cluster::RestartAfter(Slot& slot, Nanos delay) {
   });
 }
 
-void Cluster::Lose(Slot& slot) {
+void Cluster::Lose(Slot& slot, bool becomes_witness) {
   if (slot.raft != nullptr) Crash(slot, true);
   slot.state = Slot::State::kLost;
   ++slot.life;
   ++lost_;
   const NodeId old(slot.id);
   // What it had acknowledged it had: the rules look at it as it was.
-  lost_disks_[slot.id] = std::move(slot.disk);
+  lost_disks_.emplace_back(slot.id, std::move(slot.disk));
+  slot.backup.reset();
+  slot.is_witness = becomes_witness;
   slot.id = next_id_++;
   slot.address = fmt::format("10.0.0.{}:7000", slot.id);
   slot.disk = std::make_shared<SimDisk>(world_, slot.id, oracle_);
   slot.is_joiner = true;
-  world_.Tell(fmt::format("node {} is lost with its disk -> node {} replaces it", old.value(), slot.id));
+  world_.Tell(fmt::format("node {} is lost with its disk -> node {} replaces it{}", old.value(), slot.id,
+                          becomes_witness ? ", as a witness" : ""));
   Start(slot);
-  ChangeMembers(ConfigChange().AddVoter(PeerOf(slot)).Remove(old), [this] { --lost_; });
+  ConfigChange change;
+  becomes_witness ? change.AddWitness(PeerOf(slot)) : change.AddVoter(PeerOf(slot));
+  ChangeMembers(change.Remove(old), [this] { --lost_; });
+}
+
+void Cluster::Wipe(Slot& slot, Nanos down_for) {
+  if (slot.raft != nullptr) Crash(slot, true);
+  world_.Tell(fmt::format("the disk of node {} is emptied", slot.id));
+  // Of a copy nothing had been promised.
+  if (!slot.disk->is_copy()) lost_disks_.emplace_back(slot.id, std::move(slot.disk));
+  slot.backup.reset();
+  slot.disk = std::make_shared<SimDisk>(world_, slot.id, oracle_);
+  oracle_.OnDiskReplaced(slot.id);
+  RestartAfter(slot, down_for);
+  ChangeMembers(ConfigChange().Readmit(NodeId(slot.id)), [] {});
+}
+
+void Cluster::Restore(Slot& slot, Nanos down_for) {
+  Crash(slot, true);
+  world_.Tell(fmt::format("node {} is restored from a backup", slot.id));
+  lost_disks_.emplace_back(slot.id, std::move(slot.disk));
+  slot.disk = std::move(slot.backup);
+  oracle_.OnDiskReplaced(slot.id);
+  ++lost_;  // until it is refused
+  RestartAfter(slot, down_for);
+}
+
+bool Cluster::IsBackupKnown(Slot& slot) {
+  if (slot.backup == nullptr) return false;
+  const Identity now = slot.disk->identity();
+  const Identity then = slot.backup->identity();
+  if (then.incarnation != now.incarnation || then.start_count >= now.start_count) return false;
+  return std::all_of(slots_.begin(), slots_.end(), [&](const auto& other) {
+    if (other.get() == &slot) return true;
+    auto starts = node::StartCounts::Decode(other->disk->Store().Get(node::kStartsKey).value());
+    return starts && starts.value().Latest(now.node, now.incarnation) >= now.start_count;
+  });
+}
+
+bool Cluster::HasWitness() const {
+  return std::any_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->is_witness; });
 }
 
 void Cluster::RemoveAndAdd(Slot& slot) {
   const Peer peer = PeerOf(slot);
   world_.Tell(fmt::format("the operator takes node {} out and in again", slot.id));
-  ChangeMembers(ConfigChange().Remove(peer.id), [this, peer] { ChangeMembers(ConfigChange().AddVoter(peer), [] {}); });
+  ConfigChange back;
+  slot.is_witness ? back.AddWitness(peer) : back.AddVoter(peer);
+  ChangeMembers(ConfigChange().Remove(peer.id), [this, back] { ChangeMembers(back, [] {}); });
 }
 
 void Cluster::DemoteAndPromote(Slot& slot, Nanos lasts) {
@@ -336,9 +394,11 @@ void Cluster::ChangeMembers(ConfigChange change, std::function<void()> done) {
 }
 
 bool Cluster::IsWhole() const {
-  const bool is_damaged =
-      std::any_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->disk->is_rotten(); });
-  return operations_ == 0 && lost_ == 0 && !is_damaged;
+  // Nobody's place can be taken before all have begun: they wait for each other.
+  const bool are_good = std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) {
+    return slot->disk->last() != Index(0) && !slot->disk->is_rotten();
+  });
+  return operations_ == 0 && lost_ == 0 && are_good;
 }
 
 // As the node knows that has committed most. (A leader that is cut off may answer from a configuration of the past.)
@@ -351,8 +411,11 @@ bool Cluster::IsChangeCommitted(const ConfigChange& change) {
   }
   if (newest == nullptr || newest->configuration_index() > newest->commit_index()) return false;
   const core::Configuration& members = newest->configuration();
-  return !members.is_joint() && std::all_of(change.steps().begin(), change.steps().end(),
-                                            [&](const auto& step) { return HoldsFor(step, members); });
+  return !members.is_joint() &&
+         std::all_of(change.steps().begin(), change.steps().end(), [&](const ConfigChange::Step& step) {
+           const SimDisk* disk = FindDisk(step.peer.id.value(), 0);
+           return HoldsFor(step, members, disk->identity().incarnation);
+         });
 }
 
 std::string Cluster::Unrest() {

@@ -34,9 +34,11 @@ class Slot final : public Logger {
   std::string address;
   State state = State::kDown;
   bool is_joiner = false;    // not of the first list
+  bool is_witness = false;
   uint64_t life = 0;         // raised by each start and end
   Nanos down_for = kSecond;  // after it has stopped
   std::shared_ptr<SimDisk> disk;
+  std::shared_ptr<SimDisk> backup;  // of an earlier start; may be null
   // While it is up, in the order in which they need each other.
   std::unique_ptr<StateMachine> machine;
   std::unique_ptr<TapMachine> tap;
@@ -57,7 +59,15 @@ class Cluster final {
   void StopCleanly(Slot& slot, Nanos down_for);
   void Transfer(Slot& leader, NodeId to);  // 0: to the best
   // The disk is gone, with everything on it: a new member takes the place, by an operator who keeps trying.
-  void Lose(Slot& slot);
+  // As what it was, or as a witness.
+  void Lose(Slot& slot, bool becomes_witness = false);
+  // The disk is emptied, and the node comes back on it under its old id; the operator readmits it.
+  void Wipe(Slot& slot, Nanos down_for);
+  // The node comes back from a backup of an earlier start. It is refused, and its disk emptied.
+  void Restore(Slot& slot, Nanos down_for);
+  // Do all others know on their disks that this is not the start that the backup would have?
+  bool IsBackupKnown(Slot& slot);
+  bool HasWitness() const;
   void RestartAfter(Slot& slot, Nanos delay);
   // Takes a member out and puts it back in.
   void RemoveAndAdd(Slot& slot);
@@ -88,7 +98,7 @@ class Cluster final {
   void OnTurn(Slot& slot);
   void TakeApart(Slot& slot);
   bool IsChangeCommitted(const ConfigChange& change);
-  const SimDisk* FindDisk(uint64_t node) const;
+  const SimDisk* FindDisk(uint64_t node, uint64_t incarnation) const;
   Options OptionsFor(const Slot& slot) const;
   void ChangeMembers(ConfigChange change, std::function<void()> done);
   Peer PeerOf(const Slot& slot) const { return Peer(NodeId(slot.id), Addr(slot.address)); }
@@ -103,7 +113,7 @@ class Cluster final {
   DiskFaults disk_faults_;
   TapFaults taps_;
   std::vector<std::unique_ptr<Slot>> slots_;
-  std::map<uint64_t, std::shared_ptr<SimDisk>> lost_disks_;  // by node; nobody reads them but the rules
+  std::vector<std::pair<uint64_t, std::shared_ptr<SimDisk>>> lost_disks_;  // nobody reads them but the rules
   std::vector<Peer> first_members_;
   uint64_t next_id_ = 1;
   uint64_t next_port_ = 7001;  // of those that move

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "coro/try.h"
+#include "node/identity.h"
 
 namespace ringraft::sim {
 
@@ -101,6 +102,22 @@ void SimDisk::Remember(const std::optional<HardState>& hard_state, std::optional
     rotten_.erase(rotten_.upper_bound(truncate_after->value()), rotten_.end());
   }
   for (const BatchRef& batch : batches) terms_.insert(terms_.end(), batch.header().count, batch.term());
+}
+
+Identity SimDisk::identity() const {
+  auto stored = node::DecodeIdentity(durable_->Store().Get(node::kIdentityKey).value());
+  return stored ? stored.value() : Identity();
+}
+
+std::shared_ptr<SimDisk> SimDisk::Copy() const {
+  auto copy = std::make_shared<SimDisk>(world_, node_, observer_);
+  copy->is_copy_ = true;
+  for (const char* key : {node::kIdentityKey, node::kMembersKey, node::kStartsKey})
+    RINGRAFT_ASSERT(copy->durable_->Store().Set(key, durable_->Store().Get(key).value()).has_value());
+  const std::vector<BatchRef> batches = durable_->Read(Index(1), SIZE_MAX).value();
+  RINGRAFT_ASSERT(copy->durable_->Commit(hard_state_, std::nullopt, batches).has_value());
+  copy->Remember(hard_state_, std::nullopt, batches);
+  return copy;
 }
 
 Term SimDisk::TermAt(Index index) const {

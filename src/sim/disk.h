@@ -65,6 +65,12 @@ class SimDisk final : public Storage, public storage::HostedStorage {
   bool Rot(Index index);
   bool is_rotten() const { return !rotten_.empty(); }
 
+  // Whose it is; zeros if it is empty.
+  Identity identity() const;
+  // What is flushed, as a backup has it.
+  std::shared_ptr<SimDisk> Copy() const;
+  bool is_copy() const { return is_copy_; }
+
   size_t waiting() const { return waiting_.size(); }
   Term TermAt(Index index) const;
   Index last() const;
@@ -94,6 +100,7 @@ class SimDisk final : public Storage, public storage::HostedStorage {
   std::set<uint64_t> rotten_;  // first indexes of batches
   OnPersisted on_persisted_;
   uint64_t life_ = 0;  // raised by each queue and each end of one
+  bool is_copy_ = false;
 };
 
 }  // namespace ringraft::sim

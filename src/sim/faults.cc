@@ -43,6 +43,9 @@ constexpr KindInfo kKinds[] = {
     {FaultKind::kDemoteAndPromote, "learner for a while", &FaultKinds::membership, 3, 10 * kMilli, 3 * kSecond},
     {FaultKind::kMove, "move to another address", &FaultKinds::membership, 2, 10 * kMilli, 3 * kSecond},
     {FaultKind::kTransfer, "transfer of the leadership", &FaultKinds::membership, 5, 0, 0},
+    {FaultKind::kWipe, "emptied disk", &FaultKinds::membership, 3, 10 * kMilli, 3 * kSecond},
+    {FaultKind::kRestore, "restored backup", &FaultKinds::membership, 3, 10 * kMilli, 3 * kSecond},
+    {FaultKind::kWitness, "witness", &FaultKinds::membership, 1, 0, 0},
 };
 
 const KindInfo& InfoOf(FaultKind kind) {
@@ -221,7 +224,7 @@ bool Saboteur::DoToNode(const Fault& fault, Slot& slot) {
       cluster_.RemoveAndAdd(slot);
       return true;
     case FaultKind::kDemoteAndPromote:
-      if (!cluster_.IsWhole() || !is_up || cluster_.size() < 3) return false;
+      if (!cluster_.IsWhole() || !is_up || cluster_.size() < 3 || slot.is_witness) return false;
       tell(for_time);
       cluster_.DemoteAndPromote(slot, fault.lasts);
       return true;
@@ -229,6 +232,23 @@ bool Saboteur::DoToNode(const Fault& fault, Slot& slot) {
       if (!cluster_.IsWhole() || !is_up || cluster_.size() < 3) return false;
       tell(for_time);
       cluster_.Move(slot, fault.lasts);
+      return true;
+    case FaultKind::kWipe:
+      if (!cluster_.IsWhole() || !cluster_.AllUp() || cluster_.size() < 3) return false;
+      tell(for_time);
+      cluster_.Wipe(slot, fault.lasts);
+      return true;
+    case FaultKind::kRestore:
+      if (!cluster_.IsWhole() || !cluster_.AllUp() || cluster_.size() < 3 || !cluster_.IsBackupKnown(slot))
+        return false;
+      tell(for_time);
+      cluster_.Restore(slot, fault.lasts);
+      return true;
+    case FaultKind::kWitness:
+      // One at a time, and not for good: the next loss of its disk makes a voter of it again.
+      if (!cluster_.IsWhole() || !cluster_.AllUp() || cluster_.size() < 4 || cluster_.HasWitness()) return false;
+      tell("");
+      cluster_.Lose(slot, true);
       return true;
     case FaultKind::kTransfer: {
       Slot* leader = cluster_.Leader();
@@ -325,7 +345,7 @@ bool Saboteur::DoToDisk(const Fault& fault, Slot& slot) {
       break;
     case FaultKind::kRot:
       // Whoever finds it is replaced, as after a loss.
-      if (!cluster_.IsWhole() || !cluster_.AllUp() || cluster_.size() < 3) return false;
+      if (!cluster_.IsWhole() || !cluster_.AllUp() || cluster_.size() < 3 || slot.is_witness) return false;
       if (!disk.last() || !disk.Rot(Index(1 + fault.amount % disk.last().value()))) return false;
       break;
     default:

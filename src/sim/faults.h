@@ -39,6 +39,9 @@ enum class FaultKind {
   kDemoteAndPromote,
   kMove,
   kTransfer,
+  kWipe,     // the same node comes back with nothing
+  kRestore,  // or with a backup
+  kWitness,  // a witness takes a voter's place
 };
 const char* FaultName(FaultKind kind);
 

@@ -84,6 +84,11 @@ void Oracle::OnStarted(const Subject& subject, const SimDisk& disk) {
 
 void Oracle::OnEnded(uint64_t node) { lives_.erase(node); }
 
+void Oracle::OnDiskReplaced(uint64_t node) {
+  flushed_.erase(node);
+  std::erase_if(votes_, [node](const auto& vote) { return vote.first.first == node; });
+}
+
 void Oracle::OnTurn(const Subject& subject) {
   auto found = lives_.find(subject.id);
   if (found == lives_.end()) return;
@@ -159,8 +164,8 @@ void Oracle::CheckCommit(const Subject& subject, Life& life) {
 
 bool Oracle::IsDurableOnMajority(const std::vector<core::Member>& voters, Index index, Term term) const {
   size_t have = 0;
-  for (const Peer& peer : voters) {
-    const SimDisk* disk = disk_of_(peer.id.value());
+  for (const core::Member& voter : voters) {
+    const SimDisk* disk = disk_of_(voter.id.value(), voter.incarnation);
     if (disk != nullptr && disk->TermAt(index) == term) ++have;
   }
   return 2 * have > voters.size();
@@ -191,7 +196,7 @@ void Oracle::Remember(uint64_t node, const BatchRef& batch) {
 
 void Oracle::OnSubmitted(uint64_t node, const storage::WriteRequest& request) {
   for (const BatchRef& batch : request.batches) Remember(node, batch);
-  const SimDisk* disk = disk_of_(node);
+  const SimDisk* disk = disk_of_(node, 0);
   if (!request.truncate_after || disk == nullptr) return;
   const uint64_t end = std::min<uint64_t>(committed_.size(), disk->last().value());
   for (uint64_t i = request.truncate_after->value() + 1; i <= end; ++i) {
@@ -227,7 +232,7 @@ void Oracle::OnVoteRequest(uint64_t node, const RequestVoteArgs& args) {
   world_.trace().Mix(3, node, args.term.value(), args.last_index.value());
   if (args.pre_vote) return;
   Vote(node, args.term, NodeId(node));
-  const SimDisk* disk = disk_of_(node);
+  const SimDisk* disk = disk_of_(node, 0);
   const HardState stored = disk->hard_state();
   if (stored.term < args.term || (stored.term == args.term && stored.vote != NodeId(node)))
     world_.Fail("a request for votes follows the own durable vote",
@@ -237,7 +242,7 @@ void Oracle::OnVoteRequest(uint64_t node, const RequestVoteArgs& args) {
 
 void Oracle::OnVoteReply(uint64_t node, const RequestVoteArgs& args, const RequestVoteResults& results) {
   world_.trace().Mix(4, node, args.term.value(), results.vote_granted ? 1 : 0);
-  const HardState stored = disk_of_(node)->hard_state();
+  const HardState stored = disk_of_(node, 0)->hard_state();
   if (stored.term < results.term && !args.pre_vote)
     world_.Fail("a reply leaves when its term is durable",
                 fmt::format("node {} answers with term {}; its disk has term {}", node, results.term.value(),
@@ -257,7 +262,7 @@ void Oracle::OnAppendRequest(uint64_t node, const AppendEntriesArgs& args) {
 
 void Oracle::OnAppendReply(uint64_t node, const AppendEntriesArgs& args, const AppendEntriesResults& results) {
   world_.trace().Mix(6, node, results.durable_match.value(), results.success ? 1 : 0);
-  const SimDisk* disk = disk_of_(node);
+  const SimDisk* disk = disk_of_(node, 0);
   if (disk->hard_state().term < results.term)
     world_.Fail("a reply leaves when its term is durable",
                 fmt::format("node {} answers with term {}; its disk has term {}", node, results.term.value(),

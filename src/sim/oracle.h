@@ -29,13 +29,16 @@ class Oracle final : public DiskObserver {
     const Limits* limits = nullptr;
   };
 
-  Oracle(World& world, std::function<const SimDisk*(uint64_t node)> disk_of)
-      : world_(world), disk_of_(std::move(disk_of)) {}
+  // The disk of a node as it is now (incarnation 0), or the one that had this directory.
+  using DiskOf = std::function<const SimDisk*(uint64_t node, uint64_t incarnation)>;
+  Oracle(World& world, DiskOf disk_of) : world_(world), disk_of_(std::move(disk_of)) {}
 
   // --- told by the cluster ---
   void OnStarted(const Subject& subject, const SimDisk& disk);
   void OnTurn(const Subject& subject);
   void OnEnded(uint64_t node);  // crash or stop
+  // It starts from another disk, on which there is nothing of what it promised, or less.
+  void OnDiskReplaced(uint64_t node);
   bool Knows(uint64_t node) const { return lives_.contains(node); }
 
   // --- told by the disks ---
@@ -79,7 +82,7 @@ class Oracle final : public DiskObserver {
   void Remember(uint64_t node, const BatchRef& batch);
 
   World& world_;
-  std::function<const SimDisk*(uint64_t)> disk_of_;
+  DiskOf disk_of_;
   std::map<uint64_t, Life> lives_;
   std::map<uint64_t, HardState> flushed_;                       // over all lives
   std::map<uint64_t, uint64_t> leader_of_term_;                 // term -> node

@@ -103,11 +103,11 @@ class Runner final {
                          "it does not come to rest: " + (clients_->IsIdle() ? cluster_.Unrest() : "a client waits"));
     std::string first;
     for (Slot* slot : cluster_.slots()) {
+      if (slot->is_witness) continue;
       std::string digest = cluster_.Digest(*slot);
       if (first.empty()) first = digest;
       if (digest != first)
-        world_.Fail("all nodes end in the same state",
-                    fmt::format("node {} differs from node {}", slot->id, cluster_.slot(0).id));
+        world_.Fail("all nodes end in the same state", fmt::format("node {} differs from the others", slot->id));
     }
   }
 
