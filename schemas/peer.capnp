@@ -24,6 +24,7 @@ struct Identity {
   incarnation @2 :UInt64;
   startCount @3 :UInt64;
   process @4 :UInt64;  # random, made at each start; 0: an older build
+  earlier @5 :List(UInt64);  # those of the starts before, the last one first; up to 32
 }
 
 # What a connection is for. It changes nothing on the receiving side, but tells an operator which one is which.

@@ -1,6 +1,7 @@
 // How nodes talk to each other. Cap'n Proto over TCP is the default; another transport may stand in.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,6 +36,8 @@ struct Identity {
   uint64_t incarnation = 0;  // random, made with the data directory
   uint64_t start_count = 0;  // raised durably at each start
   uint64_t process = 0;      // random, made at each start: tells a process from its copy; 0: not known
+  // Those of the starts before, the last one first: a copy has others from where it parted on.
+  std::array<uint64_t, 32> earlier{};
 };
 
 constexpr uint32_t kProtocolVersion = 1;

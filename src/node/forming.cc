@@ -68,6 +68,10 @@ Task<void> Node::AskPeer(Peer peer, std::map<NodeId, FormResults>& answers) {
   if (answer) {
     answers[peer.id] = std::move(answer.value());
   } else if (answer.error().code() == Errc::kDuplicateNode && !is_stopping_) {
+    // For good: more starts would make it look like a later one.
+    storage::WriteRequest request;
+    request.values.emplace_back(kRefusedKey, "1");
+    commit_queue_->Submit(std::move(request));
     Fail(Error(Errc::kDuplicateNode,
                fmt::format("node {} knows a later start of this data directory, or another process that runs on it: "
                            "this is a copy or a restored backup; empty the directory, start the node and readmit it",

@@ -57,6 +57,34 @@ Result<StoredIdentity> Decode(const std::string& value) {
   return stored;
 }
 
+// The start count, and the processes of that start and of those before.
+using Processes = std::array<uint64_t, 32>;
+struct StoredProcesses {
+  uint64_t start_count = 0;
+  Processes processes{};
+};
+static_assert(sizeof(StoredProcesses) == 264);
+
+std::string EncodeProcesses(const Identity& identity) {
+  StoredProcesses stored;
+  stored.start_count = identity.start_count;
+  stored.processes[0] = identity.process;
+  std::copy(identity.earlier.begin(), identity.earlier.end() - 1, stored.processes.begin() + 1);
+  return std::string(reinterpret_cast<const char*>(&stored), sizeof stored);
+}
+
+// Up to this start. None are known of a directory of an older build.
+Processes DecodeProcesses(const std::string& value, uint64_t start_count) {
+  StoredProcesses stored;
+  if (value.size() != sizeof stored) return {};
+  std::memcpy(&stored, value.data(), sizeof stored);
+  Processes processes{};
+  const uint64_t ahead = stored.start_count - start_count;  // 1 if the last start was cut short
+  if (ahead <= 1)
+    std::copy(stored.processes.begin() + static_cast<ptrdiff_t>(ahead), stored.processes.end(), processes.begin());
+  return processes;
+}
+
 }  // namespace
 
 ClusterId NamedCluster(const Options& options) {
@@ -149,8 +177,19 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
     identity.incarnation = stored.incarnation;
     identity.start_count = stored.start_count;
   }
+  RINGRAFT_TRY(refused, storage.Store().Get(kRefusedKey));
+  if (!refused.empty())
+    return Error(
+        Errc::kDuplicateNode,
+        fmt::format("{} has been refused by its peers as a copy or a restored backup; empty it, start the node "
+                    "and readmit it",
+                    where));
+  RINGRAFT_TRY(processes, storage.Store().Get(kProcessesKey));
+  identity.earlier = DecodeProcesses(processes, identity.start_count);
   ++identity.start_count;
   identity.process = Random(storage);
+  // This first: a start that is cut short between the two is made again, and its process was told to nobody.
+  RINGRAFT_TRYV(storage.Store().Set(kProcessesKey, EncodeProcesses(identity)));
   if (auto written = storage.Store().Set(kIdentityKey, EncodeIdentity(identity, options)); !written)
     return written.error();
   RINGRAFT_TRY(members, storage.Store().Get(kMembersKey));

@@ -26,6 +26,8 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
 std::string EncodeIdentity(const Identity& identity, const Options& options);
 Result<Identity> DecodeIdentity(const std::string& stored);
 inline constexpr const char* kIdentityKey = "ringraft/identity";
+inline constexpr const char* kProcessesKey = "ringraft/processes";
+inline constexpr const char* kRefusedKey = "ringraft/refused";
 inline constexpr const char* kMembersKey = "ringraft/members";
 inline constexpr const char* kStartsKey = "ringraft/starts";
 

@@ -56,12 +56,17 @@ Result<void> StartCounts::Check(const Identity& peer, bool& is_news) {
   }
   Start& start = known->second;
   const bool is_other = peer.process != 0 && start.process != 0 && peer.process != start.process;
-  if (peer.start_count < start.count || (peer.start_count == start.count && is_other)) {
-    return Error(Errc::kDuplicateNode,
-                 fmt::format("node {} comes with start {} of its data directory, but start {} is known already: it "
-                             "runs on a copy or a restored backup; stop it, empty its directory, start it and readmit "
-                             "it",
-                             peer.node.value(), peer.start_count, start.count));
+  const uint64_t since = peer.start_count - start.count;
+  const bool has_parted = peer.start_count > start.count && start.process != 0 && since <= peer.earlier.size() &&
+                          peer.earlier[since - 1] != 0 && peer.earlier[since - 1] != start.process;
+  if (peer.start_count < start.count || (peer.start_count == start.count && is_other) || has_parted) {
+    return Error(
+        Errc::kDuplicateNode,
+        fmt::format(
+            "node {} comes with start {} of its data directory, which does not follow the known "
+            "start {}: it runs on a copy or a restored backup; stop it, empty its directory, start it and readmit "
+            "it",
+            peer.node.value(), peer.start_count, start.count));
   }
   if (peer.start_count == start.count) return Success();
   start = Start{peer.start_count, peer.process};

@@ -45,6 +45,8 @@ void Encode(const Identity& identity, schema::Identity::Builder to) {
   to.setIncarnation(identity.incarnation);
   to.setStartCount(identity.start_count);
   to.setProcess(identity.process);
+  auto earlier = to.initEarlier(static_cast<unsigned>(identity.earlier.size()));
+  for (unsigned i = 0; i < earlier.size(); ++i) earlier.set(i, identity.earlier[i]);
 }
 
 Identity DecodeIdentity(schema::Identity::Reader from) {
@@ -56,6 +58,8 @@ Identity DecodeIdentity(schema::Identity::Reader from) {
   identity.incarnation = from.getIncarnation();
   identity.start_count = from.getStartCount();
   identity.process = from.getProcess();
+  auto earlier = from.getEarlier();
+  for (unsigned i = 0; i < earlier.size() && i < identity.earlier.size(); ++i) identity.earlier[i] = earlier[i];
   return identity;
 }
 

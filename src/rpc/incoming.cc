@@ -141,7 +141,7 @@ class Door final : public schema::Door::Server {
     }
     welcome.version = kProtocolVersion;
     welcome.from = connection->context_.identity();
-    auto reply = context.getResults(capnp::MessageSize{64, 1}).initWelcome();
+    auto reply = context.getResults(capnp::MessageSize{128, 1}).initWelcome();
     Encode(welcome, reply);
     if (shaken) reply.setSession(kj::heap<Session>(handle_));
     return kj::READY_NOW;

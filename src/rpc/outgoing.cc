@@ -30,7 +30,7 @@ void OutgoingConnection::Send(Call<Welcome>& call, const Hello& hello) {
   auto id = vat.initRoot<capnp::rpc::twoparty::VatId>();
   id.setSide(capnp::rpc::twoparty::Side::SERVER);
   auto door = rpc_.bootstrap(id).castAs<schema::Door>();
-  auto request = door.handshakeRequest(capnp::MessageSize{64, 0});
+  auto request = door.handshakeRequest(capnp::MessageSize{128, 0});
   Encode(hello, request.initHello());
   Add(call);
   call.Start(request.send(), [this](auto& response) {
