@@ -25,6 +25,8 @@ Task<void> Node::Begin() {
   if (core_->last_index() != Index(0)) {
     auto looking = LookForDouble();
     co_await looking;
+    // A copy tells nobody of its start, or the others would take the original for the older one.
+    if (failure_.code() != Errc::kOk) co_return;
     scope_->Start(Announce());
   } else if (!options_.initial_members.empty()) {
     scope_->Start(FormFromList());
@@ -45,10 +47,22 @@ Task<void> Node::LookForDouble() {
   Result<FormResults> answer = co_await call;
   const bool is_there = answer || answer.error().code() == Errc::kDuplicateNode;
   if (!is_there) co_return;
-  Fail(Error(Errc::kDuplicateNode,
-             fmt::format("node {} runs at {} already, and this one at {} would be its copy; if it shall move, stop it "
-                         "there first; if this is another node, give it an empty data directory and an id of its own",
-                         options_.id.value(), addr.text(), options_.addr.text())));
+  auto refusal = RefuseDirectory(
+      fmt::format("node {} runs at {} already, and this one at {} would be its copy; if it shall move, stop it there, "
+                  "and copy its directory then; if this is another node, give it an empty data directory and an id of "
+                  "its own",
+                  options_.id.value(), addr.text(), options_.addr.text()));
+  co_await refusal;
+}
+
+// For good: every start raises the count, so that one who is started again and again would be taken for the later one.
+Task<void> Node::RefuseDirectory(std::string why) {
+  values_.emplace_back(kRefusedKey, why);
+  const core::WriteNumber number = core_->NextWriteNumber();
+  Touch();
+  auto durable = Durable(number);
+  co_await durable;
+  Fail(Error(Errc::kDuplicateNode, std::move(why)));
 }
 
 Task<void> Node::AskAll(std::vector<Peer> members, std::map<NodeId, FormResults>& answers) {
@@ -68,14 +82,11 @@ Task<void> Node::AskPeer(Peer peer, std::map<NodeId, FormResults>& answers) {
   if (answer) {
     answers[peer.id] = std::move(answer.value());
   } else if (answer.error().code() == Errc::kDuplicateNode && !is_stopping_) {
-    // For good: more starts would make it look like a later one.
-    storage::WriteRequest request;
-    request.values.emplace_back(kRefusedKey, "1");
-    commit_queue_->Submit(std::move(request));
-    Fail(Error(Errc::kDuplicateNode,
-               fmt::format("node {} knows a later start of this data directory, or another process that runs on it: "
-                           "this is a copy or a restored backup; empty the directory, start the node and readmit it",
-                           peer.id.value())));
+    auto refusal = RefuseDirectory(
+        fmt::format("node {} knows a later start of this data directory, or another process that runs on it: this is a "
+                    "copy or a restored backup; empty the directory, start the node and readmit it",
+                    peer.id.value()));
+    co_await refusal;
   }
 }
 

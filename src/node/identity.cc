@@ -165,6 +165,9 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
                    fmt::format("{} is that of {}, and the options say is_witness = {}; start it as it was, or begin "
                                "with an empty directory",
                                where, was_witness ? "a witness" : "a node with commands", options.is_witness));
+    RINGRAFT_TRY(refusal, storage.Store().Get(kRefusedKey));
+    if (!refusal.empty())
+      return Error(Errc::kDuplicateNode, fmt::format("{} has been refused before: {}", where, refusal));
     ClusterId stored_cluster;
     stored_cluster.high = stored.cluster_high;
     stored_cluster.low = stored.cluster_low;
@@ -177,13 +180,6 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
     identity.incarnation = stored.incarnation;
     identity.start_count = stored.start_count;
   }
-  RINGRAFT_TRY(refused, storage.Store().Get(kRefusedKey));
-  if (!refused.empty())
-    return Error(
-        Errc::kDuplicateNode,
-        fmt::format("{} has been refused by its peers as a copy or a restored backup; empty it, start the node "
-                    "and readmit it",
-                    where));
   RINGRAFT_TRY(processes, storage.Store().Get(kProcessesKey));
   identity.earlier = DecodeProcesses(processes, identity.start_count);
   ++identity.start_count;

@@ -18,8 +18,8 @@ struct Claim {
 };
 
 // Reads the identity, or makes it in an empty storage; refuses another node's, group's or cluster's by name
-// (kWrongNode, kWrongCluster), a witness's where none is meant (kInvalidArgument) and an unknown format
-// (kWrongVersion); durably raises the start count.
+// (kWrongNode, kWrongCluster), a witness's where none is meant (kInvalidArgument), an unknown format
+// (kWrongVersion) and what has been found to be a copy (kDuplicateNode); durably raises the start count.
 Result<Claim> ClaimStorage(const Options& options, Storage& storage, const RecoveredLog& recovered);
 
 // Stores an identity whose cluster has been learned.
@@ -27,9 +27,9 @@ std::string EncodeIdentity(const Identity& identity, const Options& options);
 Result<Identity> DecodeIdentity(const std::string& stored);
 inline constexpr const char* kIdentityKey = "ringraft/identity";
 inline constexpr const char* kProcessesKey = "ringraft/processes";
-inline constexpr const char* kRefusedKey = "ringraft/refused";
 inline constexpr const char* kMembersKey = "ringraft/members";
 inline constexpr const char* kStartsKey = "ringraft/starts";
+inline constexpr const char* kRefusedKey = "ringraft/refused";  // why this directory is a copy or a restored backup
 
 // The cluster that the options name, if they do: by cluster_name, otherwise by initial_members.
 ClusterId NamedCluster(const Options& options);

@@ -116,6 +116,7 @@ class Node final : private reactor::TurnEndNode {
   // Before the elections: looks whether it may be who it is, and begins a cluster from a fixed list (forming.cc).
   Task<void> Begin();
   Task<void> LookForDouble();
+  Task<void> RefuseDirectory(std::string why);
   Task<void> Announce();
   Task<void> AskAll(std::vector<Peer> members, std::map<NodeId, FormResults>& answers);
   Task<void> AskPeer(Peer peer, std::map<NodeId, FormResults>& answers);

@@ -89,28 +89,30 @@ TEST_CASE("a follower's status says what it does not know") {
 }
 
 TEST_CASE("JSON has every field, numbers as numbers, and null for what is not known") {
-  CHECK(
-      StatusJson(Leader()) ==
-      R"({"asked":"a:1","id":1,"cluster":"00000000000000010000000000000002","group":1,"incarnation":99,)"
-      R"("start_count":3,"role":"leader","term":7,"leader":{"id":1,"addr":"a:1"},"last_index":1200,)"
-      R"("durable_index":1199,"commit_index":1198,"applied_index":1197,"configuration_index":5,"is_joint":false,)"
-      R"("waiting_calls":2,"waiting_bytes":300,"members":[)"
-      R"({"id":1,"addr":"a:1","kind":"voter","is_self":true,"is_catching_up":false,"incarnation":0,"needs_readmission":false,"data":"","match_index":1200,)"
-      R"("lag_entries":0,"inflight_bytes":0,"is_reachable":true},)"
-      R"({"id":2,"addr":"b:2","kind":"learner","is_self":false,"is_catching_up":true,"incarnation":0,"needs_readmission":false,"data":"zone \"b\"",)"
-      R"("match_index":1190,"lag_entries":10,"inflight_bytes":0,"is_reachable":true},)"
-      R"({"id":3,"addr":"c:3","kind":"voter","is_self":false,"is_catching_up":false,"incarnation":0,"needs_readmission":false,"data":"","match_index":40,)"
-      R"("lag_entries":1160,"inflight_bytes":4096,"is_reachable":false}]})"
-      "\n");
+  CHECK(StatusJson(Leader()) ==
+        R"({"asked":"a:1","id":1,"cluster":"00000000000000010000000000000002","group":1,"incarnation":99,)"
+        R"("start_count":3,"role":"leader","term":7,"leader":{"id":1,"addr":"a:1"},"last_index":1200,)"
+        R"("durable_index":1199,"commit_index":1198,"applied_index":1197,"configuration_index":5,"is_joint":false,)"
+        R"("waiting_calls":2,"waiting_bytes":300,"members":[)"
+        R"({"id":1,"addr":"a:1","kind":"voter","is_self":true,"is_catching_up":false,)"
+        R"("incarnation":0,"needs_readmission":false,"data":"","match_index":1200,)"
+        R"("lag_entries":0,"inflight_bytes":0,"is_reachable":true},)"
+        R"({"id":2,"addr":"b:2","kind":"learner","is_self":false,"is_catching_up":true,)"
+        R"("incarnation":0,"needs_readmission":false,"data":"zone \"b\"",)"
+        R"("match_index":1190,"lag_entries":10,"inflight_bytes":0,"is_reachable":true},)"
+        R"({"id":3,"addr":"c:3","kind":"voter","is_self":false,"is_catching_up":false,)"
+        R"("incarnation":0,"needs_readmission":false,"data":"","match_index":40,)"
+        R"("lag_entries":1160,"inflight_bytes":4096,"is_reachable":false}]})"
+        "\n");
   Answered follower = Follower();
   follower.status.raft.peers.resize(1);
   CHECK(StatusJson(follower).find(R"("leader":null,)") != std::string::npos);
-  CHECK(
-      MembersJson(follower) ==
-      R"({"told_by":1,"is_told_by_leader":false,"configuration_index":5,"is_joint":true,"members":[)"
-      R"({"id":1,"addr":"a:1","kind":"voter","is_self":true,"is_catching_up":false,"incarnation":0,"needs_readmission":false,"data":"","match_index":null,)"
-      R"("lag_entries":null,"inflight_bytes":null,"is_reachable":null}]})"
-      "\n");
+  CHECK(MembersJson(follower) ==
+        R"({"told_by":1,"is_told_by_leader":false,"configuration_index":5,"is_joint":true,"members":[)"
+        R"({"id":1,"addr":"a:1","kind":"voter","is_self":true,"is_catching_up":false,)"
+        R"("incarnation":0,"needs_readmission":false,"data":"","match_index":null,)"
+        R"("lag_entries":null,"inflight_bytes":null,"is_reachable":null}]})"
+        "\n");
 }
 
 TEST_CASE("data that is no UTF-8 is in the JSON byte by byte, too") {

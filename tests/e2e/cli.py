@@ -198,7 +198,7 @@ def test(arguments):
         tool = Tool(arguments.tool, c.nodes)
         new = cluster.Node(c, 4)
         new.arguments = lambda: [c.binary, '--id', '4', '--data', new.data, '--listen', f'{new.host}:{new.port}',
-                                 '--addr', new.addr]
+                                 '--addr', new.addr, '--join']
         try:
             check_reports(tool, c)
             check_refusals(tool, c)
@@ -211,4 +211,5 @@ def test(arguments):
                 new.kill()
 
 
-cluster.run(test, [('--tool', '', 'the tool to test')], limit=120)
+if __name__ == '__main__':
+    cluster.run(test, [('--tool', '', 'the tool to test')], limit=120)

@@ -30,6 +30,10 @@ const char* Name(ConfigChange::StepKind kind) {
       return "addr";
     case kSetData:
       return "data";
+    case kAddWitness:
+      return "witness";
+    case kReadmit:
+      return "readmit";
   }
   return "?";
 }
@@ -54,7 +58,9 @@ TEST_SUITE("kv: members") {
     const std::pair<const char*, const char*> cases[] = {
         {"raft add 2 h:1", "voter 2 h:1; "},
         {"RAFT ADD 2 h:1 LEARNER", "learner 2 h:1; "},
+        {"RAFT ADD 2 h:1 witness", "witness 2 h:1; "},
         {"raft remove 2", "remove 2 ; "},
+        {"raft readmit 2", "readmit 2 ; "},
         {"raft promote 2", "promote 2 ; "},
         {"raft demote 2", "demote 2 ; "},
         {"raft addr 2 h:1", "addr 2 h:1; "},

@@ -25,12 +25,14 @@ class LocalNetwork {
   void Heal(const Addr& addr) { cut_.erase(addr); }
   bool IsCut(const Addr& addr) const { return cut_.contains(addr); }
   uint64_t batches_sent() const { return batches_sent_; }
+  uint64_t forms_asked() const { return forms_asked_; }
 
  private:
   friend class LocalRpc;
   std::map<Addr, LocalRpc*> nodes_;
   std::set<Addr> cut_;
   uint64_t batches_sent_ = 0;
+  uint64_t forms_asked_ = 0;
 };
 
 class LocalRpc final : public Rpc {
@@ -71,6 +73,7 @@ class LocalRpc final : public Rpc {
     return CallOn<ForwardResults>(std::move(addr), std::move(args), &RpcService::Forward);
   }
   Task<Result<FormResults>> CallForm(Addr addr, FormArgs args) override {
+    ++network_.forms_asked_;
     return CallOn<FormResults>(std::move(addr), std::move(args), &RpcService::Form);
   }
 
