@@ -14,6 +14,7 @@ namespace {
 
 constexpr Nanos kOperatorPause = 300 * kMilli;
 constexpr double kBackupChance = 0.5;  // that a backup is made before a start
+constexpr Nanos kOperatorReads = 5 * kSecond;
 constexpr auto kOperatorPatience = std::chrono::seconds(3);
 
 Detached Change(Raft& raft, ConfigChange change, TimePoint deadline, std::function<void(Errc)> done) {
@@ -211,7 +212,6 @@ void Cluster::OnTurn(Slot& slot) {
       Crash(slot, false);
       slot.disk->MendFailure();
       if (slot.disk->is_copy()) {
-        --lost_;
         Wipe(slot, slot.down_for);
       } else if (is_damaged) {
         Lose(slot);
@@ -298,8 +298,11 @@ void Cluster::Lose(Slot& slot, bool becomes_witness) {
 void Cluster::Wipe(Slot& slot, Nanos down_for) {
   if (slot.raft != nullptr) Crash(slot, true);
   world_.Tell(fmt::format("the disk of node {} is emptied", slot.id));
-  // Of a copy nothing had been promised.
-  if (!slot.disk->is_copy()) lost_disks_.emplace_back(slot.id, std::move(slot.disk));
+  if (slot.disk->is_copy()) {
+    --lost_;  // nothing had been promised of it
+  } else {
+    lost_disks_.emplace_back(slot.id, std::move(slot.disk));
+  }
   slot.backup.reset();
   slot.disk = std::make_shared<SimDisk>(world_, slot.id, oracle_);
   oracle_.OnDiskReplaced(slot.id);
@@ -315,6 +318,10 @@ void Cluster::Restore(Slot& slot, Nanos down_for) {
   oracle_.OnDiskReplaced(slot.id);
   ++lost_;  // until it is refused
   RestartAfter(slot, down_for);
+  // All that it knows may be gone by now, and nobody there to tell it. The operator reads what the leader says of it.
+  world_.After(down_for + kOperatorReads, [this, &slot, copy = std::weak_ptr(slot.disk)] {
+    if (!copy.expired() && copy.lock() == slot.disk) Wipe(slot, kSecond);
+  });
 }
 
 bool Cluster::IsBackupKnown(Slot& slot) {
