@@ -61,6 +61,9 @@ struct MemberStatus {
   inflightBytes @9 :UInt64;
   incarnation @10 :UInt64;  # of the data directory that is the member
   needsReadmission @11 :Bool;
+  lagBytes @12 :UInt64;
+  lagNanoseconds @13 :UInt64;
+  contactNanoseconds @14 :UInt64;  # since the last contact
 }
 
 # ringraft::RaftStatus, with the node's identity.
@@ -84,6 +87,8 @@ struct Status {
   members @16 :List(MemberStatus);
   waitingCalls @17 :UInt64;
   waitingBytes @18 :UInt64;
+  isDiskStalled @19 :Bool;
+  diskLatencyNanoseconds @20 :UInt64;
 }
 
 enum StepKind {

@@ -25,6 +25,7 @@ struct Identity {
   startCount @3 :UInt64;
   process @4 :UInt64;  # random, made at each start; 0: an older build
   earlier @5 :List(UInt64);  # those of the starts before, the last one first; up to 32
+  generation @6 :UInt64;  # 1, and one more with each recovery from a lost quorum; 0: not known
 }
 
 # What a connection is for. It changes nothing on the receiving side, but tells an operator which one is which.
@@ -64,6 +65,7 @@ struct AppendEntriesArgs {
   leaderCommit @6 :UInt64;
   entries @7 :List(Data);  # encoded batches, see stored.md
   timeoutNow @8 :Bool;  # an old peer does not stand, and the leader carries on
+  generation @9 :UInt64;  # the leader's
 }
 
 struct AppendEntriesResults {
@@ -75,6 +77,8 @@ struct AppendEntriesResults {
   conflictTerm @5 :UInt64;
   incarnation @6 :UInt64;  # whose acknowledgement it is
   isWitness @7 :Bool;
+  priority @8 :UInt8;       # whom leaders hand over to
+  isDiskStalled @9 :Bool;   # it takes no leadership over now
 }
 
 struct RequestVoteArgs {

@@ -46,6 +46,7 @@ enum class Errc {
   kConfigChanged,       // the configuration is not the one that the change was based on; nothing has changed
   kChangeAborted,       // the change was aborted while its new voters caught up; nothing has changed
   kDuplicateNode,       // another process has started from the same data directory, or from a copy of it
+  kOldGeneration,       // one of two nodes is of before a recovery of the cluster from a lost quorum
 };
 
 const std::error_category& ErrorCategory() noexcept;

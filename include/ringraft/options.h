@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ringraft/errc.h"
+#include "ringraft/event.h"
 #include "ringraft/logger.h"
 #include "ringraft/rpc.h"
 #include "ringraft/storage.h"
@@ -58,8 +59,19 @@ struct Options {
   Duration election_timeout_max = std::chrono::milliseconds(500);  // <= 120 s
   Duration heartbeat_interval = std::chrono::milliseconds(50);     // 1 ms .. election_timeout_min / 2
 
+  // A leader hands the leadership over to a voter of a higher priority that answers and has the log. Elections are as
+  // they are without: a cluster whose nodes of high priority are away has a leader as soon as any other.
+  uint8_t election_priority = 0;
+
+  // A write that takes longer is a stalled disk: a leader hands the leadership over, and nobody stands, until the disk
+  // is well (three writes in time) or nobody has led for ten of the longest election time-outs. 0: as long as the
+  // longest election time-out. Otherwise 10 ms .. 120 s.
+  Duration disk_stall_limit{};
+
   Limits limits;
   Logger* logger = nullptr;  // null: standard error, from kInfo on; must outlive the node
+  // Is told what changes, in order: at the end of a turn, on the reactor's thread. It must neither block nor throw.
+  std::function<void(const Event&)> on_event;
   uint64_t seed = 0;         // of the election timer; 0: from the system
 
   std::shared_ptr<Storage> storage;  // null: LMDB in data_dir

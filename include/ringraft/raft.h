@@ -13,6 +13,7 @@
 #include "ringraft/bytes.h"
 #include "ringraft/config_change.h"
 #include "ringraft/errc.h"
+#include "ringraft/event.h"
 #include "ringraft/executor.h"
 #include "ringraft/options.h"
 #include "ringraft/reactor.h"
@@ -23,6 +24,7 @@
 namespace ringraft {
 
 namespace node {
+class EventQueue;
 class Node;
 struct CallSlot;
 }  // namespace node
@@ -170,6 +172,42 @@ class [[nodiscard]] DoneCall : public Call {
   Result<void> await_resume();
 };
 
+class [[nodiscard]] NextEventCall : public Call {
+ public:
+  NextEventCall(node::Node& node, std::shared_ptr<node::EventQueue> queue, HandleOptions options)
+      : Call(node, std::move(options)), queue_(std::move(queue)) {}
+  bool await_ready() const noexcept;  // there is one already
+  bool await_suspend(std::coroutine_handle<> caller);
+  Result<Event> await_resume();
+
+ private:
+  std::shared_ptr<node::EventQueue> queue_;
+};
+
+// What changes from its making on, in order (Raft::Events). One thread at a time. It must not outlive its Raft, but may
+// be destroyed while its `Next` waits.
+class EventStream {
+ public:
+  EventStream(node::Node& node, std::shared_ptr<node::EventQueue> queue) : node_(&node), queue_(std::move(queue)) {}
+  EventStream(EventStream&&) noexcept = default;
+  EventStream& operator=(EventStream&& other) noexcept;
+  ~EventStream();
+
+  // The next event, once there is one; await it before the next `Next`. At most 1024 wait to be taken; then the oldest
+  // is dropped, and the event that follows says how many (Event::lost). Of the options only the executor counts.
+  // Errors: kStopped once the last event, EventKind::kStopped, has been taken; kBusy as of any call;
+  // kInvalidArgument of a `Next` that waits when another one begins.
+  NextEventCall Next(HandleOptions options = HandleOptions()) {
+    return NextEventCall(*node_, queue_, std::move(options));
+  }
+
+ private:
+  void Close();
+
+  node::Node* node_;
+  std::shared_ptr<node::EventQueue> queue_;
+};
+
 // One member of a Raft group. All members may be called from any thread unless said otherwise.
 class Raft {
  public:
@@ -198,6 +236,9 @@ class Raft {
   bool IsLeader() const;
   // As of the end of the last turn.
   RaftStatus Status() const;
+
+  // Leadership, members and health, from now on. First this, then `Status`: nothing is missed.
+  EventStream Events();
 
   // Append, replicate, commit, apply; then the state machine's result. The bytes are copied before the caller is
   // suspended. Errors: kNotLeader, kBusy, kTooLarge, kStopped: certainly not in the log; kUnknown: it may be applied,

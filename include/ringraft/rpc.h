@@ -38,6 +38,8 @@ struct Identity {
   uint64_t process = 0;      // random, made at each start: tells a process from its copy; 0: not known
   // Those of the starts before, the last one first: a copy has others from where it parted on.
   std::array<uint64_t, 32> earlier{};
+  // 1, and one more with each recovery of the cluster from a lost quorum; 0: not known, of who has no log yet.
+  uint64_t generation = 0;
 };
 
 constexpr uint32_t kProtocolVersion = 1;
@@ -51,6 +53,7 @@ struct AppendEntriesArgs {
   Term prev_term;
   std::vector<BatchRef> entries;  // none: a heartbeat
   Index leader_commit;
+  uint64_t generation = 0;   // the leader's, see Identity
   bool timeout_now = false;  // in a heartbeat: stand for election at once, if the log ends at prev_index (§3.10)
 };
 
@@ -68,6 +71,8 @@ struct AppendEntriesResults {
   ConflictHint conflict;  // on refusal
   uint64_t incarnation = 0;  // of the sender's data directory: whose acknowledgement it is
   bool is_witness = false;   // the sender's directory is for no commands
+  uint8_t priority = 0;      // Options::election_priority of the sender
+  bool is_disk_stalled = false;  // the sender takes no leadership over now
 };
 
 struct RequestVoteArgs {

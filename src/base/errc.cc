@@ -70,6 +70,8 @@ class Category final : public std::error_category {
         return "the configuration change was aborted";
       case Errc::kDuplicateNode:
         return "another process has started from this node's data directory, or from a copy of it";
+      case Errc::kOldGeneration:
+        return "of another recovery generation of the cluster: empty the older node's directory and add it anew";
     }
     return "unknown ringraft error " + std::to_string(value);
   }

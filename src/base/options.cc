@@ -7,6 +7,8 @@
 #include <charconv>
 #include <set>
 
+#include "base/duration.h"
+
 namespace ringraft {
 namespace {
 
@@ -16,10 +18,6 @@ template <class T>
 Result<void> InRange(const char* name, T value, T least, T most) {
   if (value >= least && value <= most) return Success();
   return Invalid(fmt::format("{} is {}; it must be from {} to {}", name, value, least, most));
-}
-
-int64_t Milliseconds(Duration duration) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
 }
 
 Result<void> ValidateMembers(const Options& options) {
@@ -53,6 +51,10 @@ Result<void> ValidateMembers(const Options& options) {
 
 Result<void> ValidateTimes(const Options& options) {
   using std::chrono::milliseconds;
+  if (options.disk_stall_limit != Duration::zero()) {
+    const int64_t limit = Milliseconds(options.disk_stall_limit);
+    if (auto ok = InRange<int64_t>("disk_stall_limit (ms)", limit, 10, 120'000); !ok) return ok;
+  }
   int64_t min = Milliseconds(options.election_timeout_min), max = Milliseconds(options.election_timeout_max);
   if (auto ok = InRange<int64_t>("election_timeout_min (ms)", min, 10, 60'000); !ok) return ok;
   if (auto ok = InRange<int64_t>("election_timeout_max (ms)", max, 10, 120'000); !ok) return ok;

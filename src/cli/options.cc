@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <iterator>
 
 #include "coro/try.h"
 #include "ringraft/options.h"
@@ -33,6 +34,8 @@ struct Arguments {
   std::string based_on;
   std::string index;
   std::string max_lag = "1000";
+  std::string directory;
+  bool yes = false;
 };
 
 Error Wrong(std::string text) { return Error(Errc::kInvalidArgument, text); }
@@ -72,6 +75,7 @@ struct Form {
   void (*describe)(CLI::App& app, Arguments& arguments);
   Result<void> (*read)(const Arguments& arguments, CliOptions& options);
   double timeout;
+  bool asks_nodes = true;
 };
 
 void AskForId(CLI::App& app, Arguments& arguments) {
@@ -109,6 +113,10 @@ void DescribeMove(CLI::App& app, Arguments& arguments) {
 }
 void DescribeTransfer(CLI::App& app, Arguments& arguments) {
   app.add_option("ID", arguments.id, "The voter that shall lead; the one with most of the log if left out");
+}
+void DescribeRecover(CLI::App& app, Arguments& arguments) {
+  app.add_option("DIR", arguments.directory, "The data directory of a stopped node")->required();
+  app.add_flag("--yes", arguments.yes, "Do it; without this flag it is only shown what it would mean");
 }
 void DescribeNothing(CLI::App&, Arguments&) {}
 
@@ -197,6 +205,14 @@ Result<void> ReadAbort(const Arguments&, CliOptions& options) {
   return Success();
 }
 
+Result<void> ReadRecover(const Arguments& arguments, CliOptions& options) {
+  if (arguments.directory.empty()) return Wrong("DIR is empty: name the data directory of a stopped node");
+  options.command = Command::kRecover;
+  options.directory = arguments.directory;
+  options.is_confirmed = arguments.yes;
+  return Success();
+}
+
 template <Command command>
 Result<void> Read(const Arguments& arguments, CliOptions& options) {
   options.command = command;
@@ -224,6 +240,8 @@ constexpr Form kForms[] = {
     {"move", "Tell the cluster a member's new address", DescribeMove, ReadMove, kOrderTimeout},
     {"transfer", "Hand the leadership over", DescribeTransfer, ReadTransfer, kOrderTimeout},
     {"abort", "Give up a change whose new voters catch up", DescribeNothing, ReadAbort, kOrderTimeout},
+    {"recover", "Where a majority is lost for ever: make a stopped node the only member, by its own log",
+     DescribeRecover, ReadRecover, kOrderTimeout, false},
 };
 constexpr Form kWaits[] = {
     {"leader", "Until a node knows a leader", DescribeNothing, Read<Command::kWaitLeader>, kWaitTimeout},
@@ -268,8 +286,8 @@ const Form& Chosen(const CLI::App& app) {
 }
 
 Result<void> Convert(const CLI::App& app, const Arguments& arguments, CliOptions& options) {
-  RINGRAFT_TRYV(ReadNodes(arguments, options));
   const Form& form = Chosen(app);
+  if (form.asks_nodes) RINGRAFT_TRYV(ReadNodes(arguments, options));
   RINGRAFT_TRYV(ReadTimeout(arguments, form.timeout, options));
   if (!arguments.group.empty()) {
     RINGRAFT_TRY(group, ReadNumber("--group", arguments.group, 0));
@@ -282,6 +300,12 @@ int Fail(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   fmt::print(stderr, "ringraft: {} (ringraft --help tells more)\n", text);
   return kExitUsage;
+}
+
+std::string NoCommand(std::string_view word) {
+  std::string names;
+  for (const Form& form : kForms) fmt::format_to(std::back_inserter(names), "{}, ", form.name);
+  return fmt::format("'{}' is no command; there are {}wait", word, names);
 }
 
 }  // namespace
@@ -298,6 +322,8 @@ std::optional<int> ParseCommandLine(int argc, const char* const* argv, CliOption
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
+    const std::vector<std::string> rest = app.remaining();
+    if (app.get_subcommands().empty() && !rest.empty()) return Fail(NoCommand(rest.front()));
     return Fail(error.what());
   }
   if (auto ok = Convert(app, arguments, options); !ok) return Fail(ok.error().message());

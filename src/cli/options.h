@@ -13,7 +13,7 @@ constexpr int kExitFailed = 1;   // refused, or certainly not done
 constexpr int kExitUsage = 2;    // the command line makes no sense
 constexpr int kExitUnknown = 3;  // not in time, or with an unknown outcome
 
-enum class Command { kStatus, kMembers, kOrder, kWaitLeader, kWaitIndex, kWaitHealthy };
+enum class Command { kStatus, kMembers, kOrder, kWaitLeader, kWaitIndex, kWaitHealthy, kRecover };
 
 struct CliOptions {
   std::vector<Addr> nodes;
@@ -25,6 +25,8 @@ struct CliOptions {
   std::string done;      // what to say when the order has been carried out
   Index index;           // kWaitIndex
   uint64_t max_lag = 0;  // kWaitHealthy: in entries, of each member
+  std::string directory;      // kRecover
+  bool is_confirmed = false;  // kRecover: do it, and do not only show it
 };
 
 // None: go on. Otherwise the exit code: --help and --version have been printed, or one line about what is wrong.

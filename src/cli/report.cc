@@ -6,6 +6,7 @@
 #include <iterator>
 #include <vector>
 
+#include "base/duration.h"
 #include "cli/json.h"
 #include "cli/table.h"
 
@@ -27,6 +28,12 @@ std::string NameOf(const std::optional<Peer>& leader) {
   return leader ? fmt::format("node {} at {}", leader->id.value(), Printable(leader->addr.text())) : "none is known";
 }
 
+uint64_t InMicroseconds(Duration duration) { return static_cast<uint64_t>(Microseconds(duration)); }
+
+std::string InMilliseconds(Duration duration) {
+  return fmt::format("{:.1f}", static_cast<double>(Microseconds(duration)) / 1000);
+}
+
 std::string DataShown(const std::string& data) {
   std::string shown = Printable(data);
   if (shown.size() <= kMaxDataShown) return shown;
@@ -41,7 +48,10 @@ void WriteMembers(const RaftStatus& raft, std::string& out) {
                {"address", Align::kLeft},
                {"match", Align::kRight},
                {"lag", Align::kRight},
+               {"lag bytes", Align::kRight},
+               {"lag ms", Align::kRight},
                {"in flight", Align::kRight},
+               {"contact ms", Align::kRight},
                {"reachable", Align::kLeft},
                {"data", Align::kLeft}});
   for (const PeerStatus& member : raft.peers) {
@@ -50,11 +60,14 @@ void WriteMembers(const RaftStatus& raft, std::string& out) {
     if (member.is_catching_up) line[1] += ", catching up";
     if (member.needs_readmission) line[1] += ", to be readmitted";
     if (Knows(raft)) {
-      for (const uint64_t number : {member.match_index.value(), member.lag_entries, uint64_t{member.inflight_bytes}})
+      for (const uint64_t number : {member.match_index.value(), member.lag_entries, member.lag_bytes})
         line.push_back(std::to_string(number));
+      line.push_back(InMilliseconds(member.lag_time));
+      line.push_back(std::to_string(member.inflight_bytes));
+      line.push_back(member.is_self ? "-" : InMilliseconds(member.last_contact));
       line.emplace_back(member.is_reachable ? "yes" : "no");
     } else {
-      line.resize(line.size() + 4, "-");
+      line.resize(line.size() + 7, "-");
     }
     line.push_back(DataShown(member.data));
     table.Add(std::move(line));
@@ -95,7 +108,10 @@ void WriteMembers(const RaftStatus& raft, JsonWriter& json) {
     }
     number("match_index", member.match_index.value(), Knows(raft));
     number("lag_entries", member.lag_entries, Knows(raft));
+    number("lag_bytes", member.lag_bytes, Knows(raft));
+    number("lag_us", InMicroseconds(member.lag_time), Knows(raft));
     number("inflight_bytes", member.inflight_bytes, Knows(raft));
+    number("last_contact_us", InMicroseconds(member.last_contact), Knows(raft) && !member.is_self);
     json.Key("is_reachable");
     if (Knows(raft)) {
       json.Bool(member.is_reachable);
@@ -147,6 +163,9 @@ void WriteFacts(const Answered& answered, JsonWriter& json) {
   json.Key("is_joint");
   json.Bool(raft.is_joint);
   WriteNumbers(json, {{"waiting_calls", raft.waiting_calls}, {"waiting_bytes", raft.waiting_bytes}});
+  json.Key("is_disk_stalled");
+  json.Bool(raft.is_disk_stalled);
+  WriteNumbers(json, {{"disk_latency_us", InMicroseconds(raft.disk_latency)}});
 }
 
 }  // namespace
@@ -166,6 +185,8 @@ std::string StatusText(const Answered& answered) {
   fact("configuration",
        fmt::format("index {}{}", raft.configuration_index.value(), raft.is_joint ? ", a change is under way" : ""));
   fact("waiting", fmt::format("{} calls, {} bytes", raft.waiting_calls, raft.waiting_bytes));
+  fact("disk", fmt::format("{}the last write took {} ms", raft.is_disk_stalled ? "stalled, " : "",
+                           InMilliseconds(raft.disk_latency)));
   return table.Text() + "\n" + MembersText(answered);
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/assert.h"
+#include "base/duration.h"
 #include "core/state.h"
 
 namespace ringraft::core {
@@ -107,7 +108,7 @@ void Core::State::GiveSilentVotersUp() {
   const Peer& silent = *std::min_element(voters.begin(), voters.end(), [&](const Peer& a, const Peer& b) {
     return peers.at(a.id).contact < peers.at(b.id).contact;
   });
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - peers.at(silent.id).contact).count();
+  const auto ms = Milliseconds(now - peers.at(silent.id).contact);
   EndCatchUp(Error(Errc::kTooSlowToCatchUp, Describe(silent) + " has not answered for " + std::to_string(ms) +
                                                 " ms: start it, and see whether this address reaches it"));
 }

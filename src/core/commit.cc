@@ -9,13 +9,17 @@
 namespace ringraft::core {
 
 bool Core::HasWrite() const { return state_->persistence.HasWrite(); }
-Write Core::NextWrite() { return state_->persistence.Next(); }
+Write Core::NextWrite(TimePoint now) {
+  state_->See(now);
+  return state_->persistence.Next(state_->now);
+}
 WriteNumber Core::persisted() const { return state_->persistence.persisted(); }
 
 void Core::OnPersisted(TimePoint now, WriteNumber number) {
   State& s = *state_;
   s.See(now);
-  if (!s.persistence.OnPersisted(number)) return;
+  if (!s.persistence.OnPersisted(s.now, number)) return;
+  s.FollowDisk(/*has_written=*/true);
   const Candidacy* standing = s.candidacy();
   if (standing != nullptr && !standing->ticket.pre_vote) s.CountVotes();  // our own vote, perhaps
   s.MaybeCommit();

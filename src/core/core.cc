@@ -19,10 +19,12 @@ Core::State::State(const CoreOptions& options, const RecoveredLog& recovered, In
       term(recovered.hard_state.term),
       vote(recovered.hard_state.vote),
       history(recovered.terms, recovered.last_index),
+      appends(recovered.last_index, now),
       persistence(recovered.last_index),
       commit_index(applied),
       applied_index(applied),
-      taken_index(applied) {
+      taken_index(applied),
+      led_by_somebody(now) {
   RINGRAFT_ASSERT(options.self != NodeId(0));
   RINGRAFT_ASSERT(options.election_timeout_min > Duration::zero());
   RINGRAFT_ASSERT(options.election_timeout_min < options.election_timeout_max);
@@ -139,10 +141,16 @@ void Core::FillPeerStatuses(TimePoint now, std::vector<PeerStatus>& statuses) co
         const Progress& progress = leading->peers.at(peer.id);
         status.match_index = progress.match;
         status.inflight_bytes = progress.in_flight_bytes;
-        status.is_reachable = now - progress.contact < s.options.election_timeout_max;
+        status.last_contact = std::max(now - progress.contact, Duration::zero());
+        status.is_reachable = status.last_contact < s.options.election_timeout_max;
         status.needs_readmission = s.NeedsReadmission(progress);
       }
       status.lag_entries = s.last_index() - status.match_index;
+      const AppendHistory::Lag lag = s.appends.Behind(status.match_index, now);
+      status.lag_bytes = lag.bytes;
+      status.lag_time = lag.time;
+    } else if (peer.id == s.leader && s.leader_contact) {
+      status.last_contact = std::max(now - *s.leader_contact, Duration::zero());
     }
   }
   statuses.resize(count);
@@ -154,23 +162,32 @@ TimePoint Core::NextTick() const {
   const State& s = *state_;
   if (const Leadership* leading = s.leadership()) {
     const TimePoint give_up = leading->transfer ? leading->transfer->deadline : TimePoint::max();
-    return std::min({leading->quorum_check_at, give_up, s.SilenceDeadline()});
+    return std::min({leading->quorum_check_at, give_up, s.NextYield(), s.SilenceDeadline(), s.NextDiskTick()});
   }
-  return s.MayStand() ? s.election_deadline : TimePoint::max();
+  return std::min(s.MayStand() ? s.election_deadline : TimePoint::max(), s.NextDiskTick());
 }
 
 void Core::OnTick(TimePoint now) {
   State& s = *state_;
   s.See(now);
+  if (s.leadership() != nullptr) s.led_by_somebody = s.now;
+  if (s.now >= s.NextDiskTick()) s.OnDiskTick();
   if (s.leadership() != nullptr) {
     // §6.2, CheckQuorum: a leader that a majority does not answer may have been replaced without knowing it.
     if (s.now >= s.leadership()->quorum_check_at && s.QuorumHasFallenSilent())
       return s.BecomeFollower(s.term, NodeId(0));
     if (s.leadership()->transfer && s.now >= s.leadership()->transfer->deadline) s.GiveTransferUp();
     if (s.now >= s.SilenceDeadline()) s.GiveSilentVotersUp();
+    if (s.now >= s.NextYield()) s.YieldToHigherPriority();
     return;
   }
-  if (s.now >= s.election_deadline && s.MayStand()) s.BecomePreCandidate(State::Reason::kTimeOut);
+  if (s.now < s.election_deadline || !s.MayStand()) return;
+  if (s.MayStandOnDisk()) {
+    s.BecomePreCandidate(State::Reason::kTimeOut);
+  } else {
+    s.leader = NodeId(0);
+    s.ResetElectionTimer();  // somebody else may
+  }
 }
 
 }  // namespace ringraft::core

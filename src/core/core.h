@@ -52,6 +52,11 @@ struct CoreOptions {
   // New voters catch up before the change begins (§4.2.1): in at most so many rounds, the last of them shorter than
   // the shortest election time-out. 0: they are not waited for.
   int catch_up_rounds = 10;
+  // A disk that takes longer for a write is stalled: who leads on it hands the leadership over, and nobody stands on
+  // it, until it is well again. 0: whatever it takes.
+  Duration disk_stall_limit{};
+  // A leader hands over to a voter of a higher one, if that answers and has the log.
+  uint8_t priority = 0;
   uint64_t seed = 1;
   // It has run before, and may have heard from a leader just before it ended.
   bool is_restart = false;
@@ -258,15 +263,23 @@ class Core {
   // kNotLeader, kTransferInProgress, kInvalidArgument (no other voter).
   Result<void> TransferLeadership(TimePoint now, NodeId to, TimePoint deadline);
   bool IsTransferring() const;
-  // The other voter that has most of the log among those that answer; 0 if there is none.
+  std::optional<NodeId> successor() const;  // to whom it is being handed over
+  bool IsYielding() const;                  // because that one has a higher priority
+  // The other voter that answers and would be the best leader: one that is not behind, of the highest priority, with
+  // most of the log, in this order. 0 if there is none.
   NodeId BestSuccessor(TimePoint now);
   // When the other one has the whole log, and all of it is committed: the heartbeat that makes it stand, once. Its
   // regular heartbeats repeat that.
   std::optional<AppendRequest> NextTimeoutNow(TimePoint now);
 
   // --- persistence ---
+  // A write has taken longer than the limit, or does so now; until three in a row have not. An idle core writes its
+  // hard state again to find out.
+  bool is_disk_stalled() const;
+  Duration disk_latency(
+      TimePoint now) const;  // of the last write, or of the oldest that is not durable if it is longer
   bool HasWrite() const;
-  Write NextWrite();  // everything that waits, as one write
+  Write NextWrite(TimePoint now);  // everything that waits, as one write
   // This write and all before it are durable. The core knows which entries that still means: a write whose entries have
   // been overwritten since counts for nothing (B10).
   void OnPersisted(TimePoint now, WriteNumber number);

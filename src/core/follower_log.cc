@@ -96,6 +96,7 @@ Result<AppendTicket> Core::OnAppendEntries(TimePoint now, const AppendEntriesArg
   // A leader of our term or a newer one: whatever we were, we follow it now.
   s.BecomeFollower(args.term, args.leader_id);
   s.leader_contact = s.now;
+  s.led_by_somebody = s.now;
   s.ResetElectionTimer();
   ticket.term = s.term;
 
@@ -134,6 +135,8 @@ AppendEntriesResults Core::FinishAppend(const AppendTicket& ticket) const {
   results.term = s.term;
   results.incarnation = s.options.incarnation;
   results.is_witness = s.options.is_witness;
+  results.priority = s.options.priority;
+  results.is_disk_stalled = s.stall.has_value();
   if (ticket.term != s.term) return results;  // a later leader may have overwritten what was verified (B6)
   results.success = ticket.accepted;
   if (ticket.accepted) {
@@ -174,6 +177,7 @@ Result<void> Core::State::AppendFromLeader(const BatchRef& batch) {
 void Core::State::AppendToLog(const BatchRef& batch) {
   history.Append(batch.last(), batch.term());
   tail.Append(batch);
+  appends.Append(batch.last(), batch.size(), now);
   persistence.Append(batch);
   if ((batch.header().flags & BatchHeader::kHasConfiguration) != 0) AppendConfigurations(batch);
 }
@@ -183,6 +187,7 @@ void Core::State::TruncateLogAfter(Index index) {
   RINGRAFT_ASSERT(index >= commit_index);    // B4: what is committed stays
   history.TruncateAfter(index);
   tail.TruncateAfter(index);
+  appends.TruncateAfter(index);
   persistence.TruncateAfter(index);
   configurations.TruncateAfter(index);  // C4: the configuration before it counts again
 }

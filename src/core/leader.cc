@@ -11,7 +11,9 @@ namespace ringraft::core {
 void Core::State::BecomeLeader() {
   RINGRAFT_ASSERT(vote == options.self);
   leader = options.self;
-  role = Leadership{last_index() + 1, now, {}, {}, {}};
+  role = Leadership{last_index() + 1, now, {}};
+  leadership()->yield_at = now + options.election_timeout_max;
+  leadership()->yield_pause = options.election_timeout_max;
   UpdatePeers();
   // §6.4: entries of earlier terms are committed only along with one of this term, so there is one at once.
   BatchBuilder noop;

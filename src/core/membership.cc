@@ -155,7 +155,7 @@ void Core::State::Leave() {
   if (leading->transfer) return;  // it ends with that, or with its deadline
   const NodeId to = FindSuccessor();
   if (!to) return BecomeFollower(term, NodeId(0));
-  leading->transfer = Transfer{to, now + options.election_timeout_max, Index(0)};
+  BeginTransfer(to, now + options.election_timeout_max);
 }
 
 ConfigProgress Core::CheckConfig(const ConfigTicket& ticket) const {

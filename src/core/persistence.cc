@@ -37,21 +37,22 @@ bool Persistence::HasWrite() const {
   return pending_.hard_state.has_value() || pending_.truncate_after.has_value() || !pending_.batches.empty();
 }
 
-Write Persistence::Next() {
+Write Persistence::Next(TimePoint now) {
   RINGRAFT_ASSERT(HasWrite());
   taken_last_ = WrittenLast();
   Write write = std::exchange(pending_, Write{});
   write.number = ++taken_;
-  outstanding_.push_back(Outstanding{write.number, taken_last_});
+  outstanding_.push_back(Outstanding{write.number, now, taken_last_});
   return write;
 }
 
-bool Persistence::OnPersisted(WriteNumber number) {
+bool Persistence::OnPersisted(TimePoint now, WriteNumber number) {
   RINGRAFT_ASSERT(number <= taken_);
   if (number <= persisted_) return false;
   persisted_ = number;
   while (!outstanding_.empty() && outstanding_.front().number <= number) {
     durable_index_ = std::max(durable_index_, outstanding_.front().last);
+    last_latency_ = now - outstanding_.front().taken;
     outstanding_.pop_front();
   }
   return true;

@@ -25,9 +25,13 @@ class Persistence {
   void TruncateAfter(Index index);
 
   bool HasWrite() const;
-  Write Next();
+  Write Next(TimePoint now);
   // False if this was known already.
-  bool OnPersisted(WriteNumber number);
+  bool OnPersisted(TimePoint now, WriteNumber number);
+
+  // When the oldest write that is not durable was taken; never if there is none.
+  TimePoint oldest() const { return outstanding_.empty() ? TimePoint::max() : outstanding_.front().taken; }
+  Duration last_latency() const { return last_latency_; }
 
   Index durable_index() const { return durable_index_; }  // the log in memory up to here is on the disk
   WriteNumber persisted() const { return persisted_; }
@@ -40,6 +44,7 @@ class Persistence {
  private:
   struct Outstanding {
     WriteNumber number = 0;
+    TimePoint taken;
     Index last;  // once it is durable, the log in memory up to here is
   };
 
@@ -52,6 +57,7 @@ class Persistence {
   WriteNumber hard_state_number_ = 0;  // of the write with the newest hard state; taken_ + 1 while it waits
   Index taken_last_;                   // the last index on the disk when all taken writes are durable
   Index durable_index_;
+  Duration last_latency_{};  // of the write that became durable last
 };
 
 }  // namespace ringraft::core

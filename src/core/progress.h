@@ -49,6 +49,8 @@ struct Progress {
   uint64_t incarnation = 0;           // of the data directory that answers; 0: none has yet
   bool is_witness = false;            // it is sent no commands
   bool is_witness_directory = false;  // that is what it says of itself
+  uint8_t priority = 0;               // to be the leader
+  bool is_disk_stalled = false;       // it takes no leadership over
   State state = State::kProbe;
   Index match;        // durable there, and the same as ours
   Index next;         // of the next entry to send; > match

@@ -61,6 +61,8 @@ bool Core::State::GetsLog(const Progress& progress) const {
 // False if this answer is of another data directory than those before: then nothing that was sent is answered by it.
 bool Core::State::Recognize(Progress& progress, const AppendEntriesResults& results) {
   progress.is_witness_directory = results.is_witness;
+  progress.priority = results.priority;
+  progress.is_disk_stalled = results.is_disk_stalled;
   if (progress.incarnation == results.incarnation) return true;
   if (progress.incarnation == 0) {
     progress.incarnation = results.incarnation;

@@ -6,6 +6,7 @@
 //   votes.cc         voting for others                replication.cc   appends as the leader
 //   commit.cc        commit, apply, durability        membership.cc    configuration changes
 //   transfer.cc      handing leadership over          catch_up.cc      new voters, before they vote
+//   disk.cc          stalled disks
 //   invariants.cc    what always holds
 #pragma once
 
@@ -15,6 +16,7 @@
 #include <set>
 #include <variant>
 
+#include "core/append_history.h"
 #include "core/configuration_history.h"
 #include "core/core.h"
 #include "core/log_tail.h"
@@ -48,11 +50,14 @@ struct Candidacy {
   std::optional<VoteRound> round;  // until it is taken
 };
 
+constexpr int kLongestPause = 20;  // election time-outs between attempts to hand over that come to nothing
+
 // §3.10. While there is one, the driver proposes nothing.
 struct Transfer {
   NodeId to;
   TimePoint deadline;
   Index told;  // when `to` was asked to stand, the log ended here; 0: it was not
+  bool is_yield = false;  // to a higher priority, which nobody has asked for
 };
 
 // §4.2.1. A change whose new voters do not have the log yet. Nothing of it is in the log.
@@ -71,6 +76,8 @@ struct Leadership {
   std::map<NodeId, Progress> peers;  // all members but ourselves, and those that catch up
   std::optional<Transfer> transfer{};
   std::optional<CatchUp> catch_up{};
+  TimePoint yield_at{};    // looks then for a voter of a higher priority
+  Duration yield_pause{};  // between two attempts to hand over to one
 };
 
 struct Core::State {
@@ -156,8 +163,18 @@ struct Core::State {
 
   // --- transfer.cc ---
   bool MayTakeOver(const AppendEntriesArgs& args) const;
+  bool IsNear(const Progress& progress) const;
   NodeId FindSuccessor() const;
+  void BeginTransfer(NodeId to, TimePoint deadline);
+  TimePoint NextYield() const;
+  void YieldToHigherPriority();
   void GiveTransferUp();
+
+  // --- disk.cc ---
+  void FollowDisk(bool has_written);  // looks how long writes take
+  void OnDiskTick();
+  TimePoint NextDiskTick() const;
+  bool MayStandOnDisk() const;
 
   // --- commit.cc ---
   void MaybeCommit();
@@ -179,6 +196,7 @@ struct Core::State {
   NodeId vote;  // 0: none in this term
   TermHistory history;
   LogTail tail;
+  AppendHistory appends;
   ConfigurationHistory configurations;
   Persistence persistence;
 
@@ -191,6 +209,16 @@ struct Core::State {
   std::optional<TimePoint> leader_contact;  // when we last heard from the leader of `term`
   TimePoint withholds_vote_until;           // after a restart
   TimePoint election_deadline;
+  TimePoint led_by_somebody;  // when we heard of a leader last, or led
+
+  // While the disk is stalled.
+  struct Stall {
+    int good_writes = 0;  // in a row
+    TimePoint look_at;    // write again then, if nothing else does
+    TimePoint hand_over_at;
+    Duration pause{};  // before the next attempt to hand over
+  };
+  std::optional<Stall> stall;
   uint64_t last_round = 0;
   uint64_t peers_version = 0;
   std::variant<Following, Candidacy, Leadership> role;

@@ -1,6 +1,7 @@
 // Handing leadership over: §3.10.
 #include <algorithm>
 #include <string>
+#include <tuple>
 
 #include "base/assert.h"
 #include "core/state.h"
@@ -19,30 +20,71 @@ Result<void> Core::TransferLeadership(TimePoint now, NodeId to, TimePoint deadli
     return Error(Errc::kInvalidArgument,
                  "node " + std::to_string(to.value()) +
                      " cannot take the leadership over: name another voting member that is no witness");
-  leading->transfer = Transfer{to, deadline, Index(0)};
+  s.BeginTransfer(to, deadline);
   return Success();
 }
 
 bool Core::IsTransferring() const { return state_->leadership() != nullptr && state_->leadership()->transfer; }
+
+std::optional<NodeId> Core::successor() const {
+  if (!IsTransferring()) return std::nullopt;
+  return state_->leadership()->transfer->to;
+}
+
+bool Core::IsYielding() const { return IsTransferring() && state_->leadership()->transfer->is_yield; }
 
 NodeId Core::BestSuccessor(TimePoint now) {
   state_->See(now);
   return state_->FindSuccessor();
 }
 
+// Commands wait in a transfer until the successor has the rest of the log.
+bool Core::State::IsNear(const Progress& progress) const {
+  return appends.Behind(progress.match, now).time <= options.election_timeout_min / 4;
+}
+
 NodeId Core::State::FindSuccessor() const {
   const Leadership* leading = leadership();
   if (leading == nullptr) return NodeId(0);
   NodeId best;
-  Index most;
+  std::tuple<bool, uint8_t, Index> most;
   for (const auto& [id, progress] : leading->peers) {
     const bool answers = now - progress.contact < options.election_timeout_min;
-    if (!answers || !configuration().MayLead(id) || !configuration().IsOf(id, progress.incarnation)) continue;
-    if (best && progress.match <= most) continue;
+    if (!answers || progress.is_disk_stalled) continue;
+    if (!configuration().MayLead(id) || !configuration().IsOf(id, progress.incarnation)) continue;
+    const std::tuple<bool, uint8_t, Index> has(IsNear(progress), progress.priority, progress.match);
+    if (best && has <= most) continue;
     best = id;
-    most = progress.match;
+    most = has;
   }
   return best;
+}
+
+void Core::State::BeginTransfer(NodeId to, TimePoint deadline) {
+  leadership()->transfer = Transfer{to, deadline, Index(0), false};
+}
+
+// Never, where nobody has a higher priority.
+TimePoint Core::State::NextYield() const {
+  const Leadership* leading = leadership();
+  if (leading == nullptr) return TimePoint::max();
+  const bool is_outranked = std::any_of(leading->peers.begin(), leading->peers.end(),
+                                        [&](const auto& peer) { return peer.second.priority > options.priority; });
+  return is_outranked ? leading->yield_at : TimePoint::max();
+}
+
+// Leadership goes where it belongs, by the way of a transfer, which costs a round trip or two: elections know of no
+// priorities. Where it is not taken the attempts become rare.
+void Core::State::YieldToHigherPriority() {
+  Leadership* leading = leadership();
+  leading->yield_at = now + options.election_timeout_max;
+  if (leading->transfer || leading->catch_up || configuration().is_joint()) return;
+  const NodeId to = FindSuccessor();
+  if (!to || leading->peers.at(to).priority <= options.priority || !IsNear(leading->peers.at(to))) return;
+  leading->yield_at = now + options.election_timeout_max + leading->yield_pause;
+  leading->yield_pause = std::min(2 * leading->yield_pause, kLongestPause * options.election_timeout_max);
+  BeginTransfer(to, now + options.election_timeout_max);
+  leading->transfer->is_yield = true;
 }
 
 // Its disk has then what it will be elected for, and our callers have their answers.
@@ -77,7 +119,7 @@ void Core::State::GiveTransferUp() {
 // leader has gone on too.
 bool Core::State::MayTakeOver(const AppendEntriesArgs& args) const {
   return args.timeout_now && args.entries.empty() && args.prev_index == last_index() &&
-         configuration().IsNewVoter(options.self) && MayStand();
+         configuration().IsNewVoter(options.self) && MayStand() && !stall;
 }
 
 }  // namespace ringraft::core

@@ -30,6 +30,8 @@ struct Arguments {
   int64_t heartbeat_ms = 50;
   int64_t deadline_ms = 5000;
   uint64_t max_bytes = uint64_t{64} << 30;
+  int priority = 0;
+  int64_t disk_stall_limit_ms = 0;
   std::string log_level = "info";
 };
 
@@ -56,6 +58,12 @@ void Describe(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--election-timeout", arguments.election_timeout, "MIN-MAX in ms")->capture_default_str();
   app.add_option("--heartbeat", arguments.heartbeat_ms, "Interval in ms, at most half of MIN")->capture_default_str();
+  app.add_option("--priority", arguments.priority, "A leader hands over to a node of a higher one, if it can: 0 .. 255")
+      ->capture_default_str();
+  app.add_option("--disk-stall-limit", arguments.disk_stall_limit_ms,
+                 "A write that takes longer, in ms, is a stalled disk, on which nobody leads; 0: the longest election "
+                 "time-out")
+      ->capture_default_str();
   app.add_option("--max-bytes", arguments.max_bytes, "Upper bound of the database file (64GB by default)")
       ->transform(CLI::AsSizeValue(false));
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error")->capture_default_str();
@@ -143,6 +151,11 @@ Result<void> Convert(const Arguments& arguments, KvOptions& options) {
   options.raft.bootstrap_as_leader = arguments.bootstrap;
   options.joins = arguments.join;
   options.raft.is_witness = arguments.witness;
+  if (arguments.priority < 0 || arguments.priority > UINT8_MAX)
+    return Wrong(fmt::format("--priority {} is no priority: they are from 0 to 255", arguments.priority));
+  options.raft.disk_stall_limit =
+      std::chrono::milliseconds(std::clamp<int64_t>(arguments.disk_stall_limit_ms, -1, 1'000'000'000));
+  options.raft.election_priority = static_cast<uint8_t>(arguments.priority);
   options.raft.lmdb.max_bytes = arguments.max_bytes;
   if (auto ok = ReadMembers(arguments, options.raft); !ok) return ok;
   auto listen = ParseAddr(arguments.listen);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/duration.h"
 #include "kv/session.h"
 
 namespace ringraft::kv {
@@ -19,6 +20,8 @@ std::pair<std::string, int64_t> SplitAddr(const Addr& addr) {
   if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
   return {std::move(host), ParseInteger(std::string_view(text).substr(colon + 1)).value_or(0)};
 }
+
+uint64_t InMicroseconds(Duration duration) { return static_cast<uint64_t>(Microseconds(duration)); }
 
 void InfoServer(const ServerFacts& facts, std::string& out) {
   const auto up = std::chrono::duration_cast<std::chrono::seconds>(facts.now() - facts.started).count();
@@ -44,20 +47,22 @@ void InfoRaft(const ServerFacts& facts, std::string& out) {
   fmt::format_to(std::back_inserter(out),
                  "# Raft\r\nnode_id:{}\r\nrole:{}\r\nterm:{}\r\nleader:{}\r\nleader_addr:{}\r\nlast_index:{}\r\n"
                  "durable_index:{}\r\ncommit_index:{}\r\napplied_index:{}\r\nmembers:{}\r\nis_joint:{}\r\n"
-                 "waiting_calls:{}\r\nwaiting_bytes:{}\r\n",
+                 "waiting_calls:{}\r\nwaiting_bytes:{}\r\ndisk_stalled:{}\r\ndisk_latency_us:{}\r\n",
                  status.id.value(), ToString(status.role), status.term.value(),
                  status.leader ? status.leader->id.value() : 0, status.leader ? status.leader->addr.text() : "",
                  status.last_index.value(), status.durable_index.value(), status.commit_index.value(),
                  status.applied_index.value(), members, status.is_joint ? 1 : 0, status.waiting_calls,
-                 status.waiting_bytes);
+                 status.waiting_bytes, status.is_disk_stalled ? 1 : 0, Microseconds(status.disk_latency));
   for (const PeerStatus& peer : status.peers) {
     if (peer.is_self) continue;
     fmt::format_to(std::back_inserter(out), "peer{}:addr={},voter={}", peer.peer.id.value(), peer.peer.addr.text(),
                    peer.kind == MemberKind::kVoter ? 1 : 0);
     // Only the leader knows how far the others are.
     if (status.role == Role::kLeader) {
-      fmt::format_to(std::back_inserter(out), ",match={},lag={},inflight={},reachable={}", peer.match_index.value(),
-                     peer.lag_entries, peer.inflight_bytes, peer.is_reachable ? 1 : 0);
+      fmt::format_to(std::back_inserter(out),
+                     ",match={},lag={},lag_bytes={},lag_us={},inflight={},contact_us={},reachable={}",
+                     peer.match_index.value(), peer.lag_entries, peer.lag_bytes, Microseconds(peer.lag_time),
+                     peer.inflight_bytes, Microseconds(peer.last_contact), peer.is_reachable ? 1 : 0);
     }
     out += "\r\n";
   }
@@ -150,7 +155,7 @@ void WriteRaftStatus(const RaftStatus& status, ReplyWriter& reply) {
     reply.Bulk(name);
     reply.Bulk(value);
   };
-  reply.Map(12);
+  reply.Map(14);
   number("id", status.id.value());
   text("role", ToString(status.role));
   number("term", status.term.value());
@@ -162,16 +167,21 @@ void WriteRaftStatus(const RaftStatus& status, ReplyWriter& reply) {
   number("applied_index", status.applied_index.value());
   number("configuration_index", status.configuration_index.value());
   number("is_joint", status.is_joint ? 1 : 0);
+  number("disk_stalled", status.is_disk_stalled ? 1 : 0);
+  number("disk_latency_us", InMicroseconds(status.disk_latency));
   reply.Bulk("members");
   reply.Array(status.peers.size());
   for (const PeerStatus& peer : status.peers) {
-    reply.Map(7);
+    reply.Map(10);
     number("id", peer.peer.id.value());
     text("addr", peer.peer.addr.text());
     text("kind", peer.is_catching_up ? "catching up" : ToString(peer.kind));
     text("data", peer.data);
     number("match", peer.match_index.value());
     number("lag", peer.lag_entries);
+    number("lag_bytes", peer.lag_bytes);
+    number("lag_us", InMicroseconds(peer.lag_time));
+    number("contact_us", InMicroseconds(peer.last_contact));
     number("reachable", peer.is_reachable || peer.is_self ? 1 : 0);
   }
 }

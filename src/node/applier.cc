@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/duration.h"
 #include "node/node.h"
 
 namespace ringraft::node {
@@ -83,8 +84,7 @@ Task<void> Applier::ApplyEntries() {
                                              applied.value(), rest.size(), results_.size());
     node_.logger().Write(LogLevel::kError,
                          fmt::format("{}: the state machine made no progress at index {}: {}; trying again in {} ms",
-                                     node_.Name(), rest.front().index.value(), why,
-                                     std::chrono::duration_cast<std::chrono::milliseconds>(retry).count()));
+                                     node_.Name(), rest.front().index.value(), why, Milliseconds(retry)));
     auto later = node_.loop().SleepUntil(node_.loop().Now() + retry);
     co_await later;
     retry = std::min(retry * 2, kLastRetry);

@@ -167,6 +167,23 @@ bool Node::BeginDone(Call& call, std::coroutine_handle<> caller) {
   return true;
 }
 
+// Ends on the reactor, or where the node has stopped: it needs no way there.
+bool Node::BeginNextEvent(Call& call, EventQueue& queue, std::coroutine_handle<> caller) {
+  CallSlot* slot = NewCall(call, caller);
+  if (slot == nullptr) return false;
+  std::optional<EventQueue::Waiter> former;
+  if (!queue.Wait({slot, call.generation_}, former)) {
+    call.Release();  // one has come meanwhile
+    return false;
+  }
+  // From here on the call may have ended. The former's caller has died, or should have been awaited.
+  if (former) {
+    former->first->error = Error(Errc::kInvalidArgument, "a second Next of one EventStream: await the first before it");
+    former->first->Complete(former->second);
+  }
+  return true;
+}
+
 void Node::OnCallArrived(CallSlot& slot) {
   uint32_t generation = slot.generation();
   slot.arrived = true;

@@ -56,7 +56,7 @@ Task<void> Forwarder::Run() {
     std::optional<Peer> leader;
     if (NodeId id = node_.core().leader(); id && id != node_.options().id)
       if (const Peer* peer = node_.core().configuration().Find(id)) leader = *peer;
-    bool is_early = node_.loop().Now() < retry_at_;
+    const bool is_early = leader && leader->id == refused_by_ && node_.loop().Now() < retry_at_;
     if (waiting_.empty() || !leader || messages_.size() >= kMessages || is_early) {
       auto woken = work_.WaitUntil(is_early && !waiting_.empty() ? retry_at_ : TimePoint::max());
       co_await woken;
@@ -121,10 +121,10 @@ Task<void> Forwarder::Send(Peer leader, std::list<Message>::iterator message, Fo
   Message calls = std::move(*message);
   messages_.erase(message);
   if (reply && reply.value().outcomes.size() == calls.size()) {
-    for (size_t i = 0; i < calls.size(); ++i) Settle(calls[i], reply.value().outcomes[i]);
+    for (size_t i = 0; i < calls.size(); ++i) Settle(calls[i], leader.id, reply.value().outcomes[i]);
   } else if (!reply && reply.error() == Errc::kUnreachable) {
     // It certainly did not arrive.
-    retry_at_ = node_.loop().Now() + kRetryDelay;
+    PauseWith(leader.id);
     for (const Waiting& waiting : calls) Retry(waiting);
   } else {
     for (const Waiting& waiting : calls) node_.EndCall(*waiting.slot, waiting.generation, Errc::kUnknown);
@@ -132,7 +132,12 @@ Task<void> Forwarder::Send(Peer leader, std::list<Message>::iterator message, Fo
   Wake();
 }
 
-void Forwarder::Settle(const Waiting& call, ForwardOutcome& outcome) {
+void Forwarder::PauseWith(NodeId leader) {
+  refused_by_ = leader;
+  retry_at_ = node_.loop().Now() + kRetryDelay;
+}
+
+void Forwarder::Settle(const Waiting& call, NodeId leader, ForwardOutcome& outcome) {
   CallSlot& slot = *call.slot;
   if (!slot.IsWithNode(call.generation)) return;
   switch (outcome.error.code()) {
@@ -150,7 +155,7 @@ void Forwarder::Settle(const Waiting& call, ForwardOutcome& outcome) {
     case Errc::kNotLeader:
     case Errc::kStopped:
       // Certainly not in its log: the next leader gets it.
-      retry_at_ = node_.loop().Now() + kRetryDelay;
+      PauseWith(leader);
       Retry(call);
       return;
     default:

@@ -42,14 +42,16 @@ class Forwarder {
   void DropEnded();
   using Message = std::vector<Waiting>;
   Task<void> Send(Peer leader, std::list<Message>::iterator message, ForwardArgs args);
-  void Settle(const Waiting& call, ForwardOutcome& outcome);
+  void PauseWith(NodeId leader);
+  void Settle(const Waiting& call, NodeId leader, ForwardOutcome& outcome);
   void Retry(const Waiting& call);
 
   Node& node_;
   coro::Signal work_;
   std::deque<Waiting> waiting_;
   size_t waiting_bytes_ = 0;
-  TimePoint retry_at_;  // after a refusal: the next leader may not be known yet
+  NodeId refused_by_;            // the leader that did not take a message last
+  TimePoint retry_at_;           // not asked again before: the next leader may not be known yet
   std::list<Message> messages_;  // in flight; here, not in their coroutines, so that a stop can end their calls
   TimePoint sweep_at_;           // the queue is not searched for ended calls before
 };

@@ -128,6 +128,22 @@ Result<Identity> DecodeIdentity(const std::string& value) {
   return identity;
 }
 
+std::string EncodeGeneration(uint64_t generation) {
+  return std::string(reinterpret_cast<const char*>(&generation), sizeof generation);
+}
+
+Result<uint64_t> ReadGeneration(Storage& storage, Index last_index) {
+  RINGRAFT_TRY(stored, storage.Store().Get(kGenerationKey));
+  uint64_t generation = last_index ? 1 : 0;
+  if (stored.empty()) return generation;
+  if (stored.size() != sizeof generation)
+    return Error(Errc::kCorrupt, fmt::format("the stored generation has {} bytes instead of {}; restore this node's "
+                                             "directory or re-create the node",
+                                             stored.size(), sizeof generation));
+  std::memcpy(&generation, stored.data(), sizeof generation);
+  return generation;
+}
+
 Result<Claim> ClaimStorage(const Options& options, Storage& storage, const RecoveredLog& recovered) {
   Result<std::string> value = storage.Store().Get(kIdentityKey);
   if (!value) return value.error();
@@ -144,10 +160,6 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
           fmt::format("{} has a log up to index {} but no identity; it was not written by a node, or is damaged", where,
                       recovered.last_index.value()));
     identity.incarnation = Random(storage);
-    if (!identity.cluster && options.bootstrap_as_leader) {
-      identity.cluster.high = Random(storage);
-      identity.cluster.low = Random(storage);
-    }
   } else {
     Result<StoredIdentity> decoded = Decode(value.value());
     if (!decoded) return decoded.error();
@@ -180,8 +192,15 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
     identity.incarnation = stored.incarnation;
     identity.start_count = stored.start_count;
   }
+  // Also of a directory that has waited to be added before, in vain.
+  if (!identity.cluster && options.bootstrap_as_leader && !recovered.last_index) {
+    identity.cluster.high = Random(storage);
+    identity.cluster.low = Random(storage);
+  }
   RINGRAFT_TRY(processes, storage.Store().Get(kProcessesKey));
   identity.earlier = DecodeProcesses(processes, identity.start_count);
+  RINGRAFT_TRY(generation, ReadGeneration(storage, recovered.last_index));
+  identity.generation = generation;
   ++identity.start_count;
   identity.process = Random(storage);
   // This first: a start that is cut short between the two is made again, and its process was told to nobody.

@@ -29,7 +29,12 @@ inline constexpr const char* kIdentityKey = "ringraft/identity";
 inline constexpr const char* kProcessesKey = "ringraft/processes";
 inline constexpr const char* kMembersKey = "ringraft/members";
 inline constexpr const char* kStartsKey = "ringraft/starts";
+inline constexpr const char* kGenerationKey = "ringraft/generation";
 inline constexpr const char* kRefusedKey = "ringraft/refused";  // why this directory is a copy or a restored backup
+
+// The stored form of Identity::generation. Where none is stored it is 1 if there is a log, and not known otherwise.
+std::string EncodeGeneration(uint64_t generation);
+Result<uint64_t> ReadGeneration(Storage& storage, Index last_index);
 
 // The cluster that the options name, if they do: by cluster_name, otherwise by initial_members.
 ClusterId NamedCluster(const Options& options);

@@ -68,6 +68,7 @@ Task<void> Leadership::Replicate(Pipeline& pipeline) {
 
 Task<void> Leadership::AwaitAppend(Pipeline& pipeline, core::AppendRequest request) {
   core::PeerTicket ticket = request.ticket;
+  request.args.generation = node_.identity().generation;
   auto call = node_.rpc().CallAppendEntries(pipeline.peer.addr, std::move(request.args));
   auto reply = co_await call;
   if (reply) {
@@ -123,6 +124,7 @@ Task<void> Leadership::Heartbeats(Pipeline& pipeline) {
 
 Task<void> Leadership::AwaitHeartbeat(Pipeline& pipeline, core::AppendRequest request) {
   core::PeerTicket ticket = request.ticket;
+  request.args.generation = node_.identity().generation;
   auto call = node_.rpc().CallAppendEntries(pipeline.peer.addr, std::move(request.args));
   auto reply = co_await call;
   --pipeline.heartbeats;

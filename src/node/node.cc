@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/duration.h"
 #include "storage/storage_thread.h"
 
 namespace ringraft::node {
@@ -18,7 +19,8 @@ Node::Node(Options options, Parts parts)
       starts_(std::move(parts.claim.starts)),
       machine_(parts.machine),
       async_machine_(parts.async_machine),
-      slots_(SlotPool::New(options_.limits.max_waiting_calls)) {
+      slots_(SlotPool::New(options_.limits.max_waiting_calls)),
+      events_(options_.on_event) {
   status_.id = options_.id;
   status_.term = recovered_.hard_state.term;
   status_.last_index = recovered_.last_index;
@@ -68,6 +70,8 @@ void Node::StartOnReactor() {
   core_options.election_timeout_min = options_.election_timeout_min;
   core_options.election_timeout_max = options_.election_timeout_max;
   core_options.heartbeat_interval = options_.heartbeat_interval;
+  core_options.disk_stall_limit = DiskStallLimit();
+  core_options.priority = options_.election_priority;
   core_options.peer_window_bytes = options_.limits.peer_window_bytes;
   core_options.peer_window_calls = options_.limits.peer_window_calls;
   core_options.max_append_bytes = options_.limits.max_batch_bytes;
@@ -222,6 +226,7 @@ Task<void> Node::Shutdown() {
 void Node::FinishStop() {
   std::vector<std::pair<CallSlot*, uint32_t>> calls;
   Error reason = failure_;
+  events_.End(status_, reason);
   {
     std::lock_guard lock(mutex_);
     is_done_ = true;
@@ -258,6 +263,8 @@ void Node::OnTurnEnd() {
   if (is_stopping_) return;
   CheckConfigCalls();  // before the role: a leader outside C(new) steps down with the commit that ends the change
   FollowRole();
+  FollowDisk();
+  FollowHandOver();
   CheckTransferCall();
   if (core_->is_leader() && !core_->IsTransferring()) proposer_->Flush(WallNanoseconds());
   SubmitWrites();
@@ -266,11 +273,12 @@ void Node::OnTurnEnd() {
   StartVoteRounds();
   if (core_->NextTick() < next_tick_) tick_moved_->Notify();
   PublishStatus();
+  events_.Follow(status_);  // read without its mutex: only turns write it
 }
 
 void Node::SubmitWrites() {
   while (core_->HasWrite()) {
-    core::Write write = core_->NextWrite();
+    core::Write write = core_->NextWrite(loop().Now());
     storage::WriteRequest request;
     request.number = write.number;
     request.hard_state = write.hard_state;
@@ -314,6 +322,40 @@ void Node::FollowRole() {
                      fmt::format("{}: follows node {} in term {}", Name(), last_leader_.value(), term.value()));
     forwarder_->Wake();
   }
+}
+
+Duration Node::DiskStallLimit() const {
+  return options_.disk_stall_limit != Duration::zero() ? options_.disk_stall_limit : options_.election_timeout_max;
+}
+
+// Says so when the disk stalls, and when it is well again.
+void Node::FollowDisk() {
+  const bool is_stalled = core_->is_disk_stalled();
+  if (is_stalled == is_disk_stalled_) return;
+  is_disk_stalled_ = is_stalled;
+  if (!is_stalled) {
+    logger_->Write(LogLevel::kInfo, fmt::format("{}: its disk is well again", Name()));
+    return;
+  }
+  std::string what = "does not stand for election until it is well";
+  if (const std::optional<NodeId> to = core_->successor()) {
+    what = fmt::format("hands the leadership over to node {}", to->value());
+  } else if (core_->is_leader()) {
+    what = "hands the leadership over as soon as another node can take it";
+  }
+  logger_->Write(
+      LogLevel::kWarning,
+      fmt::format("{}: its disk is stalled: a write has taken {} ms, more than the {} ms of disk_stall_limit; {}",
+                  Name(), Milliseconds(core_->disk_latency(loop().Now())), Milliseconds(DiskStallLimit()), what));
+}
+
+// Says so when the leadership goes where nobody has asked for it to go.
+void Node::FollowHandOver() {
+  const bool is_yielding = core_->IsYielding();
+  if (is_yielding && !is_yielding_)
+    logger_->Write(LogLevel::kInfo, fmt::format("{}: hands the leadership over to node {}, which has a higher priority",
+                                                Name(), core_->successor()->value()));
+  is_yielding_ = is_yielding;
 }
 
 void Node::EndLeadersCalls() {
@@ -378,6 +420,8 @@ void Node::PublishStatus() {
   status_.configuration_index = core_->configuration_index();
   status_.is_joint = core_->configuration().is_joint();
   core_->FillPeerStatuses(loop().Now(), status_.peers);
+  status_.is_disk_stalled = core_->is_disk_stalled();
+  status_.disk_latency = core_->disk_latency(loop().Now());
   status_.waiting_calls = slots_->in_use();
   status_.waiting_bytes = proposer_->waiting_bytes();
 }
@@ -412,33 +456,6 @@ Task<Result<std::vector<BatchRef>>> Node::ReadLog(Index from, size_t max_bytes) 
         fmt::format("the log has no entry at index {}, which it should have; restore this node from its peers",
                     from.value()));
   co_return std::move(*answer);
-}
-
-Result<void> Node::MeetPeer(const Identity& peer) {
-  if (peer.node == options_.id) {
-    return Error(Errc::kDuplicateNode,
-                 fmt::format("another process calls itself node {}: start {} of data directory {:016x}, and this is "
-                             "start {} of {:016x}; stop one of them",
-                             peer.node.value(), peer.start_count, peer.incarnation, identity_.start_count,
-                             identity_.incarnation));
-  }
-  bool is_news = false;
-  Result<void> known = starts_.Check(peer, is_news);
-  if (is_news && !is_stopping_) {
-    storage::WriteRequest request;
-    request.values.emplace_back(kStartsKey, starts_.Encode());
-    commit_queue_->Submit(std::move(request));
-  }
-  return known;
-}
-
-Result<void> Node::LearnCluster(ClusterId cluster) {
-  identity_.cluster = cluster;
-  storage::WriteRequest request;
-  request.values.emplace_back(kIdentityKey, EncodeIdentity(identity_, options_));
-  commit_queue_->Submit(std::move(request));
-  logger_->Write(LogLevel::kInfo, fmt::format("{}: joins cluster {}", Name(), ToString(cluster)));
-  return Success();
 }
 
 std::optional<Peer> Node::Leader() const {

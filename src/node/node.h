@@ -21,6 +21,7 @@
 #include "node/applier.h"
 #include "node/call_slot.h"
 #include "node/deadlines.h"
+#include "node/events.h"
 #include "node/forwarder.h"
 #include "node/identity.h"
 #include "node/leadership.h"
@@ -66,6 +67,8 @@ class Node final : private reactor::TurnEndNode {
   bool BeginAbortConfig(Call& call, std::coroutine_handle<> caller);
   bool BeginTransfer(Call& call, NodeId to, std::coroutine_handle<> caller);
   bool BeginDone(Call& call, std::coroutine_handle<> caller);
+  bool BeginNextEvent(Call& call, EventQueue& queue, std::coroutine_handle<> caller);
+  Events& events() { return events_; }
   bool IsRunning() const { return life_.load(std::memory_order_acquire) == Life::kRunning; }
   void EndPost() { slots_->EndPost(); }  // see SlotPool
   reactor::Mailbox& mailbox() { return host_->mailbox(); }
@@ -93,8 +96,10 @@ class Node final : private reactor::TurnEndNode {
   const Limits& limits() const { return options_.limits; }
   Identity identity() const { return identity_; }
   Result<void> LearnCluster(ClusterId cluster);
-  // Errors: kDuplicateNode, if it is not who it was, or claims to be us.
+  // Errors: kOldGeneration; kDuplicateNode, if it is not who it was, or claims to be us.
   Result<void> MeetPeer(const Identity& peer);
+  // Of who leads: a node without a log takes its generation over along with its log. Errors: kOldGeneration.
+  Result<void> FollowGeneration(const AppendEntriesArgs& args);
   const std::string& written_members() const { return written_members_; }
   std::string Name() const;  // "node 1"
   bool is_stopping() const { return is_stopping_; }
@@ -132,6 +137,9 @@ class Node final : private reactor::TurnEndNode {
   void SubmitWrites();
   void OnPersisted(core::WriteNumber number, Result<void> result);
   void FollowRole();
+  Duration DiskStallLimit() const;
+  void FollowDisk();
+  void FollowHandOver();
   void EndLeadersCalls();
   void CheckConfigCalls();
   void CheckTransferCall();
@@ -144,6 +152,7 @@ class Node final : private reactor::TurnEndNode {
   bool HandOver(Call& call, CallSlot& slot);
   Error CheckSize(std::span<const Command> commands, size_t& bytes) const;
   bool OnReactor() const;
+  Result<void> CheckGeneration(NodeId peer, uint64_t generation) const;
   void Dispatch(CallSlot& slot, uint32_t generation);
   void DispatchConfig(CallSlot& slot, uint32_t generation);
   void DispatchAbortConfig(CallSlot& slot, uint32_t generation);
@@ -189,6 +198,7 @@ class Node final : private reactor::TurnEndNode {
   std::atomic<Life> life_{Life::kNew};  // written under the mutex until it is kStopping
   std::atomic<bool> is_leader_{false};
   SlotPool* const slots_;
+  Events events_;
   Reactor* reactor_ = nullptr;
   StartMessage start_message_{*this};
   StopMessage stop_message_{*this};
@@ -221,6 +231,8 @@ class Node final : private reactor::TurnEndNode {
   std::unique_ptr<coro::Scope> shutdown_;     // the one coroutine that outlives the others
   std::vector<std::pair<std::string, std::string>> values_;  // to be stored along with the next write
   std::string told_;                                         // the last message of the beginning
+  bool is_disk_stalled_ = false;
+  bool is_yielding_ = false;
   NodeId last_leader_;
   uint64_t last_peers_ = 0;  // core::Core::peers_version
   struct ConfigCall {

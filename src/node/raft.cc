@@ -26,6 +26,12 @@ bool AbortConfigChangeCall::await_suspend(std::coroutine_handle<> caller) {
 
 bool DoneCall::await_suspend(std::coroutine_handle<> caller) { return node_.BeginDone(*this, caller); }
 
+bool NextEventCall::await_ready() const noexcept { return queue_->IsReady(); }
+
+bool NextEventCall::await_suspend(std::coroutine_handle<> caller) {
+  return node_.BeginNextEvent(*this, *queue_, caller);
+}
+
 Call::~Call() {
   on_stop_.reset();
   if (slot_ != nullptr) slot_->Abandon(generation_);  // destroyed while suspended
@@ -93,6 +99,27 @@ Result<void> DoneCall::await_resume() {
   return Success();
 }
 
+Result<Event> NextEventCall::await_resume() {
+  if (Error error = Finish(); error.code() != Errc::kOk) return error;
+  Release();
+  std::optional<Event> event = queue_->Take();
+  if (!event) return Errc::kStopped;
+  return std::move(*event);
+}
+
+EventStream& EventStream::operator=(EventStream&& other) noexcept {
+  Close();
+  node_ = other.node_;
+  queue_ = std::move(other.queue_);
+  return *this;
+}
+
+EventStream::~EventStream() { Close(); }
+
+void EventStream::Close() {
+  if (queue_ != nullptr) queue_->Close();
+}
+
 // --- Raft ---
 
 namespace {
@@ -118,6 +145,8 @@ Result<std::unique_ptr<node::Node>> MakeNode(Options options, StateMachine* mach
   parts.claim = std::move(claim.value());
   if (auto begun = node::BeginAlone(options, parts.claim.identity, *parts.storage, parts.recovered); !begun)
     return begun.error();
+  if (parts.recovered.last_index)
+    parts.claim.identity.generation = std::max<uint64_t>(parts.claim.identity.generation, 1);
   if (Result<void> sound = core::Core::CheckRecovered(parts.recovered); !sound) return sound.error();
   return std::make_unique<node::Node>(std::move(options), std::move(parts));
 }
@@ -145,6 +174,7 @@ const Addr& Raft::Addr() const { return node_->options().addr; }
 Result<void> Raft::Run(Reactor& reactor) { return node_->Run(reactor); }
 void Raft::Stop() { node_->Stop(); }
 bool Raft::IsLeader() const { return node_->IsLeader(); }
+EventStream Raft::Events() { return EventStream(*node_, node_->events().Open()); }
 RaftStatus Raft::Status() const { return node_->Status(); }
 
 }  // namespace ringraft

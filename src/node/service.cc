@@ -16,6 +16,10 @@ constexpr Duration kLongestForward = std::chrono::hours(1);
 
 Task<Result<AppendEntriesResults>> Service::AppendEntries(AppendEntriesArgs args) {
   if (node_.is_stopping()) co_return Errc::kStopped;
+  if (Result<void> known = node_.FollowGeneration(args); !known) {
+    node_.logger().Write(LogLevel::kWarning, fmt::format("{}: {}", node_.Name(), known.error().message()));
+    co_return known.error();
+  }
   Result<core::AppendTicket> ticket = node_.core().OnAppendEntries(node_.loop().Now(), args);
   node_.Touch();
   if (!ticket) {

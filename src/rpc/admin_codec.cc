@@ -12,8 +12,8 @@ namespace {
 using StepKind = ConfigChange::StepKind;
 
 // Numbers of errors are part of the protocol: new ones are added at the end.
-constexpr uint16_t kLastErrc = static_cast<uint16_t>(Errc::kDuplicateNode);
-static_assert(kLastErrc == 30 && static_cast<uint16_t>(Errc::kUnknown) == 5);
+constexpr uint16_t kLastErrc = static_cast<uint16_t>(Errc::kOldGeneration);
+static_assert(kLastErrc == 31 && static_cast<uint16_t>(Errc::kUnknown) == 5);
 static_assert(static_cast<int>(schema::MemberKind::VOTER) == static_cast<int>(MemberKind::kVoter) &&
               static_cast<int>(schema::MemberKind::LEARNER) == static_cast<int>(MemberKind::kLearner) &&
               static_cast<int>(schema::MemberKind::WITNESS) == static_cast<int>(MemberKind::kWitness));
@@ -23,7 +23,7 @@ static_assert(static_cast<int>(schema::Role::FOLLOWER) == static_cast<int>(Role:
               static_cast<int>(schema::Role::LEADER) == static_cast<int>(Role::kLeader));
 
 constexpr uint64_t kEnvelopeWords = 64;  // what surrounds a message
-constexpr uint64_t kStepWords = 6, kMemberWords = 12, kStatusWords = 32;
+constexpr uint64_t kStepWords = 6, kMemberWords = 16, kStatusWords = 36;
 
 uint64_t Words(size_t bytes) { return bytes / sizeof(capnp::word) + 1; }
 
@@ -55,6 +55,13 @@ Result<void> CheckSize(const char* what, size_t size, size_t limit) {
 template <class To, class From>
 To ToKind(From from) {
   return static_cast<To>(std::min<uint16_t>(static_cast<uint16_t>(from), UINT8_MAX));
+}
+
+uint64_t ToNanoseconds(Duration duration) {
+  return duration > Duration::zero() ? static_cast<uint64_t>(std::chrono::nanoseconds(duration).count()) : 0;
+}
+Duration FromNanoseconds(uint64_t count) {
+  return std::chrono::nanoseconds(static_cast<int64_t>(std::min<uint64_t>(count, INT64_MAX)));
 }
 
 schema::StepKind ToWire(StepKind kind) {
@@ -135,6 +142,9 @@ void EncodeMember(const PeerStatus& member, schema::MemberStatus::Builder to) {
   to.setData(ToData(member.data));
   to.setMatchIndex(member.match_index.value());
   to.setLagEntries(member.lag_entries);
+  to.setLagBytes(member.lag_bytes);
+  to.setLagNanoseconds(ToNanoseconds(member.lag_time));
+  to.setContactNanoseconds(ToNanoseconds(member.last_contact));
   to.setInflightBytes(member.inflight_bytes);
 }
 
@@ -154,6 +164,9 @@ Result<PeerStatus> DecodeMember(schema::MemberStatus::Reader from) {
   member.data = ToView(data);
   member.match_index = Index(from.getMatchIndex());
   member.lag_entries = from.getLagEntries();
+  member.lag_bytes = from.getLagBytes();
+  member.lag_time = FromNanoseconds(from.getLagNanoseconds());
+  member.last_contact = FromNanoseconds(from.getContactNanoseconds());
   member.inflight_bytes = from.getInflightBytes();
   return member;
 }
@@ -236,6 +249,8 @@ void Encode(const AdminStatus& status, schema::Status::Builder to) {
   to.setIsJoint(raft.is_joint);
   to.setWaitingCalls(raft.waiting_calls);
   to.setWaitingBytes(raft.waiting_bytes);
+  to.setIsDiskStalled(raft.is_disk_stalled);
+  to.setDiskLatencyNanoseconds(ToNanoseconds(raft.disk_latency));
   auto members = to.initMembers(static_cast<unsigned>(raft.peers.size()));
   for (unsigned i = 0; i < members.size(); ++i) EncodeMember(raft.peers[i], members[i]);
 }
@@ -265,6 +280,8 @@ Result<AdminStatus> Decode(schema::Status::Reader from) {
     raft.is_joint = from.getIsJoint();
     raft.waiting_calls = from.getWaitingCalls();
     raft.waiting_bytes = from.getWaitingBytes();
+    raft.is_disk_stalled = from.getIsDiskStalled();
+    raft.disk_latency = FromNanoseconds(from.getDiskLatencyNanoseconds());
     auto members = from.getMembers();
     RINGRAFT_TRYV(CheckSize("a list of members", members.size(), kMaxAdminMembers));
     raft.peers.reserve(members.size());

@@ -19,7 +19,7 @@ constexpr auto kUnusedFor = std::chrono::minutes(1);
 // What only an operator can cure.
 bool IsMismatch(Errc errc) {
   return errc == Errc::kWrongNode || errc == Errc::kWrongCluster || errc == Errc::kWrongVersion ||
-         errc == Errc::kProtocol || errc == Errc::kDuplicateNode;
+         errc == Errc::kProtocol || errc == Errc::kDuplicateNode || errc == Errc::kOldGeneration;
 }
 
 // A place in the queue of those who wait for a connection.
@@ -168,6 +168,8 @@ Result<void> LaneClient::CheckWelcome(const Welcome& welcome) {
   RINGRAFT_TRYV(CheckNode(link_->to(), welcome.from.node, where));
   // A fresh node that has let us in may not have stored our cluster yet: then the service decides.
   if (welcome.from.cluster) RINGRAFT_TRYV(CheckCluster(ours, welcome.from.cluster, where));
+  // Which of the two is the older is known here, too.
+  if (welcome.errc == Errc::kOldGeneration) RINGRAFT_TRYV(context.service->OnHandshake(welcome.from));
   if (welcome.errc != Errc::kOk)
     return Error(IsMismatch(welcome.errc) ? welcome.errc : Errc::kUnreachable,
                  fmt::format("{} of cluster {} refuses this node of cluster {}: {}", where,

@@ -10,8 +10,8 @@ namespace ringraft::rpc {
 namespace {
 
 // Numbers of errors are part of the protocol: new ones are added at the end.
-constexpr uint16_t kLastErrc = 30;
-static_assert(static_cast<uint16_t>(Errc::kDuplicateNode) == kLastErrc && static_cast<uint16_t>(Errc::kUnknown) == 5 &&
+constexpr uint16_t kLastErrc = 31;
+static_assert(static_cast<uint16_t>(Errc::kOldGeneration) == kLastErrc && static_cast<uint16_t>(Errc::kUnknown) == 5 &&
               static_cast<uint16_t>(Errc::kWrongVersion) == 20);
 
 // Room for what surrounds the arguments in a call, with some to spare.
@@ -45,6 +45,7 @@ void Encode(const Identity& identity, schema::Identity::Builder to) {
   to.setIncarnation(identity.incarnation);
   to.setStartCount(identity.start_count);
   to.setProcess(identity.process);
+  to.setGeneration(identity.generation);
   auto earlier = to.initEarlier(static_cast<unsigned>(identity.earlier.size()));
   for (unsigned i = 0; i < earlier.size(); ++i) earlier.set(i, identity.earlier[i]);
 }
@@ -58,6 +59,7 @@ Identity DecodeIdentity(schema::Identity::Reader from) {
   identity.incarnation = from.getIncarnation();
   identity.start_count = from.getStartCount();
   identity.process = from.getProcess();
+  identity.generation = from.getGeneration();
   auto earlier = from.getEarlier();
   for (unsigned i = 0; i < earlier.size() && i < identity.earlier.size(); ++i) identity.earlier[i] = earlier[i];
   return identity;
@@ -166,6 +168,7 @@ void Encode(const AppendEntriesArgs& args, schema::AppendEntriesArgs::Builder to
   to.setPrevTerm(args.prev_term.value());
   to.setLeaderCommit(args.leader_commit.value());
   to.setTimeoutNow(args.timeout_now);
+  to.setGeneration(args.generation);
   if (args.entries.empty()) return;
   auto entries = to.initEntries(static_cast<unsigned>(args.entries.size()));
   auto orphanage = capnp::Orphanage::getForMessageContaining(to);
@@ -191,6 +194,7 @@ Result<AppendEntriesArgs> Decode(schema::AppendEntriesArgs::Reader from) {
     args.prev_term = Term(from.getPrevTerm());
     args.leader_commit = Index(from.getLeaderCommit());
     args.timeout_now = from.getTimeoutNow();
+    args.generation = from.getGeneration();
     auto entries = from.getEntries();
     args.entries.reserve(entries.size());
     for (auto bytes : entries) {
@@ -214,6 +218,8 @@ void Encode(const Result<AppendEntriesResults>& result, schema::AppendEntriesRes
   to.setConflictTerm(results.conflict.term.value());
   to.setIncarnation(results.incarnation);
   to.setIsWitness(results.is_witness);
+  to.setPriority(results.priority);
+  to.setIsDiskStalled(results.is_disk_stalled);
 }
 
 Result<AppendEntriesResults> Decode(schema::AppendEntriesResults::Reader from) {
@@ -227,6 +233,8 @@ Result<AppendEntriesResults> Decode(schema::AppendEntriesResults::Reader from) {
     results.conflict.term = Term(from.getConflictTerm());
     results.incarnation = from.getIncarnation();
     results.is_witness = from.getIsWitness();
+    results.priority = from.getPriority();
+    results.is_disk_stalled = from.getIsDiskStalled();
     return results;
   });
 }

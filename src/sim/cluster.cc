@@ -151,6 +151,7 @@ Options Cluster::OptionsFor(const Slot& slot) const {
   options.storage = slot.disk;
   options.seed = world_.trace().hash() | 1;  // another one at each start
   options.is_witness = slot.is_witness;
+  if (has_priorities_) options.election_priority = static_cast<uint8_t>(slot.id % 4);
   if (slot.is_joiner) {
     options.initial_members.clear();
     options.bootstrap_as_leader = false;

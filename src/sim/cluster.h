@@ -92,6 +92,7 @@ class Cluster final {
   Oracle& oracle() { return oracle_; }
   void SetSchedule(const ScheduleFaults& faults) { schedule_ = faults; }
   void SetDisks(const DiskFaults& faults);
+  void UsePriorities() { has_priorities_ = true; }  // of the nodes that start from now on
   TapFaults& taps() { return taps_; }
 
  private:
@@ -106,6 +107,7 @@ class Cluster final {
   World& world_;
   Service& service_;
   const SimOptions& options_;
+  bool has_priorities_ = false;
   std::function<void(uint64_t)> on_apply_;
   Net net_;
   Oracle oracle_;

@@ -95,6 +95,7 @@ const char* FaultName(FaultKind kind) { return InfoOf(kind).name; }
 
 Plan DrawPlan(Random& random, const SimOptions& options) {
   Plan plan;
+  plan.has_priorities = options.faults.membership && random.Chance(0.4);
   DrawBackground(random, options.faults, plan);
   std::vector<const KindInfo*> kinds;
   uint64_t weights = 0;

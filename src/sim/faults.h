@@ -62,6 +62,7 @@ struct Plan {
   ScheduleFaults schedule;
   TapFaults taps;
   ClientHabits habits;
+  bool has_priorities = false;  // of nodes
 };
 
 // Swarm testing (Groce et al., 2012): the subset of kinds, and how much of each, is drawn too.

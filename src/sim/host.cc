@@ -81,8 +81,9 @@ Task<void> SimHost::RunBlocking(std::function<void()> work) {
       job->is_done = true;
       job->work();
       job->work = nullptr;
-      std::erase(jobs_, job);
+      // It stays in the list until its waiter knows: a crash in between must not leave that waiting for ever.
       Deliver([this, job] {
+        std::erase(jobs_, job);
         if (job->waiter != nullptr) loop_.MakeReady(*job->waiter);
       });
     });
@@ -210,8 +211,7 @@ void SimHost::Turn(Duration max_wait) {
     jobs.swap(jobs_);
     for (auto& job : jobs) {
       job->is_done = true;
-      job->work();
-      job->work = nullptr;
+      if (job->work) std::exchange(job->work, nullptr)();
       if (job->waiter != nullptr) loop_.MakeReady(*job->waiter);
     }
   });

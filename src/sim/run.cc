@@ -54,6 +54,7 @@ class Runner final {
                             options_.clients, plan_.faults.size()));
     cluster_.net().SetFaults(plan_.net);
     cluster_.SetDisks(plan_.disks);
+    if (plan_.has_priorities) cluster_.UsePriorities();
     cluster_.SetSchedule(plan_.schedule);
     cluster_.taps() = plan_.taps;
     clients_->SetHabits(plan_.habits);
@@ -198,7 +199,14 @@ SimOptions Shrink(Service& service, const SimOptions& failing, const Report& rep
     ++runs;
     return Run(service, options).rule == report.rule;
   };
-  if (!fails(best)) return failing;
+  // Where less goes wrong the clients get further: not beyond the calls of the failure, if it is to be had with these.
+  SimOptions bounded = best;
+  bounded.most_operations = report.operations;
+  if (fails(bounded)) {
+    best = bounded;
+  } else if (!fails(best)) {
+    return failing;
+  }
   for (size_t chunk = best.only_faults->size(); chunk > 0; chunk /= 2) {
     for (size_t begin = 0; begin < best.only_faults->size();) {
       SimOptions fewer = best;

@@ -67,6 +67,8 @@ TEST_CASE("wrong times are named") {
   CheckRefused([](Options& o) { o.election_timeout_max = o.election_timeout_min; },
                {"election_timeout_min", "300", "less than"});
   CheckRefused([](Options& o) { o.election_timeout_max = milliseconds(200); }, {"election_timeout_max", "200"});
+  CheckRefused([](Options& o) { o.disk_stall_limit = milliseconds(9); }, {"disk_stall_limit", "9", "10", "120000"});
+  CheckRefused([](Options& o) { o.disk_stall_limit = milliseconds(120'001); }, {"disk_stall_limit", "120001"});
   CheckRefused([](Options& o) { o.heartbeat_interval = milliseconds(151); }, {"heartbeat_interval", "151", "150"});
   CheckRefused([](Options& o) { o.heartbeat_interval = milliseconds(0); }, {"heartbeat_interval", "0"});
   CheckRefused([](Options& o) { o.heartbeat_interval = milliseconds(-1); }, {"heartbeat_interval"});

@@ -17,6 +17,9 @@ PeerStatus Member(uint64_t id, MemberKind kind, uint64_t match, bool is_reachabl
   member.kind = kind;
   member.match_index = Index(match);
   member.lag_entries = 1200 - match;
+  member.lag_bytes = 100 * member.lag_entries;
+  member.lag_time = static_cast<int64_t>(member.lag_entries) * std::chrono::microseconds(1500);
+  member.last_contact = std::chrono::microseconds(static_cast<int64_t>(id) * 1250);
   member.is_reachable = is_reachable;
   return member;
 }
@@ -36,6 +39,7 @@ Answered Leader() {
   raft.configuration_index = Index(5);
   raft.waiting_calls = 2;
   raft.waiting_bytes = 300;
+  raft.disk_latency = std::chrono::microseconds(730);
   raft.peers = {Member(1, MemberKind::kVoter, 1200, true), Member(2, MemberKind::kLearner, 1190, true),
                 Member(3, MemberKind::kVoter, 40, false)};
   raft.peers[0].is_self = true;
@@ -50,6 +54,7 @@ Answered Follower() {
   answered.status.raft.role = Role::kFollower;
   answered.status.raft.leader = std::nullopt;
   answered.status.raft.is_joint = true;
+  answered.status.raft.is_disk_stalled = true;
   return answered;
 }
 
@@ -72,11 +77,13 @@ TEST_CASE("a leader's status tells everything") {
         "log            last 1200, durable 1199, committed 1198, applied 1197\n"
         "configuration  index 5\n"
         "waiting        2 calls, 300 bytes\n"
+        "disk           the last write took 0.7 ms\n"
         "\n"
-        "id  kind                  address  match   lag  in flight  reachable  data\n"
-        " 1  voter                 a:1       1200     0          0  yes\n"
-        " 2  learner, catching up  b:2       1190    10          0  yes        zone \"b\"\n"
-        " 3  voter                 c:3         40  1160       4096  no\n");
+        "id  kind                  address  match   lag  lag bytes  lag ms  in flight  contact ms  reachable  data\n"
+        " 1  voter                 a:1       1200     0          0     0.0          0           -  yes\n"
+        " 2  learner, catching up  b:2       1190    10       1000    15.0          0         2.5  yes        zone "
+        "\"b\"\n"
+        " 3  voter                 c:3         40  1160     116000  1740.0       4096         3.8  no\n");
 }
 
 TEST_CASE("a follower's status says what it does not know") {
@@ -84,7 +91,9 @@ TEST_CASE("a follower's status says what it does not know") {
   CHECK(text.find("role           follower in term 7\n") != std::string::npos);
   CHECK(text.find("leader         none is known\n") != std::string::npos);
   CHECK(text.find("configuration  index 5, a change is under way\n") != std::string::npos);
-  CHECK(text.find(" 3  voter                 c:3          -    -          -  -\n") != std::string::npos);
+  CHECK(text.find(" 3  voter                 c:3          -    -          -       -          -           -  -\n") !=
+        std::string::npos);
+  CHECK(text.find("disk           stalled, the last write took 0.7 ms\n") != std::string::npos);
   CHECK(text.find("Only the leader knows") != std::string::npos);
 }
 
@@ -93,16 +102,18 @@ TEST_CASE("JSON has every field, numbers as numbers, and null for what is not kn
         R"({"asked":"a:1","id":1,"cluster":"00000000000000010000000000000002","group":1,"incarnation":99,)"
         R"("start_count":3,"role":"leader","term":7,"leader":{"id":1,"addr":"a:1"},"last_index":1200,)"
         R"("durable_index":1199,"commit_index":1198,"applied_index":1197,"configuration_index":5,"is_joint":false,)"
-        R"("waiting_calls":2,"waiting_bytes":300,"members":[)"
+        R"("waiting_calls":2,"waiting_bytes":300,"is_disk_stalled":false,"disk_latency_us":730,"members":[)"
         R"({"id":1,"addr":"a:1","kind":"voter","is_self":true,"is_catching_up":false,)"
         R"("incarnation":0,"needs_readmission":false,"data":"","match_index":1200,)"
-        R"("lag_entries":0,"inflight_bytes":0,"is_reachable":true},)"
+        R"("lag_entries":0,"lag_bytes":0,"lag_us":0,"inflight_bytes":0,"last_contact_us":null,"is_reachable":true},)"
         R"({"id":2,"addr":"b:2","kind":"learner","is_self":false,"is_catching_up":true,)"
         R"("incarnation":0,"needs_readmission":false,"data":"zone \"b\"",)"
-        R"("match_index":1190,"lag_entries":10,"inflight_bytes":0,"is_reachable":true},)"
+        R"("match_index":1190,"lag_entries":10,"lag_bytes":1000,"lag_us":15000,"inflight_bytes":0,)"
+        R"("last_contact_us":2500,"is_reachable":true},)"
         R"({"id":3,"addr":"c:3","kind":"voter","is_self":false,"is_catching_up":false,)"
         R"("incarnation":0,"needs_readmission":false,"data":"","match_index":40,)"
-        R"("lag_entries":1160,"inflight_bytes":4096,"is_reachable":false}]})"
+        R"("lag_entries":1160,"lag_bytes":116000,"lag_us":1740000,"inflight_bytes":4096,)"
+        R"("last_contact_us":3750,"is_reachable":false}]})"
         "\n");
   Answered follower = Follower();
   follower.status.raft.peers.resize(1);
@@ -111,7 +122,8 @@ TEST_CASE("JSON has every field, numbers as numbers, and null for what is not kn
         R"({"told_by":1,"is_told_by_leader":false,"configuration_index":5,"is_joint":true,"members":[)"
         R"({"id":1,"addr":"a:1","kind":"voter","is_self":true,"is_catching_up":false,)"
         R"("incarnation":0,"needs_readmission":false,"data":"","match_index":null,)"
-        R"("lag_entries":null,"inflight_bytes":null,"is_reachable":null}]})"
+        R"("lag_entries":null,"lag_bytes":null,"lag_us":null,"inflight_bytes":null,)"
+        R"("last_contact_us":null,"is_reachable":null}]})"
         "\n");
 }
 

@@ -139,7 +139,7 @@ void Cluster::Pump(uint64_t id) {
   Node& node = nodes_.at(id);
   Observe(id);
   while (node.core->HasWrite()) {
-    node.writing.push_back(node.core->NextWrite());
+    node.writing.push_back(node.core->NextWrite(now_));
     if (node.writing.size() == 1) StartWrite(id);
   }
   if (auto round = node.core->NextVoteRound()) SendVotes(id, *round);

@@ -40,6 +40,24 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kDone);
   }
 
+  TEST_CASE("C3: the commit of an entry before C(old,new) does not bring C(new)") {
+    Server leader;
+    leader.Lead();
+    const Index entry = leader.Propose().last();
+    leader.Persist();
+    auto append = leader.NextAppend(2);
+    REQUIRE(append.has_value());
+    REQUIRE(leader->ProposeConfig(Change(Added{}, Removed{NodeId(3)})).has_value());
+    leader.Acknowledge(*append);
+    REQUIRE(leader->commit_index() == entry);
+    CHECK(leader->configuration().is_joint());
+    CHECK(leader->last_index() == entry + 1);
+    leader.Persist();
+    leader.Replicate(2);
+    CHECK(leader->last_index() == entry + 2);
+    CHECK_FALSE(leader->configuration().is_joint());
+  }
+
   TEST_CASE("C3: one change at a time") {
     Server leader;
     leader.Lead();

@@ -17,7 +17,7 @@ TEST_SUITE("persistence") {
     persistence.Append(Commands(3, 3, 1, 1));
     CHECK(persistence.HardStateGate() == 1);
     CHECK(persistence.LogGate(Index(3)) == 1);
-    Write write = persistence.Next();
+    Write write = persistence.Next(TimePoint());
     CHECK(write.number == 1);
     CHECK(write.batches.size() == 2);
     CHECK(write.hard_state == HardState{Term(3), NodeId(1)});
@@ -26,7 +26,7 @@ TEST_SUITE("persistence") {
     persistence.Append(Commands(4, 3, 1, 1));
     CHECK(persistence.LogGate(Index(3)) == 1);
     CHECK(persistence.LogGate(Index(4)) == 2);
-    CHECK(persistence.OnPersisted(1));
+    CHECK(persistence.OnPersisted(TimePoint(), 1));
     CHECK(persistence.durable_index() == Index(3));
     CHECK(persistence.HardStateGate() == 0);
     CHECK(persistence.LogGate(Index(3)) == 0);
@@ -38,22 +38,22 @@ TEST_SUITE("persistence") {
     Persistence persistence{Index(0)};
     persistence.Append(Commands(1, 1, 1, 1));
     persistence.Append(Commands(2, 2, 1, 1));
-    Write first = persistence.Next();
+    Write first = persistence.Next(TimePoint());
     persistence.TruncateAfter(Index(1));
     persistence.Append(Commands(2, 3, 1, 2));
-    Write second = persistence.Next();
+    Write second = persistence.Next(TimePoint());
     persistence.TruncateAfter(Index(1));
     persistence.Append(Commands(2, 2, 1, 1));  // as in the first write
     CHECK(persistence.LogGate(Index(2)) == 3);
-    Write third = persistence.Next();
+    Write third = persistence.Next(TimePoint());
     CHECK(second.truncate_after == Index(1));
     CHECK(third.truncate_after == Index(1));
 
-    persistence.OnPersisted(first.number);
+    persistence.OnPersisted(TimePoint(), first.number);
     CHECK(persistence.durable_index() == Index(1));
-    persistence.OnPersisted(second.number);
+    persistence.OnPersisted(TimePoint(), second.number);
     CHECK(persistence.durable_index() == Index(1));
-    persistence.OnPersisted(third.number);
+    persistence.OnPersisted(TimePoint(), third.number);
     CHECK(persistence.durable_index() == Index(2));
     persistence.CheckInvariants(Index(2));
   }
@@ -63,7 +63,7 @@ TEST_SUITE("persistence") {
     CHECK(persistence.durable_index() == Index(10));
     persistence.TruncateAfter(Index(6));
     CHECK(persistence.durable_index() == Index(6));
-    persistence.OnPersisted(persistence.Next().number);
+    persistence.OnPersisted(TimePoint(), persistence.Next(TimePoint()).number);
     CHECK(persistence.durable_index() == Index(6));
   }
 
@@ -75,7 +75,7 @@ TEST_SUITE("persistence") {
     persistence.Append(Commands(6, 5, 1, 1));
     persistence.Append(Commands(7, 5, 1, 1));
     persistence.TruncateAfter(Index(6));
-    Write write = persistence.Next();
+    Write write = persistence.Next(TimePoint());
     CHECK(write.truncate_after == Index(5));
     REQUIRE(write.batches.size() == 1);
     CHECK(write.batches[0].first() == Index(6));
@@ -96,7 +96,7 @@ TEST_SUITE("persistence") {
     Persistence persistence{Index(2)};
     persistence.Append(Commands(3, 2, 4, 1));
     persistence.TruncateAfter(Index(4));
-    Write write = persistence.Next();
+    Write write = persistence.Next(TimePoint());
     CHECK_FALSE(write.truncate_after.has_value());
     REQUIRE(write.batches.size() == 1);
     CHECK(write.batches[0].last() == Index(4));
@@ -106,13 +106,13 @@ TEST_SUITE("persistence") {
     Persistence persistence{Index(0)};
     for (uint64_t index = 1; index <= 3; ++index) {
       persistence.Append(Commands(index, 1, 1, 1));
-      persistence.Next();
+      persistence.Next(TimePoint());
     }
-    CHECK(persistence.OnPersisted(2));
+    CHECK(persistence.OnPersisted(TimePoint(), 2));
     CHECK(persistence.durable_index() == Index(2));
-    CHECK_FALSE(persistence.OnPersisted(1));
+    CHECK_FALSE(persistence.OnPersisted(TimePoint(), 1));
     CHECK(persistence.durable_index() == Index(2));
-    CHECK(persistence.OnPersisted(3));
+    CHECK(persistence.OnPersisted(TimePoint(), 3));
     CHECK(persistence.durable_index() == Index(3));
     persistence.CheckInvariants(Index(3));
   }

@@ -119,7 +119,7 @@ void Server::Restart(Index applied) {
 }
 
 void Server::Take() {
-  while (core->HasWrite()) taken.push_back(core->NextWrite());
+  while (core->HasWrite()) taken.push_back(core->NextWrite(now));
 }
 
 void Server::FinishOne() {
@@ -262,6 +262,24 @@ void Server::Refuse(const AppendRequest& request, uint64_t hint_index, uint64_t 
 
 void Server::Replicate(uint64_t peer) {
   while (auto request = NextAppend(peer)) Acknowledge(*request);
+}
+
+void Server::Pass(Duration duration, Says two, Says three) {
+  for (const TimePoint end = now + duration; now < end;) {
+    Advance(10 * kMs);
+    for (const auto& [peer, says] : {std::pair(uint64_t{2}, two), std::pair(uint64_t{3}, three)}) {
+      if (!core->is_leader()) break;
+      auto heartbeat = core->NextHeartbeat(NodeId(peer), now);
+      AppendEntriesResults results;
+      results.term = core->term();
+      results.success = true;
+      results.priority = says.priority;
+      results.is_disk_stalled = says.is_disk_stalled;
+      core->OnHeartbeatReply(now, heartbeat->ticket, results);
+    }
+    if (core->NextTick() <= now) core->OnTick(now);
+    core->CheckInvariants();
+  }
 }
 
 std::vector<uint64_t> Server::Terms() {

@@ -93,6 +93,14 @@ class Server {
   void Refuse(const AppendRequest& request, uint64_t hint_index, uint64_t hint_term);
   // Everything up to the last index is sent to the peer and acknowledged.
   void Replicate(uint64_t peer);
+  // What peers say of themselves with each heartbeat.
+  struct Says {
+    uint8_t priority = 0;
+    bool is_disk_stalled = false;
+  };
+  // Time passes in steps of 10 ms, with ticks when they are due. Of a leader, 2 and 3 answer the heartbeats.
+  void Pass(Duration duration, Says two, Says three);
+  void Pass(Duration duration) { Pass(duration, Says(), Says()); }
   std::vector<uint64_t> Terms();  // of the log in memory
 
   std::map<uint64_t, uint64_t> directories;  // that the peers answer from; 0: they do not say

@@ -97,6 +97,7 @@ def check_refusals(tool, c):
     err = tool.bad(FAILED, 'none of the nodes can be reached', 'remove', 3, nodes=['127.0.0.1:1', '127.0.0.1:2'])
     assert '127.0.0.1:2' in err, err
     tool.bad(FAILED, 'not that for clients', 'status', '--timeout', 2, nodes=[f'127.0.0.1:{c.nodes[0].port}'])
+    tool.bad(USAGE, "'statsu' is no command; there are status, members,", 'statsu')
     tool.bad(USAGE, 'the id', 'remove', 'x')
     tool.bad(USAGE, 'no node is named', 'status', env={'RINGRAFT_NODES': ''})
     # A node that has stopped to answer: one that is asked, and one that is passed over.

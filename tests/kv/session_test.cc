@@ -142,7 +142,8 @@ TEST_SUITE("kv: sessions") {
          {"\r\nredis_version:7.0.15\r\n", "\r\nrole:leader\r\n", "\r\nterm:3\r\n", "\r\nleader:1\r\n",
           "\r\nlast_index:12\r\n", "\r\ndurable_index:11\r\n", "\r\ncommit_index:10\r\n", "\r\napplied_index:9\r\n",
           "\r\nconnected_clients:1\r\n", "\r\nkeys:5\r\n",
-          "\r\npeer2:addr=[::1]:7102,voter=1,match=8,lag=4,inflight=0,reachable=1\r\n"}) {
+          "\r\npeer2:addr=[::1]:7102,voter=1,match=8,lag=4,lag_bytes=0,lag_us=0,inflight=0,contact_us=0,reachable="
+          "1\r\n"}) {
       CAPTURE(line);
       CHECK(Contains(info, line));
     }

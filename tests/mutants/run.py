@@ -21,8 +21,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 # In the order in which they are asked; cheap and near first.
-TESTS = ["core/test_core", "scenario_runner/test_scenarios", "node/test_node", "base/test_base", "reactor/test_reactor",
-         "storage/test_storage", "crash/test_crash_images", "rpc/test_rpc"]
+TESTS = ["core/test_core", "scenario_runner/test_scenarios", "base/test_base", "rpc/test_rpc", "storage/test_storage",
+         "node/test_node", "reactor/test_reactor", "crash/test_crash_images"]
 SIMULATOR = "src/sim/ringraft-sim"
 FEW = 100  # seeds before the tests
 LIMIT = 1800  # seconds for one program; more counts as a failure of it

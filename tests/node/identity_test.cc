@@ -136,6 +136,18 @@ TEST_SUITE("node/identity") {
     CHECK(again.value().identity.start_count == 4);
   }
 
+  TEST_CASE("a cluster that begins on a directory that has waited to be added has an id, too") {
+    auto storage = MakeMemoryStorage();
+    Options options = On(storage, 1);
+    REQUIRE(TryCreate(options) == Errc::kOk);
+    options.bootstrap_as_leader = true;
+    REQUIRE(TryCreate(options) == Errc::kOk);
+    const Identity begun = node::DecodeIdentity(storage->Store().Get(node::kIdentityKey).value()).value();
+    CHECK(begun.cluster);
+    REQUIRE(TryCreate(options) == Errc::kOk);
+    CHECK(node::DecodeIdentity(storage->Store().Get(node::kIdentityKey).value()).value().cluster == begun.cluster);
+  }
+
   TEST_CASE("bootstrap_as_leader on a log that is not empty changes nothing") {
     auto storage = MakeMemoryStorage();
     Options options = On(storage, 1);

@@ -36,6 +36,9 @@ PeerStatus Member(uint64_t id, MemberKind kind) {
   member.match_index = Index(kMax - id);
   member.lag_entries = kMax - id - 1;
   member.inflight_bytes = kMax - id - 2;
+  member.lag_bytes = kMax - id - 3;
+  member.lag_time = Duration::max() - Duration(id);
+  member.last_contact = Duration(id);
   return member;
 }
 
@@ -54,6 +57,8 @@ AdminStatus Status(uint64_t base) {
   raft.configuration_index = Index(base + 11);
   raft.waiting_calls = base + 12;
   raft.waiting_bytes = base + 13;
+  raft.is_disk_stalled = base != 0;
+  raft.disk_latency = Duration(static_cast<int64_t>(base / 2));
   return status;
 }
 
@@ -84,6 +89,8 @@ TEST_CASE("a status keeps every field, from the smallest to the largest numbers"
     CHECK(raft.is_joint == status.raft.is_joint);
     CHECK(raft.waiting_calls == status.raft.waiting_calls);
     CHECK(raft.waiting_bytes == status.raft.waiting_bytes);
+    CHECK(raft.is_disk_stalled == status.raft.is_disk_stalled);
+    CHECK(raft.disk_latency == status.raft.disk_latency);
     REQUIRE(raft.peers.size() == 2);
     for (size_t i = 0; i < 2; ++i) {
       const PeerStatus &got = raft.peers[i], &sent = status.raft.peers[i];
@@ -96,6 +103,9 @@ TEST_CASE("a status keeps every field, from the smallest to the largest numbers"
       CHECK(got.match_index == sent.match_index);
       CHECK(got.lag_entries == sent.lag_entries);
       CHECK(got.inflight_bytes == sent.inflight_bytes);
+      CHECK(got.lag_bytes == sent.lag_bytes);
+      CHECK(got.lag_time == sent.lag_time);
+      CHECK(got.last_contact == sent.last_contact);
     }
   }
 }

@@ -114,6 +114,8 @@ TEST_CASE("a batch with one bit flipped is refused as corrupt") {
 TEST_CASE("the answer to an append keeps every field") {
   for (bool success : {false, true}) {
     AppendEntriesResults results;
+    results.priority = success ? 255 : 0;
+    results.is_disk_stalled = success;
     results.term = Term(kMax);
     results.success = success;
     results.durable_match = Index(kMax - 1);
@@ -123,6 +125,8 @@ TEST_CASE("the answer to an append keeps every field") {
     REQUIRE(back);
     CHECK(back.value().term == results.term);
     CHECK(back.value().success == success);
+    CHECK(back.value().priority == results.priority);
+    CHECK(back.value().is_disk_stalled == success);
     CHECK(back.value().durable_match == results.durable_match);
     CHECK(back.value().conflict.index == results.conflict.index);
     CHECK(back.value().conflict.term == results.conflict.term);

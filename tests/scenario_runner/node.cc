@@ -13,7 +13,7 @@ constexpr Duration kTransferTime = std::chrono::milliseconds(200);
 void World::TakeWrites(uint64_t id, Line& line) {
   Server& server = servers_.at(id);
   while (server.core->HasWrite()) {
-    core::Write write = server.core->NextWrite();
+    core::Write write = server.core->NextWrite(now_);
     if (write.hard_state) server.hard_state = *write.hard_state;
     if (write.truncate_after) line.changes.push_back("drops all after " + Text(*write.truncate_after));
     if (!write.batches.empty()) line.changes.push_back("appends " + Entries(write.batches, server.core->term()));

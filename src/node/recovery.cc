@@ -1,0 +1,76 @@
+#include "node/recovery.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/core.h"
+#include "coro/try.h"
+#include "node/identity.h"
+
+namespace ringraft::node {
+namespace {
+
+Error Refuse(std::string why) { return Error(Errc::kInvalidArgument, why); }
+
+// The only member there will be: what it was, but a voter.
+core::Configuration Alone(const RecoveryFacts& facts) {
+  core::Configuration alone;
+  core::Member self = *facts.members.Find(facts.identity.node);
+  self.incarnation = facts.identity.incarnation;
+  const auto data = facts.members.data.find(self.id);
+  if (data != facts.members.data.end()) alone.data.insert(*data);
+  alone.voters.push_back(std::move(self));
+  return alone;
+}
+
+}  // namespace
+
+Result<RecoveryFacts> LookAtLog(Storage& storage) {
+  RINGRAFT_TRY(recovered, storage.Recover());
+  RINGRAFT_TRY(stored, storage.Store().Get(kIdentityKey));
+  if (stored.empty() || !recovered.last_index || recovered.configurations.empty())
+    return Refuse("there is no log of a member of a cluster; name the data directory of one that has one");
+  RINGRAFT_TRY(refusal, storage.Store().Get(kRefusedKey));
+  if (!refusal.empty()) return Error(Errc::kDuplicateNode, fmt::format("it has been refused before: {}", refusal));
+  RINGRAFT_TRYV(core::Core::CheckRecovered(recovered));
+  RecoveryFacts facts;
+  RINGRAFT_TRY(identity, DecodeIdentity(stored));
+  facts.identity = identity;
+  RINGRAFT_TRY(generation, ReadGeneration(storage, recovered.last_index));
+  facts.identity.generation = generation;
+  facts.hard_state = recovered.hard_state;
+  facts.last_index = recovered.last_index;
+  facts.last_term = recovered.terms.back().term;
+  facts.members_index = recovered.configurations.back().index;
+  RINGRAFT_TRY(members, core::Configuration::Decode(recovered.configurations.back().command));
+  facts.members = std::move(members);
+  RINGRAFT_TRY(last, storage.Read(recovered.last_index, 1));
+  if (!last.empty()) facts.last_append_ns = last.front().header().append_time_ns;
+  const NodeId self = facts.identity.node;
+  if (!facts.members.Contains(self))
+    return Refuse(fmt::format("node {} is no member by its own log: recover one that is", self.value()));
+  if (facts.members.IsWitness(self))
+    return Refuse(fmt::format("node {} is a witness and has no commands: recover a node that has them", self.value()));
+  if (facts.members.Members().size() == 1 && facts.members.IsNewVoter(self))
+    return Refuse(fmt::format("node {} is the only member already, in generation {}: start it", self.value(),
+                              facts.identity.generation));
+  return facts;
+}
+
+Result<RecoveryFacts> Recover(Storage& storage, GroupId group, int64_t now_ns) {
+  RINGRAFT_TRY(facts, LookAtLog(storage));
+  // First, so that no member of the old generation is ever met by a node whose members are the new ones.
+  ++facts.identity.generation;
+  RINGRAFT_TRYV(storage.Store().Set(kGenerationKey, EncodeGeneration(facts.identity.generation)));
+  HardState hard_state;
+  hard_state.term = std::max(facts.hard_state.term, facts.last_term) + 1;
+  hard_state.vote = facts.identity.node;
+  BatchBuilder builder;
+  builder.Add(LogEntryType::kConfiguration, Alone(facts).Encode());
+  const BatchRef batch = builder.Seal(facts.last_index + 1, hard_state.term, facts.identity.node, group, now_ns);
+  RINGRAFT_TRYV(storage.Commit(hard_state, std::nullopt, std::span<const BatchRef>(&batch, 1)));
+  return facts;
+}
+
+}  // namespace ringraft::node

@@ -1,0 +1,118 @@
+// Stalled disks: who leads on one hands over, and nobody stands on one.
+#include <doctest/doctest.h>
+
+#include "server.h"
+
+namespace ringraft::core {
+namespace {
+
+constexpr Duration kLimit = 200 * kMs;
+
+Server Make() {
+  CoreOptions options = TestOptions(1);
+  options.disk_stall_limit = kLimit;
+  return Server(ServerSpec(), options);
+}
+
+// A write that takes so long.
+void WriteFor(Server& server, Duration duration) {
+  if (!server->HasWrite()) server->NextWriteNumber();
+  server.Take();
+  server.Pass(duration);
+  while (!server.taken.empty()) server.FinishOne();
+}
+
+TEST_SUITE("stalled disks") {
+  TEST_CASE("a leader whose write takes longer than the limit hands over, to one that answers") {
+    for (Duration took : {kLimit - 20 * kMs, kLimit + 20 * kMs}) {
+      Server leader = Make();
+      leader.Lead({2, 3});
+      leader.Propose();
+      leader.Take();
+      for (uint64_t peer : {2, 3}) leader.Replicate(peer);
+      leader.Pass(took);
+      CHECK(leader->is_disk_stalled() == (took > kLimit));
+      CHECK(leader->IsTransferring() == (took > kLimit));
+      CHECK(leader->NextTimeoutNow(leader.now).has_value() == (took > kLimit));
+      CHECK(leader->disk_latency(leader.now) >= took);
+    }
+  }
+
+  TEST_CASE("a follower with a stalled disk neither stands nor takes over; a well one does") {
+    for (Duration took : {10 * kMs, kLimit + 20 * kMs}) {
+      Server follower = Make();
+      follower.Append(follower.AppendArgs(2, 2, 1, 1));
+      WriteFor(follower, took);
+      CHECK(follower->is_disk_stalled() == (took > kLimit));
+      AppendEntriesArgs hand_over = follower.AppendArgs(2, 2, 1, 1);
+      hand_over.timeout_now = true;
+      follower.Append(hand_over);
+      CHECK((follower->role() == Role::kPreCandidate) == (took < kLimit));
+      follower.Append(follower.AppendArgs(2, 2, 1, 1));
+      REQUIRE(follower->role() == Role::kFollower);
+      follower.Pass(follower.options.election_timeout_max + 20 * kMs);
+      CHECK((follower->role() == Role::kPreCandidate) == (took < kLimit));
+    }
+  }
+
+  TEST_CASE("three writes in time make the disk well again, and an idle node makes them by itself") {
+    Server follower = Make();
+    follower.Append(follower.AppendArgs(2, 2, 1, 1));
+    WriteFor(follower, kLimit + 20 * kMs);
+    REQUIRE(follower->is_disk_stalled());
+    for (int writes = 0; writes < 2; ++writes) WriteFor(follower, 10 * kMs);
+    CHECK(follower->is_disk_stalled());
+    WriteFor(follower, kLimit + 20 * kMs);  // not yet
+    int made = 0;
+    for (int i = 0; i < 400 && follower->is_disk_stalled(); ++i) {
+      follower.Append(follower.AppendArgs(2, 2, 1, 1));
+      follower.Pass(10 * kMs);
+      if (!follower->HasWrite()) continue;
+      ++made;
+      follower.Persist();
+    }
+    CHECK(made == 3);
+    CHECK_FALSE(follower->is_disk_stalled());
+  }
+
+  TEST_CASE("where nobody else leads for long, a stalled disk does not keep a node from it") {
+    Server follower = Make();
+    follower.Append(follower.AppendArgs(2, 2, 1, 1));
+    WriteFor(follower, kLimit + 20 * kMs);
+    follower->NextWriteNumber();
+    follower.Take();  // and it does not end
+    follower.Pass(9 * follower.options.election_timeout_max);
+    CHECK(follower->role() == Role::kFollower);
+    CHECK(follower->leader() == NodeId(0));
+    follower.Pass(3 * follower.options.election_timeout_max);
+    CHECK(follower->role() == Role::kPreCandidate);
+  }
+
+  TEST_CASE("a leader whom nobody can follow leads on, and tries again ever more rarely") {
+    Server leader = Make();
+    leader.Lead({2, 3});
+    leader.Propose();
+    leader.Take();
+    int attempts = 0;
+    bool was_transferring = false;
+    for (int i = 0; i < 1000; ++i) {
+      leader.Pass(20 * kMs);
+      REQUIRE(leader->is_leader());
+      if (leader->IsTransferring() && !was_transferring) ++attempts;
+      was_transferring = leader->IsTransferring();
+    }
+    CHECK(attempts > 1);
+    CHECK(attempts < 8);
+  }
+
+  TEST_CASE("without a limit no disk is stalled") {
+    Server server;
+    server.Lead({2, 3});
+    WriteFor(server, 5000 * kMs);
+    CHECK_FALSE(server->is_disk_stalled());
+    CHECK_FALSE(server->IsTransferring());
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::core

@@ -1,0 +1,115 @@
+// Election priority: leadership is handed over to where it belongs, and elections know nothing of it.
+#include <doctest/doctest.h>
+
+#include "server.h"
+
+namespace ringraft::core {
+namespace {
+
+using Says = Server::Says;
+
+Server LeaderOf(uint8_t priority) {
+  CoreOptions options = TestOptions(1);
+  options.priority = priority;
+  Server leader(ServerSpec(), options);
+  leader.Lead({2, 3});
+  return leader;
+}
+
+const Duration kOnce = TestOptions(1).election_timeout_max + 20 * kMs;
+
+TEST_SUITE("priority") {
+  TEST_CASE("a leader hands over to a voter of a higher priority, and to no other") {
+    for (int own : {0, 4, 5, 6, 255}) {
+      Server leader = LeaderOf(static_cast<uint8_t>(own));
+      leader.Pass(kOnce, Says{5}, Says());
+      CHECK((leader->successor() == NodeId(2)) == (own < 5));
+      CHECK(leader->NextTimeoutNow(leader.now).has_value() == (own < 5));
+    }
+  }
+
+  TEST_CASE("it leads for an election time-out first, so that two cannot toss it to and fro") {
+    Server leader = LeaderOf(0);
+    leader.Pass(kOnce - 40 * kMs, Says{5}, Says());
+    CHECK_FALSE(leader->IsTransferring());
+    leader.Pass(40 * kMs, Says{5}, Says());
+    CHECK(leader->IsTransferring());
+  }
+
+  TEST_CASE("a voter that is behind, or whose disk is stalled, is waited for") {
+    Server leader = LeaderOf(0);
+    leader.Propose();
+    leader.Persist();
+    leader.Replicate(3);
+    leader.Pass(kOnce, Says{5}, Says());
+    CHECK_FALSE(leader->IsTransferring());  // it lacks one entry, for long
+    leader.Propose();
+    leader.Persist();
+    leader.Pass(kOnce, Says{5}, Says());
+    CHECK_FALSE(leader->IsTransferring());  // and nobody else has all
+    leader.Replicate(2);
+    leader.Pass(kOnce, Says{5, true}, Says());
+    CHECK_FALSE(leader->IsTransferring());
+    leader.Pass(kOnce, Says{5}, Says());
+    CHECK(leader->successor() == NodeId(2));
+  }
+
+  TEST_CASE("the best successor is near, then of the highest priority, and its disk is well") {
+    Server leader = LeaderOf(9);
+    leader.Propose();
+    leader.Persist();
+    leader.Replicate(3);
+    leader.Pass(10 * kMs, Says{5}, Says{4});
+    CHECK(leader->BestSuccessor(leader.now) == NodeId(2));  // has less, but not for long
+    leader.Pass(kOnce, Says{5}, Says{4});
+    CHECK(leader->BestSuccessor(leader.now) == NodeId(3));  // behind for long
+    leader.Replicate(2);
+    leader.Pass(10 * kMs, Says{5, true}, Says{4});
+    CHECK(leader->BestSuccessor(leader.now) == NodeId(3));
+  }
+
+  TEST_CASE("where the leadership is not taken, the attempts become rare") {
+    Server leader = LeaderOf(0);
+    int attempts = 0;
+    bool was_transferring = false;
+    for (int i = 0; i < 1000; ++i) {
+      leader.Pass(20 * kMs, Says{5}, Says());
+      leader.Persist();
+      for (uint64_t peer : {2, 3}) leader.Replicate(peer);
+      REQUIRE(leader->is_leader());
+      if (leader->IsTransferring() && !was_transferring) ++attempts;
+      was_transferring = leader->IsTransferring();
+    }
+    CHECK(attempts > 2);
+    CHECK(attempts < 9);
+  }
+
+  TEST_CASE("a follower tells its priority and the state of its disk with each answer") {
+    CoreOptions options = TestOptions(1);
+    options.priority = 77;
+    options.disk_stall_limit = 100 * kMs;
+    Server follower(ServerSpec(), options);
+    AppendEntriesResults results = follower.Append(follower.AppendArgs(2, 2, 1, 1));
+    CHECK(results.priority == 77);
+    CHECK_FALSE(results.is_disk_stalled);
+    follower->NextWriteNumber();
+    follower.Take();
+    follower.Advance(200 * kMs);
+    follower->OnTick(follower.now);
+    while (!follower.taken.empty()) follower.FinishOne();
+    CHECK(follower.Append(follower.AppendArgs(2, 2, 1, 1)).is_disk_stalled);
+  }
+
+  TEST_CASE("no priority makes a server stand sooner or later") {
+    std::vector<TimePoint> due;
+    for (int priority : {0, 255}) {
+      CoreOptions options = TestOptions(1);
+      options.priority = static_cast<uint8_t>(priority);
+      due.push_back(Server(ServerSpec(), options)->NextTick());
+    }
+    CHECK(due[0] == due[1]);
+  }
+}
+
+}  // namespace
+}  // namespace ringraft::core
