@@ -100,7 +100,7 @@ struct FaultKinds {
   bool disks = true;       // slow, stalled and failed flushes, full disks, damaged batches
   bool clocks = true;      // drift, jumps
   bool schedule = true;    // pauses, slow processors, ready coroutines in any order
-  bool membership = true;  // changes of the members, wiped nodes that are replaced, transfers
+  bool membership = true;  // changes of the members, wiped, replaced and copied nodes, transfers
   bool duplicates = true;  // calls that arrive twice
 };
 

@@ -95,8 +95,9 @@ Cluster::Cluster(World& world, Service& service, const SimOptions& options, std:
 }
 
 Cluster::~Cluster() {
-  for (auto& slot : slots_)
-    if (slot->raft != nullptr) Crash(*slot, true);
+  for (auto* all : {&slots_, &doubles_})
+    for (auto& slot : *all)
+      if (slot->raft != nullptr) Crash(*slot, true);
 }
 
 // Of the node as it is now, or the one of that directory: a copy is not that.
@@ -167,10 +168,10 @@ void Cluster::Start(Slot& slot) {
   RINGRAFT_ASSERT(slot.raft == nullptr);
   ++slot.life;
   if (slot.disk->last() && !slot.disk->is_copy() && world_.random().Chance(kBackupChance))
-    slot.backup = slot.disk->Copy();
+    slot.backup = slot.disk->Copy(slot.id);
   slot.machine = service_.MakeMachine(NodeId(slot.id));
-  slot.tap = std::make_unique<TapMachine>(world_, slot.id, oracle_, taps_, *slot.machine, on_apply_);
-  auto host = std::make_unique<SimHost>(world_, net_, slot.address, slot.id, slot);
+  slot.tap = std::make_unique<TapMachine>(world_, slot.subject(), oracle_, taps_, *slot.machine, on_apply_);
+  auto host = std::make_unique<SimHost>(world_, net_, slot.address, slot.subject(), slot);
   slot.host = host.get();
   slot.host->SetSchedule(schedule_);
   slot.host->on_turn = [this, &slot] { OnTurn(slot); };
@@ -209,6 +210,7 @@ void Cluster::OnTurn(Slot& slot) {
     slot.state = Slot::State::kDown;
     world_.After(kMilli, [this, &slot, life = slot.life] {
       if (slot.life != life || slot.raft == nullptr) return;
+      if (slot.is_double) return OnDoubleStopped(slot);
       const bool is_damaged = slot.disk->is_rotten();
       Crash(slot, false);
       slot.disk->MendFailure();
@@ -223,7 +225,7 @@ void Cluster::OnTurn(Slot& slot) {
     return;
   }
   // The start is a message: there is no core before it has been delivered.
-  if (!node.has_started()) return;
+  if (!node.has_started() || slot.is_double) return;
   Oracle::Subject subject;
   subject.id = slot.id;
   subject.core = &node.core();
@@ -247,7 +249,7 @@ void Cluster::TakeApart(Slot& slot) {
 void Cluster::Crash(Slot& slot, bool is_silent) {
   if (slot.raft == nullptr) return;
   world_.Tell(fmt::format("node {} dies{}", slot.id, is_silent ? " without a word" : ""));
-  oracle_.OnEnded(slot.id);
+  oracle_.OnEnded(slot.subject());
   slot.disk->Crash();
   net_.OnHostGone(*slot.host, is_silent);
   slot.host->Crash();
@@ -335,6 +337,30 @@ bool Cluster::IsBackupKnown(Slot& slot) {
     auto starts = node::StartCounts::Decode(other->disk->Store().Get(node::kStartsKey).value());
     return starts && starts.value().Latest(now.node, now.incarnation) >= now.start_count;
   });
+}
+
+std::string Cluster::StartDouble(Slot& slot) {
+  doubles_.push_back(std::make_unique<Slot>(world_, slot.number));
+  Slot& copy = *doubles_.back();
+  copy.id = slot.id;
+  copy.address = fmt::format("10.0.1.{}:{}", slot.id, next_port_++);
+  copy.is_double = true;
+  copy.is_joiner = true;
+  copy.is_witness = slot.is_witness;
+  copy.disk = slot.backup->Copy(copy.subject());
+  ++lost_;  // until it is refused
+  world_.Tell(fmt::format("a copy of the disk of node {} is started beside it", slot.id));
+  Start(copy);
+  return copy.address;
+}
+
+void Cluster::OnDoubleStopped(Slot& slot) {
+  Crash(slot, false);
+  const bool is_refused = !slot.disk->Store().Get(node::kRefusedKey).value().empty();
+  if (!is_refused)
+    return world_.Fail("a copy is refused", fmt::format("the copy of node {} ends for another reason", slot.id));
+  world_.Tell(fmt::format("the copy of node {} is refused", slot.id));
+  --lost_;
 }
 
 bool Cluster::HasWitness() const {

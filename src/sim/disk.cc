@@ -109,8 +109,8 @@ Identity SimDisk::identity() const {
   return stored ? stored.value() : Identity();
 }
 
-std::shared_ptr<SimDisk> SimDisk::Copy() const {
-  auto copy = std::make_shared<SimDisk>(world_, node_, observer_);
+std::shared_ptr<SimDisk> SimDisk::Copy(uint64_t node) const {
+  auto copy = std::make_shared<SimDisk>(world_, node, observer_);
   copy->is_copy_ = true;
   for (const char* key : {node::kIdentityKey, node::kProcessesKey, node::kMembersKey, node::kStartsKey})
     RINGRAFT_ASSERT(copy->durable_->Store().Set(key, durable_->Store().Get(key).value()).has_value());

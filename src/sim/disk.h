@@ -67,8 +67,8 @@ class SimDisk final : public Storage, public storage::HostedStorage {
 
   // Whose it is; zeros if it is empty.
   Identity identity() const;
-  // What is flushed, as a backup has it.
-  std::shared_ptr<SimDisk> Copy() const;
+  // What is flushed, as a backup has it; the observer hears of it as of this node.
+  std::shared_ptr<SimDisk> Copy(uint64_t node) const;
   bool is_copy() const { return is_copy_; }
 
   size_t waiting() const { return waiting_.size(); }

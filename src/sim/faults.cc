@@ -46,6 +46,7 @@ constexpr KindInfo kKinds[] = {
     {FaultKind::kWipe, "emptied disk", &FaultKinds::membership, 3, 10 * kMilli, 3 * kSecond},
     {FaultKind::kRestore, "restored backup", &FaultKinds::membership, 3, 10 * kMilli, 3 * kSecond},
     {FaultKind::kWitness, "witness", &FaultKinds::membership, 1, 0, 0},
+    {FaultKind::kDouble, "copy beside its original", &FaultKinds::membership, 3, 10 * kMilli, 5 * kSecond},
 };
 
 const KindInfo& InfoOf(FaultKind kind) {
@@ -245,6 +246,18 @@ bool Saboteur::DoToNode(const Fault& fault, Slot& slot) {
       tell(for_time);
       cluster_.Restore(slot, fault.lasts);
       return true;
+    case FaultKind::kDouble: {
+      if (!cluster_.IsWhole() || !cluster_.AllUp() || cluster_.size() < 3 || !cluster_.IsBackupKnown(slot))
+        return false;
+      tell(for_time);
+      const std::string address = cluster_.StartDouble(slot);
+      // At first it may not reach its original, or not everybody.
+      for (Slot* each : cluster_.slots()) {
+        const bool is_cut = each == &slot ? fault.amount % 2 == 0 : (fault.amount >> (2 + each->number) & 1) != 0;
+        if (is_cut) CutBoth(address, each->address, fault.lasts);
+      }
+      return true;
+    }
     case FaultKind::kWitness:
       // One at a time, and not for good: the next loss of its disk makes a voter of it again.
       if (!cluster_.IsWhole() || !cluster_.AllUp() || cluster_.size() < 4 || cluster_.HasWitness()) return false;
@@ -263,13 +276,13 @@ bool Saboteur::DoToNode(const Fault& fault, Slot& slot) {
   }
 }
 
-void Saboteur::Cut(Slot& from, Slot& to, Nanos lasts) {
-  if (&from == &to) return;
-  cluster_.net().Cut(from.address, to.address);
-  Later(lasts, [this, a = from.address, b = to.address] { cluster_.net().Mend(a, b); });
+void Saboteur::Cut(const std::string& from, const std::string& to, Nanos lasts) {
+  if (from == to) return;
+  cluster_.net().Cut(from, to);
+  Later(lasts, [this, from, to] { cluster_.net().Mend(from, to); });
 }
 
-void Saboteur::CutBoth(Slot& a, Slot& b, Nanos lasts) {
+void Saboteur::CutBoth(const std::string& a, const std::string& b, Nanos lasts) {
   Cut(a, b, lasts);
   Cut(b, a, lasts);
 }
@@ -286,8 +299,8 @@ bool Saboteur::DoToNetwork(const Fault& fault, Slot& slot) {
     case FaultKind::kMute:
       tell(fmt::format("node {}", slot.id));
       for (Slot* each : cluster_.slots()) {
-        if (fault.kind != FaultKind::kDeafen) Cut(slot, *each, fault.lasts);
-        if (fault.kind != FaultKind::kMute) Cut(*each, slot, fault.lasts);
+        if (fault.kind != FaultKind::kDeafen) Cut(slot.address, each->address, fault.lasts);
+        if (fault.kind != FaultKind::kMute) Cut(each->address, slot.address, fault.lasts);
       }
       return true;
     case FaultKind::kSplit:
@@ -298,7 +311,7 @@ bool Saboteur::DoToNetwork(const Fault& fault, Slot& slot) {
       for (Slot* a : cluster_.slots()) {
         for (Slot* b : cluster_.slots()) {
           const bool is_bridge = fault.kind == FaultKind::kBridge && (a == &other || b == &other);
-          if (groups[a->number] != groups[b->number] && !is_bridge) Cut(*a, *b, fault.lasts);
+          if (groups[a->number] != groups[b->number] && !is_bridge) Cut(a->address, b->address, fault.lasts);
         }
       }
       return true;
@@ -306,7 +319,7 @@ bool Saboteur::DoToNetwork(const Fault& fault, Slot& slot) {
     case FaultKind::kCutLink:
       if (&slot == &other) return false;
       tell(fmt::format("from node {} to node {}", slot.id, other.id));
-      Cut(slot, other, fault.lasts);
+      Cut(slot.address, other.address, fault.lasts);
       return true;
     case FaultKind::kSlowLink:
       if (&slot == &other) return false;

@@ -42,6 +42,7 @@ enum class FaultKind {
   kWipe,     // the same node comes back with nothing
   kRestore,  // or with a backup
   kWitness,  // a witness takes a voter's place
+  kDouble,   // a copy of the disk is started beside it
 };
 const char* FaultName(FaultKind kind);
 
@@ -81,8 +82,8 @@ class Saboteur final {
   bool DoToNode(const Fault& fault, Slot& slot);
   bool DoToNetwork(const Fault& fault, Slot& slot);
   bool DoToDisk(const Fault& fault, Slot& slot);
-  void Cut(Slot& from, Slot& to, Nanos lasts);
-  void CutBoth(Slot& a, Slot& b, Nanos lasts);
+  void Cut(const std::string& from, const std::string& to, Nanos lasts);
+  void CutBoth(const std::string& a, const std::string& b, Nanos lasts);
   void Later(Nanos delay, std::function<void()> action);
   Slot& Victim(const Fault& fault);
 

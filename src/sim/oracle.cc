@@ -58,6 +58,8 @@ std::vector<std::string_view> Oracle::Rules() {
           "every call ends in time",
           "a run comes to an end",
           "a node starts on what it wrote",
+          "a copy has no say",
+          "a copy is refused",
           "the cluster works again once all faults are over",
           "all nodes end in the same state",
           "the history is linearizable"};
@@ -221,6 +223,13 @@ void Oracle::OnFlushed(uint64_t node, const storage::WriteRequest& request) {
 
 // --- messages ---
 
+bool Oracle::IsDouble(uint64_t node, bool has_say, const char* what) {
+  if (node < kDoubles) return false;
+  if (has_say)
+    world_.Fail("a copy has no say", fmt::format("the copy of node {} beside its original {}", node - kDoubles, what));
+  return true;
+}
+
 void Oracle::Vote(uint64_t node, Term term, NodeId candidate) {
   auto [vote, is_first] = votes_.try_emplace({node, term.value()}, candidate.value());
   if (!is_first && vote->second != candidate.value())
@@ -230,7 +239,7 @@ void Oracle::Vote(uint64_t node, Term term, NodeId candidate) {
 
 void Oracle::OnVoteRequest(uint64_t node, const RequestVoteArgs& args) {
   world_.trace().Mix(3, node, args.term.value(), args.last_index.value());
-  if (args.pre_vote) return;
+  if (args.pre_vote || IsDouble(node, true, "stands for election")) return;
   Vote(node, args.term, NodeId(node));
   const SimDisk* disk = disk_of_(node, 0);
   const HardState stored = disk->hard_state();
@@ -242,6 +251,7 @@ void Oracle::OnVoteRequest(uint64_t node, const RequestVoteArgs& args) {
 
 void Oracle::OnVoteReply(uint64_t node, const RequestVoteArgs& args, const RequestVoteResults& results) {
   world_.trace().Mix(4, node, args.term.value(), results.vote_granted ? 1 : 0);
+  if (IsDouble(node, results.vote_granted, "votes")) return;
   const HardState stored = disk_of_(node, 0)->hard_state();
   if (stored.term < results.term && !args.pre_vote)
     world_.Fail("a reply leaves when its term is durable",
@@ -257,11 +267,13 @@ void Oracle::OnVoteReply(uint64_t node, const RequestVoteArgs& args, const Reque
 
 void Oracle::OnAppendRequest(uint64_t node, const AppendEntriesArgs& args) {
   world_.trace().Mix(5, node, args.prev_index.value(), args.entries.size());
+  if (IsDouble(node, true, "leads")) return;
   for (const BatchRef& batch : args.entries) Remember(node, batch);
 }
 
 void Oracle::OnAppendReply(uint64_t node, const AppendEntriesArgs& args, const AppendEntriesResults& results) {
   world_.trace().Mix(6, node, results.durable_match.value(), results.success ? 1 : 0);
+  if (IsDouble(node, results.success, "acknowledges")) return;
   const SimDisk* disk = disk_of_(node, 0);
   if (disk->hard_state().term < results.term)
     world_.Fail("a reply leaves when its term is durable",
@@ -281,6 +293,7 @@ void Oracle::OnAppendReply(uint64_t node, const AppendEntriesArgs& args, const A
 
 void Oracle::OnApply(uint64_t node, const LogEntry& entry) {
   world_.trace().Mix(7, node, entry.index.value(), entry.term.value());
+  if (IsDouble(node, true, "applies")) return;
   auto found = lives_.find(node);
   if (found == lives_.end()) return;  // it is dead, and on its way out
   Life& life = found->second;

@@ -56,6 +56,8 @@ class Oracle final : public DiskObserver {
 
   uint64_t committed() const { return committed_.size(); }
   uint64_t leaderships() const { return leader_of_term_.size(); }
+  // Who runs on a copy beside its original is told of under this number plus its id. It has no say in anything.
+  static constexpr uint64_t kDoubles = 1'000'000;
   // The rules, by name, for the report.
   static std::vector<std::string_view> Rules();
 
@@ -77,6 +79,7 @@ class Oracle final : public DiskObserver {
   void CheckRole(const Subject& subject, Life& life);
   void CheckCommit(const Subject& subject, Life& life);
   void CheckBounds(const Subject& subject);
+  bool IsDouble(uint64_t node, bool has_say, const char* what);
   bool IsDurableOnMajority(const std::vector<core::Member>& voters, Index index, Term term) const;
   void Vote(uint64_t node, Term term, NodeId candidate);
   void Remember(uint64_t node, const BatchRef& batch);
