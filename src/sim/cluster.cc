@@ -351,7 +351,24 @@ std::string Cluster::StartDouble(Slot& slot) {
   ++lost_;  // until it is refused
   world_.Tell(fmt::format("a copy of the disk of node {} is started beside it", slot.id));
   Start(copy);
+  // All that it knows may be gone by now, and nobody there to tell it.
+  world_.After(kOperatorReads, [this, &copy, life = copy.life] {
+    if (copy.life != life || copy.raft == nullptr || KnowsOthers(copy)) return;
+    Crash(copy, false);
+    --lost_;
+  });
   return copy.address;
+}
+
+// Is any of the others where it looks for them?
+bool Cluster::KnowsOthers(Slot& copy) const {
+  if (!copy.raft->node().has_started()) return true;
+  const std::vector<Peer> known = copy.raft->node().core().configuration().Members();
+  return std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) {
+    return slot->id != copy.id && std::any_of(known.begin(), known.end(), [&](const Peer& peer) {
+             return peer.id == NodeId(slot->id) && peer.addr == Addr(slot->address);
+           });
+  });
 }
 
 void Cluster::OnDoubleStopped(Slot& slot) {

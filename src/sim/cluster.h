@@ -103,6 +103,7 @@ class Cluster final {
  private:
   void OnTurn(Slot& slot);
   void OnDoubleStopped(Slot& slot);
+  bool KnowsOthers(Slot& copy) const;
   void TakeApart(Slot& slot);
   bool IsChangeCommitted(const ConfigChange& change);
   const SimDisk* FindDisk(uint64_t node, uint64_t incarnation) const;
