@@ -24,7 +24,7 @@ ROOT = HERE.parent.parent
 TESTS = ["core/test_core", "scenario_runner/test_scenarios", "base/test_base", "rpc/test_rpc", "storage/test_storage",
          "node/test_node", "reactor/test_reactor", "crash/test_crash_images"]
 SIMULATOR = "src/sim/ringraft-sim"
-FEW = 100  # seeds before the tests
+FEW = 25  # seeds before the tests
 LIMIT = 1800  # seconds for one program; more counts as a failure of it
 
 
