@@ -47,6 +47,7 @@ enum class Errc {
   kChangeAborted,       // the change was aborted while its new voters caught up; nothing has changed
   kDuplicateNode,       // another process has started from the same data directory, or from a copy of it
   kOldGeneration,       // one of two nodes is of before a recovery of the cluster from a lost quorum
+  kNoQuorum,            // a majority of the voters that a change would leave does not answer; nothing has changed
 };
 
 const std::error_category& ErrorCategory() noexcept;

@@ -43,6 +43,10 @@ Error Core::State::WhyUnfit(const CatchUp& catch_up) const {
                                          : " has the data directory of a witness: start it as a member") +
                        ", with an empty one");
     }
+    if (!catch_up.next.Find(peer.id)->IsOf(progress.incarnation)) {
+      return Error(Errc::kInvalidArgument,
+                   Describe(peer) + " runs with another data directory than the one that is the member: readmit it first");
+    }
     const Member* known = configuration().Find(peer.id);
     if (configuration().IsNewVoter(peer.id) && known->IsOf(progress.incarnation)) {
       return Error(Errc::kAlreadyMember,
@@ -53,6 +57,9 @@ Error Core::State::WhyUnfit(const CatchUp& catch_up) const {
 }
 
 void Core::State::BeginChange() {
+  // Who answered when the change was asked for may be silent by now.
+  if (Error reason = WhyNoMajority(leadership()->catch_up->next); reason.code() != Errc::kOk)
+    return EndCatchUp(std::move(reason));
   CatchUp done = std::move(*leadership()->catch_up);
   FillDirectories(done.next);
   leadership()->catch_up.reset();
@@ -77,7 +84,9 @@ std::vector<Peer> Core::State::MembersAndJoining() const {
   std::vector<Peer> peers = configuration().Members();
   if (leadership() == nullptr || !leadership()->catch_up) return peers;
   for (const Peer& peer : leadership()->catch_up->voters) {
-    if (!configuration().Contains(peer.id)) peers.push_back(peer);
+    // Who moves with the change is looked for at the new address already.
+    std::erase_if(peers, [&](const Peer& member) { return member.id == peer.id; });
+    peers.push_back(peer);
   }
   std::sort(peers.begin(), peers.end(), [](const Peer& a, const Peer& b) { return a.id < b.id; });
   return peers;

@@ -45,10 +45,14 @@ void Core::State::OnDiskTick() {
   if (!stall) return;
   if (now >= stall->look_at) {
     stall->look_at = now + options.election_timeout_max;
-    if (persistence.oldest() == TimePoint::max() && !persistence.HasWrite()) PersistHardState();
+    if (persistence.oldest() == TimePoint::max()) persistence.Probe(HardState{term, vote});
   }
   Leadership* leading = leadership();
-  if (leading == nullptr || leading->transfer || now < stall->hand_over_at) return;
+  if (leading == nullptr || now < stall->hand_over_at) return;
+  if (leading->transfer) {
+    stall->hand_over_at = std::max(now + Duration(1), leading->transfer->deadline);
+    return;
+  }
   // Nothing is proposed meanwhile: where nobody takes it over, the attempts become rare.
   stall->hand_over_at = now + options.election_timeout_max + stall->pause;
   stall->pause = std::min(2 * stall->pause, kLongestPause * options.election_timeout_max);

@@ -41,7 +41,12 @@ void Core::State::UpdatePeers() {
   });
   for (const Peer& peer : wanted) {
     auto [known, is_new] = leading->peers.try_emplace(peer.id, peer, last_index() + 1, now);
-    if (!is_new) known->second.peer = peer;
+    if (!is_new) {
+      const bool has_moved = known->second.peer.addr != peer.addr;
+      known->second.peer = peer;
+      // Whoever catches up at another address may be another machine: nothing is known of it.
+      if (has_moved && CatchesUp(peer.id)) known->second.BeginAnew(0, last_index() + 1);
+    }
     known->second.is_witness =
         configuration().IsWitness(peer.id) || (leading->catch_up && leading->catch_up->next.IsWitness(peer.id));
   }

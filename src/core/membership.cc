@@ -63,10 +63,11 @@ Error Core::State::WhyNoChange() const {
 }
 
 // A member that is there with the data directory that counts needs none.
-Error Core::State::WhyNoReadmission(const ConfigChange& change) const {
+Error Core::State::WhyNoReadmission(const ConfigChange& change, const Configuration& next) const {
   for (const ConfigChange::Step& step : change.steps()) {
     if (step.kind != ConfigChange::StepKind::kReadmit) continue;
     const NodeId id = step.peer.id;
+    if (id != options.self && next.Find(id)->addr != configuration().Find(id)->addr) continue;  // it is elsewhere now
     const uint64_t answers = id == options.self ? options.incarnation : leadership()->peers.at(id).incarnation;
     const bool is_there = id == options.self || (answers != 0 && configuration().IsOf(id, answers));
     if (is_there) {
@@ -75,6 +76,34 @@ Error Core::State::WhyNoReadmission(const ConfigChange& change) const {
     }
   }
   return Error();
+}
+
+// C(old,new) counts when it is appended: where no majority of C(new) answers, it would depose its leader and let nobody
+// be elected, though the majority of C(old) is well.
+Error Core::State::WhyNoMajority(const Configuration& next) const {
+  if (!next.is_joint()) return Error();
+  size_t answering = 0;
+  std::string silent;
+  for (const Member& voter : next.voters) {
+    const auto known = leadership()->peers.find(voter.id);
+    // Who begins to count only then is waited for first, unless the options say not to.
+    const Member* member = configuration().Find(voter.id);
+    const bool is_new = known == leadership()->peers.end() || !configuration().IsVoter(voter.id) ||
+                        member->incarnation != voter.incarnation;
+    const bool answers = voter.id == options.self || is_new ||
+                         (now - known->second.contact < options.election_timeout_max &&
+                          voter.IsOf(known->second.incarnation));
+    if (answers) {
+      ++answering;
+    } else {
+      silent += (silent.empty() ? "" : ", ") + std::to_string(voter.id.value());
+    }
+  }
+  if (answering > next.voters.size() / 2) return Error();
+  return Error(Errc::kNoQuorum, "only " + std::to_string(answering) + " of the " + std::to_string(next.voters.size()) +
+                                    " voters that the change would leave answer with the data directory that is the "
+                                    "member, and a majority is needed; silent: " + silent +
+                                    ": bring them back, or replace them in the same change");
 }
 
 // Whose disks the new members have, as far as they have answered.
@@ -104,7 +133,7 @@ Result<ConfigTicket> Core::ProposeConfig(const ConfigChange& change) {
   }
   auto next = s.configuration().Changed(change);
   if (!next) return next.error();
-  if (Error reason = s.WhyNoReadmission(change); reason.code() != Errc::kOk) return reason;
+  if (Error reason = s.WhyNoReadmission(change, next.value()); reason.code() != Errc::kOk) return reason;
   auto state = std::make_shared<ConfigChangeState>();
   state->term = s.term;
   std::vector<Peer> new_voters;
@@ -113,6 +142,7 @@ Result<ConfigTicket> Core::ProposeConfig(const ConfigChange& change) {
     const bool comes_back = known != nullptr && known->incarnation != voter.incarnation;
     if (!s.configuration().IsNewVoter(voter.id) || comes_back) new_voters.push_back(voter);
   }
+  if (Error reason = s.WhyNoMajority(next.value()); reason.code() != Errc::kOk) return reason;
   if (new_voters.empty() || s.options.catch_up_rounds == 0) {
     s.FillDirectories(next.value());
     s.AppendConfiguration(next.value(), *state);

@@ -12,6 +12,10 @@ void Persistence::SetHardState(const HardState& hard_state) {
   hard_state_number_ = taken_ + 1;
 }
 
+void Persistence::Probe(const HardState& hard_state) {
+  if (!HasWrite()) pending_.hard_state = hard_state;
+}
+
 void Persistence::Append(const BatchRef& batch) {
   RINGRAFT_ASSERT(batch.first() == WrittenLast() + 1);
   pending_.batches.push_back(batch);

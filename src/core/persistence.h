@@ -21,6 +21,8 @@ class Persistence {
   explicit Persistence(Index last_index) : taken_last_(last_index), durable_index_(last_index) {}
 
   void SetHardState(const HardState& hard_state);
+  // Something to write, if nothing else waits: what the disk has already, so that no gate moves.
+  void Probe(const HardState& hard_state);
   void Append(const BatchRef& batch);
   void TruncateAfter(Index index);
 

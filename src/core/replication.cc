@@ -24,7 +24,7 @@ NextAppendResult Core::NextAppend(NodeId peer, TimePoint now) {
   const size_t calls = is_probing ? 1 : s.options.peer_window_calls;
   if (progress->in_flight.size() >= calls) return std::monostate{};
 
-  if (progress->next > s.last_index()) {
+  if (progress->next > s.SendableTo(*progress)) {
     // Nothing to send, but a probe finds out whether the logs match, and an idle peer is told what is committed.
     const bool has_news =
         s.options.tell_commit_when_idle && s.commit_index > progress->commit_told && progress->in_flight.empty();
@@ -58,6 +58,18 @@ bool Core::State::GetsLog(const Progress& progress) const {
   return !NeedsReadmission(progress) || CatchesUp(progress.peer.id);
 }
 
+// A witness never stands, and refuses its vote to whoever has less than it. So it gets only what is on the disk of a
+// member that may lead: otherwise a leader that dies before its own flush could not be elected again, nor anybody else.
+Index Core::State::SendableTo(const Progress& progress) const {
+  if (!progress.is_witness) return last_index();
+  Index on_disk = persistence.durable_index();
+  for (const auto& [id, peer] : leadership()->peers) {
+    if (configuration().MayLead(id) && configuration().IsOf(id, peer.incarnation))
+      on_disk = std::max(on_disk, peer.match);
+  }
+  return on_disk;
+}
+
 // False if this answer is of another data directory than those before: then nothing that was sent is answered by it.
 bool Core::State::Recognize(Progress& progress, const AppendEntriesResults& results) {
   progress.is_witness_directory = results.is_witness;
@@ -83,6 +95,7 @@ std::vector<BatchRef> Core::State::CollectBatches(Progress& progress) const {
   const size_t end = is_cached ? tail.size() : progress.read.size();
 
   const bool is_probing = progress.state == Progress::State::kProbe;
+  const Index sendable = SendableTo(progress);
   size_t room = std::numeric_limits<size_t>::max();
   if (!progress.in_flight.empty()) {
     room = options.peer_window_bytes - std::min(options.peer_window_bytes, progress.in_flight_bytes);
@@ -91,6 +104,7 @@ std::vector<BatchRef> Core::State::CollectBatches(Progress& progress) const {
   std::vector<BatchRef> batches;
   for (; position < end; ++position) {
     BatchRef batch = is_cached ? tail[position] : progress.read[position];
+    if (batch.last() > sendable) break;
     if (bytes + batch.size() > room) break;
     if (!batches.empty() && (is_probing || bytes + batch.size() > options.max_append_bytes)) break;
     if (batch.first() < progress.next) {

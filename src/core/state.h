@@ -121,6 +121,7 @@ struct Core::State {
   // --- replication.cc ---
   Progress* FindPeer(NodeId peer);
   bool GetsLog(const Progress& progress) const;
+  Index SendableTo(const Progress& progress) const;  // up to where it may have the log now
   bool NeedsReadmission(const Progress& progress) const;
   bool Recognize(Progress& progress, const AppendEntriesResults& results);
   AppendRequest MakeAppend(const Progress& progress, Index prev_index) const;
@@ -142,7 +143,9 @@ struct Core::State {
   void AppendConfigurations(const BatchRef& batch);
   Error NotLeader() const;
   Error WhyNoChange() const;  // kOk if a change may begin
-  Error WhyNoReadmission(const ConfigChange& change) const;  // kOk if there is a reason for it, or none is asked for
+  // kOk if there is a reason for it, or none is asked for.
+  Error WhyNoReadmission(const ConfigChange& change, const Configuration& next) const;
+  Error WhyNoMajority(const Configuration& next) const;  // kOk if a majority of the voters of C(new) answers
   void FillDirectories(Configuration& next) const;
   void AppendConfiguration(const Configuration& configuration, ConfigChangeState& state);
   // What a committed configuration asks of the leader: C(new) behind C(old,new), or to leave.

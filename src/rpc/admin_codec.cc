@@ -12,8 +12,8 @@ namespace {
 using StepKind = ConfigChange::StepKind;
 
 // Numbers of errors are part of the protocol: new ones are added at the end.
-constexpr uint16_t kLastErrc = static_cast<uint16_t>(Errc::kOldGeneration);
-static_assert(kLastErrc == 31 && static_cast<uint16_t>(Errc::kUnknown) == 5);
+constexpr uint16_t kLastErrc = static_cast<uint16_t>(Errc::kNoQuorum);
+static_assert(kLastErrc == 32 && static_cast<uint16_t>(Errc::kUnknown) == 5);
 static_assert(static_cast<int>(schema::MemberKind::VOTER) == static_cast<int>(MemberKind::kVoter) &&
               static_cast<int>(schema::MemberKind::LEARNER) == static_cast<int>(MemberKind::kLearner) &&
               static_cast<int>(schema::MemberKind::WITNESS) == static_cast<int>(MemberKind::kWitness));

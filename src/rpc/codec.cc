@@ -10,8 +10,8 @@ namespace ringraft::rpc {
 namespace {
 
 // Numbers of errors are part of the protocol: new ones are added at the end.
-constexpr uint16_t kLastErrc = 31;
-static_assert(static_cast<uint16_t>(Errc::kOldGeneration) == kLastErrc && static_cast<uint16_t>(Errc::kUnknown) == 5 &&
+constexpr uint16_t kLastErrc = 32;
+static_assert(static_cast<uint16_t>(Errc::kNoQuorum) == kLastErrc && static_cast<uint16_t>(Errc::kUnknown) == 5 &&
               static_cast<uint16_t>(Errc::kWrongVersion) == 20);
 
 // Room for what surrounds the arguments in a call, with some to spare.

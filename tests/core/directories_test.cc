@@ -106,6 +106,40 @@ TEST_SUITE("members are their data directories") {
     CHECK(good->NextTick() < TimePoint::max());
   }
 
+  TEST_CASE("C17: a learner that answers from another directory is not promoted before it is readmitted") {
+    Configuration configuration = Known({1, 2});
+    configuration.learners.push_back(MakePeer(3));
+    configuration.learners.back().incarnation = 30;
+    for (uint64_t directory : {31, 30}) {
+      Server leader = Make(configuration);
+      leader.Lead({2});
+      leader.directories[3] = directory;
+      Heartbeat(leader, 3);
+      auto ticket = Propose(leader, ConfigChange().Promote(NodeId(3)));
+      REQUIRE(ticket.has_value());
+      leader.Replicate(3);
+      CHECK(leader->configuration().is_joint() == (directory == 30));
+      if (directory == 30) continue;
+      CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kRefused);
+      CHECK(ticket.value()->refusal.message().find("readmit it first") != std::string::npos);
+    }
+  }
+
+  TEST_CASE("C17: a member is readmitted at another address in one change") {
+    Server leader = Make();
+    leader.Lead({2, 3});
+    const Peer moved(NodeId(3), Addr("127.0.0.1:7999"));
+    auto ticket = Propose(leader, ConfigChange().Readmit(NodeId(3)).SetAddr(NodeId(3), moved.addr));
+    REQUIRE(ticket.has_value());
+    CHECK(leader->ReplicationPeers()[1] == moved);
+    CHECK(leader->configuration() == Known({1, 2, 3}));
+    leader.directories[3] = 31;
+    leader.Replicate(3);
+    REQUIRE(leader->configuration().is_joint());
+    CHECK(leader->configuration().Find(NodeId(3))->incarnation == 31);
+    CHECK(leader->configuration().Find(NodeId(3))->addr == moved.addr);
+  }
+
   TEST_CASE("C17: a founding member without a log has not begun, or lost it, and does not vote") {
     CoreOptions options = OptionsOf(1, 11);
     for (bool founds : {true, false}) {

@@ -75,6 +75,33 @@ TEST_SUITE("stalled disks") {
     CHECK_FALSE(follower->is_disk_stalled());
   }
 
+  TEST_CASE("A24: no answer waits for a write that only finds out whether the disk is well") {
+    Server follower = Make();
+    follower.Append(follower.AppendArgs(2, 2, 1, 1));
+    WriteFor(follower, kLimit + 20 * kMs);
+    for (int i = 0; i < 100 && !follower->HasWrite(); ++i) {
+      follower->OnAppendEntries(follower.now, follower.AppendArgs(2, 2, 1, 1)).value();
+      follower.Pass(10 * kMs);
+    }
+    REQUIRE(follower->HasWrite());
+    follower.Take();
+    auto heard = follower->OnAppendEntries(follower.now, follower.AppendArgs(2, 2, 1, 1));
+    REQUIRE(heard.has_value());
+    CHECK(follower->AppendGate(heard.value()) == 0);
+  }
+
+  TEST_CASE("a stall during a transfer is looked at again when that has ended, and not at once") {
+    Server leader = Make();
+    leader.Lead({2, 3});
+    leader.Propose();
+    leader.Take();
+    REQUIRE(leader->TransferLeadership(leader.now, NodeId(2), leader.now + 10 * kLimit).has_value());
+    leader.Pass(kLimit + 20 * kMs);
+    REQUIRE(leader->is_disk_stalled());
+    REQUIRE(leader->IsTransferring());
+    CHECK(leader->NextTick() > leader.now);
+  }
+
   TEST_CASE("where nobody else leads for long, a stalled disk does not keep a node from it") {
     Server follower = Make();
     follower.Append(follower.AppendArgs(2, 2, 1, 1));

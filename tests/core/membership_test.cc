@@ -74,6 +74,19 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(CodeOf(leader->ProposeConfig(Change(Added{MakePeer(5)}, Removed{}))) == Errc::kOk);
   }
 
+  TEST_CASE("a change that would leave a silent majority is refused; one that replaces the silent is not") {
+    Server leader;
+    leader.Lead({2, 3});
+    leader.Pass(leader.options.election_timeout_max, {}, {}, /*who_answers=*/{3});
+    REQUIRE(leader->is_leader());
+    const Index last = leader->last_index();
+    auto refused = leader->ProposeConfig(Change(Added{}, Removed{NodeId(3)}));  // leaves 1 and 2
+    CHECK(CodeOf(refused) == Errc::kNoQuorum);
+    CHECK(refused.error().message().find("silent: 2") != std::string::npos);
+    CHECK(leader->last_index() == last);
+    CHECK(CodeOf(leader->ProposeConfig(Change(Added{}, Removed{NodeId(2)}))) == Errc::kOk);  // leaves 1 and 3
+  }
+
   TEST_CASE("C1: no change before an entry of the leader's own term is committed") {
     Server leader;
     leader.Win();

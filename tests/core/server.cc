@@ -264,11 +264,12 @@ void Server::Replicate(uint64_t peer) {
   while (auto request = NextAppend(peer)) Acknowledge(*request);
 }
 
-void Server::Pass(Duration duration, Says two, Says three) {
+void Server::Pass(Duration duration, Says two, Says three, std::set<uint64_t> who_answers) {
   for (const TimePoint end = now + duration; now < end;) {
     Advance(10 * kMs);
     for (const auto& [peer, says] : {std::pair(uint64_t{2}, two), std::pair(uint64_t{3}, three)}) {
       if (!core->is_leader()) break;
+      if (!who_answers.contains(peer)) continue;
       auto heartbeat = core->NextHeartbeat(NodeId(peer), now);
       AppendEntriesResults results;
       results.term = core->term();

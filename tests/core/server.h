@@ -99,7 +99,7 @@ class Server {
     bool is_disk_stalled = false;
   };
   // Time passes in steps of 10 ms, with ticks when they are due. Of a leader, 2 and 3 answer the heartbeats.
-  void Pass(Duration duration, Says two, Says three);
+  void Pass(Duration duration, Says two, Says three, std::set<uint64_t> who_answers = {2, 3});
   void Pass(Duration duration) { Pass(duration, Says(), Says()); }
   std::vector<uint64_t> Terms();  // of the log in memory
 

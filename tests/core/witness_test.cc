@@ -61,10 +61,38 @@ TEST_SUITE("witnesses") {
     CHECK(whole->args.entries.back().has_commands());
   }
 
+  TEST_CASE("a witness gets what is on the disk of a member that may lead, and nothing before") {
+    for (bool is_on_own_disk : {true, false}) {
+      Server leader = Leader();
+      for (uint64_t peer : {2, 3}) leader.Replicate(peer);
+      leader.Propose(2);
+      CHECK_FALSE(leader.NextAppend(3).has_value());
+      is_on_own_disk ? leader.Persist() : leader.Replicate(2);
+      auto request = leader.NextAppend(3);
+      REQUIRE(request.has_value());
+      CHECK(request->args.entries.back().last() == leader->last_index());
+    }
+  }
+
+  TEST_CASE("a leader that dies before its own flush is elected again by the witness") {
+    Server leader = Leader();
+    Server witness = MakeWitness();
+    BringUpToDate(leader, witness);
+    leader.Propose();
+    leader.Take();  // and the disk never has it
+    BringUpToDate(leader, witness);
+    leader.Restart();
+    witness.Advance(2000 * kMs);
+    const uint64_t last = leader->last_index().value();
+    const uint64_t term = leader->term().value();
+    CHECK(witness.Vote(witness.PreVoteArgs(1, term + 1, last, term)).vote_granted);
+  }
+
   TEST_CASE("a configuration reaches a witness as it is") {
     Server leader = Leader();
     for (uint64_t peer : {2, 3}) leader.Replicate(peer);
     REQUIRE(Propose(leader, ConfigChange().SetData(NodeId(2), "x")).has_value());
+    leader.Persist();
     auto request = leader.NextAppend(3);
     REQUIRE(request.has_value());
     CHECK(request->args.entries.back().has_commands());
