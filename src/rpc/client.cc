@@ -194,6 +194,14 @@ void LaneClient::OnConnectionEnded(const char* why) {
       Error(Errc::kUnreachable, fmt::format("lost the {} connection to {}: {}", ToString(lane_), link_->Name(), why)));
 }
 
+// In a caller's coroutine: the connection is dropped at the end of the turn, or by the next call that connects. That
+// call's handshake says more, if the peer is still not who it should be.
+Result<void> LaneClient::CheckPeer() {
+  Result<void> known = link_->context().service->OnCall(peer_);
+  if (!known) connection_->End("the peer is not the one any more with which we had shaken hands");
+  return known;
+}
+
 // What was sent may have arrived.
 void LaneClient::DropConnection() {
   if (connection_ == nullptr) return;

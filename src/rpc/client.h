@@ -74,8 +74,10 @@ class LaneClient final : private OutgoingConnection::Owner, private reactor::Tur
   // sent.
   static Task<Result<void>> Ready(std::shared_ptr<LaneClient> lane);
   OutgoingConnection& connection() { return *connection_; }
-  // Is whom we are connected to still who we want to speak to? See RpcService::OnCall.
-  Result<void> CheckPeer() { return link_->context().service->OnCall(peer_); }
+  // Is whom we are connected to still who we want to speak to? See RpcService::OnCall. If not, the connection ends:
+  // when the peer has been started again, the machine that the old start ran on may have vanished without a word, and
+  // nobody else would find that out, since nothing is sent any more.
+  Result<void> CheckPeer();
 
   bool is_used() const { return waiting_ > 0 || is_connecting_ || (connection_ != nullptr && connection_->is_used()); }
   void Close();

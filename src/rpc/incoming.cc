@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "rpc/admin_session.h"
 #include "rpc/answer.h"
 #include "rpc/handshake.h"
+#include "rpc/keep_alive.h"
 
 namespace ringraft::rpc {
 namespace {
@@ -25,21 +25,6 @@ constexpr size_t kAdminBytes = size_t{8} << 20;
 constexpr uint64_t kAdminCalls = 16;
 
 StreamLimits HandshakeLimits() { return StreamLimits{kHandshakeBytes, kHandshakeMessages, kHandshakeMessages}; }
-
-// A peer whose machine has vanished sends no end of its connection; without probes it would count against
-// max_connections for ever. Streams that are no sockets refuse, and need none.
-void KeepAlive(kj::AsyncIoStream& stream) {
-  const auto set = [&stream](int level, int option, int value) {
-    stream.setsockopt(level, option, &value, sizeof value);
-  };
-  try {
-    set(SOL_SOCKET, SO_KEEPALIVE, 1);
-    set(IPPROTO_TCP, TCP_KEEPIDLE, 10);
-    set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
-    set(IPPROTO_TCP, TCP_KEEPCNT, 3);
-  } catch (const kj::Exception&) {
-  }
-}
 
 capnp::MessageSize AnswerSize(const Result<AppendEntriesResults>&) { return capnp::MessageSize{64, 0}; }
 capnp::MessageSize AnswerSize(const Result<RequestVoteResults>&) { return capnp::MessageSize{64, 0}; }

@@ -3,6 +3,7 @@
 #include <capnp/message.h>
 
 #include "base/assert.h"
+#include "rpc/keep_alive.h"
 
 namespace ringraft::rpc {
 namespace {
@@ -21,7 +22,9 @@ OutgoingConnection::OutgoingConnection(reactor::Loop& loop, const RpcOptions& op
       stream_(kj::mv(stream)),
       messages_(loop, *stream_, Side::kCaller, AnswerLimits(options), *this),
       network_(messages_, capnp::rpc::twoparty::Side::CLIENT),
-      rpc_(capnp::makeRpcClient(network_)) {}
+      rpc_(capnp::makeRpcClient(network_)) {
+  KeepAlive(*stream_);
+}
 
 OutgoingConnection::~OutgoingConnection() noexcept { RINGRAFT_ASSERT(calls_.empty()); }
 

@@ -221,7 +221,12 @@ void Connection::Receive(size_t sender, Packet packet) {
   if (to.host == nullptr || (to.was_open && to.stream == nullptr)) {
     // A port that nobody has any more answers with a reset, if the machine is up.
     const bool is_up = to.host != nullptr || net_.IsListening(to.address);
-    if (is_up && packet.kind == Kind::kData) Schedule(1 - sender, Packet{Kind::kReset, {}});
+    if (packet.kind != Kind::kData) return;
+    if (is_up) {
+      Schedule(1 - sender, Packet{Kind::kReset, {}});
+    } else {
+      pipes[sender].is_lost = true;
+    }
     return;
   }
   to.host->Deliver([self = shared_from_this(), sender, packet = std::move(packet)]() mutable {

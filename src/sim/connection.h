@@ -33,6 +33,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     Nanos last_arrival = 0;
     std::deque<Packet> stalled;  // arrived at a cut
     size_t unread = 0;           // bytes sent and not read
+    bool is_lost = false;        // something was sent to a dead machine: TCP tries again when that is back
   };
 
   Connection(Net& net, uint64_t id) : net_(net), id_(id) {}

@@ -211,10 +211,16 @@ void Net::OnHostGone(SimHost& host, bool is_silent) {
 }
 
 void Net::OnHostBack(const std::string& address) {
-  for (auto& [id, connection] : connections_)
-    for (size_t end = 0; end < 2; ++end)
-      if (connection->ends[end].address == address && connection->ends[end].host == nullptr)
+  for (auto& [id, connection] : connections_) {
+    for (size_t end = 0; end < 2; ++end) {
+      Connection::Pipe& pipe = connection->pipes[1 - end];
+      if (connection->ends[end].address != address || connection->ends[end].host != nullptr || !pipe.is_lost) continue;
+      pipe.is_lost = false;
+      world_.After(static_cast<Nanos>(world_.random().Below(kMostBackoff)), [connection, end] {
         connection->Send(end, Connection::Packet{Connection::Kind::kReset, {}});
+      });
+    }
+  }
 }
 
 std::shared_ptr<Connection> Net::FromNobody(Listener& listener, const std::string& to) {
@@ -246,8 +252,9 @@ void Net::Storm(const std::string& to, size_t count) {
       connection->Send(0, Connection::Packet{Connection::Kind::kData, std::move(noise)});
     }
     if (world_.random().Chance(0.7)) {
-      world_.After(static_cast<Nanos>(world_.random().Below(2 * kSecond)),
-                   [connection] { connection->Send(0, Connection::Packet{Connection::Kind::kEnd, {}}); });
+      world_.After(static_cast<Nanos>(world_.random().Below(2 * kSecond)), [connection] {
+        connection->Send(0, Connection::Packet{Connection::Kind::kEnd, {}});
+      });
     }
   }
 }

@@ -60,7 +60,8 @@ class Net {
   void Send(const std::string& to, std::string bytes);
   // Hears everything that is sent, as it is sent.
   std::function<void(const std::string& from, const std::string& to, std::string_view bytes)> on_bytes;
-  // A process came back at this address: old connections to it are answered with a reset.
+  // A machine came back at this address, and knows nothing of its old connections: what is sent on them, or was sent
+  // and never arrived, is answered with a reset. Those on which nothing is said stay half-open.
   void OnHostBack(const std::string& address);
 
   size_t connections() const { return connections_.size(); }

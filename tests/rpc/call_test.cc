@@ -166,6 +166,58 @@ TEST_CASE("a peer that dies in the middle of a call leaves it unknown, and is re
   world.RunUntil([&]() { return bool(Finish(world, a.rpc->CallAppendEntries(Loopback(port), args))); });
 }
 
+TEST_CASE("a silent connection to an earlier start of the peer is given up, and a later call reaches the new start") {
+  World world;
+  RpcOptions options;
+  options.retry_delay = milliseconds(0);
+  Node a(world, 1, ClusterId{1, 2}, options), b(world, 2);
+  Proxy proxy(world, b.addr());
+  auto send = [&]() { return Finish(world, a.rpc->CallAppendEntries(proxy.addr(), AppendTo(a, b))); };
+  REQUIRE(send());
+  // The machine loses its power: no end of the connection comes. Then it is back.
+  proxy.Pause(0);
+  b.identity.start_count += 1;
+  a.service.least_start = b.identity.start_count;
+  auto refused = send();
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error() == Errc::kWrongNode);
+  CHECK(send());
+  CHECK(proxy.connections() == 2);
+  CHECK(b.service.appends.size() == 2);
+}
+
+TEST_CASE("calls in flight to an earlier start of the peer end unknown when the next call finds out") {
+  World world;
+  Node a(world, 1), b(world, 2);
+  b.service.Hold();
+  Running<AppendEntriesResults> in_flight(
+      world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(1, 5, 10)})));
+  world.RunUntil([&]() { return b.service.appends.size() == 1; });
+  a.service.least_start = b.identity.start_count + 1;
+  auto send = [&]() {
+    return Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b, {MakeTestBatch(2, 5, 10)})));
+  };
+  CHECK(send().error() == Errc::kWrongNode);
+  world.RunUntil([&]() { return in_flight.is_done(); });
+  CHECK(in_flight.result->error() == Errc::kUnknown);
+  CHECK(send().error() == Errc::kUnreachable);  // until the pause before the next attempt is over
+  CHECK(b.service.appends.size() == 1);
+  CHECK(a.logger.Count("lost the data connection") == 1);
+}
+
+TEST_CASE("a peer that stays who it should not be is refused by the handshake of the next attempt") {
+  World world;
+  RpcOptions options;
+  options.retry_delay = milliseconds(0);
+  Node a(world, 1, ClusterId{1, 2}, options), b(world, 2);
+  auto send = [&]() { return Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b))); };
+  REQUIRE(send());
+  a.service.least_start = b.identity.start_count + 1;
+  for (int i = 0; i < 3; ++i) CHECK(send().error() == Errc::kWrongNode);
+  CHECK(a.logger.Count("an earlier start") == 1);
+  CHECK(b.service.appends.size() == 1);
+}
+
 TEST_CASE("a port where nobody listens is unreachable, and calls fail at once until the retry delay is over") {
   World world;
   RpcOptions options;

@@ -144,8 +144,13 @@ Task<Result<FormResults>> FakeService::Form(FormArgs args) {
 
 Result<void> FakeService::OnHandshake(const Identity& peer) {
   handshakes.push_back(peer);
-  if (handshake_answer == Errc::kOk) return Success();
-  return handshake_answer;
+  if (handshake_answer != Errc::kOk) return handshake_answer;
+  return OnCall(peer);
+}
+
+Result<void> FakeService::OnCall(const Identity& peer) {
+  if (peer.start_count >= least_start) return Success();
+  return Error(Errc::kDuplicateNode, "an earlier start");
 }
 
 Result<AdminService*> FakeService::Admin(std::optional<GroupId> group) {

@@ -64,6 +64,7 @@ class FakeService final : public RpcService {
   Task<Result<ForwardResults>> Forward(ForwardArgs args) override;
   Task<Result<FormResults>> Form(FormArgs args) override;
   Result<void> OnHandshake(const Identity& peer) override;
+  Result<void> OnCall(const Identity& peer) override;
   Result<AdminService*> Admin(std::optional<GroupId> group) override;
 
   void Hold() { is_held = true; }
@@ -80,6 +81,7 @@ class FakeService final : public RpcService {
   Result<RequestVoteResults> vote_answer = RequestVoteResults();
   std::optional<Error> forward_error;
   Error handshake_answer;
+  uint64_t least_start = 0;       // peers that come with an earlier one are refused
   AdminService* admin = nullptr;  // null: as a service that knows nothing of operators
 };
 
