@@ -182,26 +182,54 @@ void Connection::Send(size_t sender, Packet packet) {
     net_.on_bytes(ends[sender].address, ends[1 - sender].address, packet.bytes);
   pipes[sender].unread += packet.bytes.size();
   Random& random = net_.world_.random();
-  if (packet.bytes.size() > 1 && random.Chance(net_.faults_.tear)) {
+  if (packet.kind == Kind::kReset) {
+    const bool is_ahead = random.Chance(0.5);
+    return is_ahead ? Overtake(sender, std::move(packet)) : Schedule(sender, std::move(packet));
+  }
+  Nanos delay = 0;
+  const bool is_cut = is_ending_in_message_ && packet.bytes.size() > 1;
+  if (is_cut || (packet.bytes.size() > 1 && random.Chance(net_.faults_.tear))) {
     const size_t cut = static_cast<size_t>(random.Between(1, packet.bytes.size() - 1));
     Schedule(sender, Packet{Kind::kData, packet.bytes.substr(0, cut)});
     packet.bytes.erase(0, cut);
+    packet.is_rest = true;
+    delay = static_cast<Nanos>(random.Below(static_cast<uint64_t>(net_.faults_.most_tear)));
   }
-  Schedule(sender, std::move(packet));
+  if (is_cut) {
+    is_ending_in_message_ = false;
+    Schedule(sender, Packet{Kind::kReset, {}});
+    Schedule(1 - sender, Packet{Kind::kReset, {}});
+  }
+  Schedule(sender, std::move(packet), delay);
 }
 
-void Connection::Schedule(size_t sender, Packet packet) {
+// `delay`: so much longer than the network takes. What is sent later comes later.
+void Connection::Schedule(size_t sender, Packet packet, Nanos delay) {
   Pipe& pipe = pipes[sender];
   const Nanos wire = static_cast<Nanos>(packet.bytes.size()) * kSecond / net_.faults_.bytes_per_second;
-  const Nanos earliest = net_.world_.now() + net_.Latency(ends[sender].address, ends[1 - sender].address) + wire;
-  pipe.last_arrival = std::max(pipe.last_arrival + 1, earliest);
+  const Nanos latency = net_.Latency(ends[sender].address, ends[1 - sender].address);
+  pipe.last_arrival = std::max(pipe.last_arrival + 1, net_.world_.now() + latency + wire + delay);
   net_.world_.At(pipe.last_arrival, [self = shared_from_this(), sender, packet = std::move(packet)]() mutable {
     self->Arrive(sender, std::move(packet));
   });
 }
 
+// What was sent before it and has not arrived when it does is lost: TCP sends nothing again on a connection that is
+// over.
+void Connection::Overtake(size_t sender, Packet reset) {
+  const Nanos latency = net_.Latency(ends[sender].address, ends[1 - sender].address);
+  net_.world_.After(latency, [self = shared_from_this(), sender, reset = std::move(reset)]() mutable {
+    self->pipes[sender].stalled.clear();
+    self->Arrive(sender, std::move(reset));
+  });
+}
+
 void Connection::Arrive(size_t sender, Packet packet) {
   Pipe& pipe = pipes[sender];
+  if (pipe.is_reset) {
+    net_.messages_cut_ += packet.is_rest;
+    return;
+  }
   if (!pipe.stalled.empty() || net_.IsCut(ends[sender].address, ends[1 - sender].address)) {
     pipe.stalled.push_back(std::move(packet));
     return;
@@ -217,6 +245,7 @@ void Connection::Retransmit(size_t sender) {
 }
 
 void Connection::Receive(size_t sender, Packet packet) {
+  if (packet.kind == Kind::kReset) pipes[sender].is_reset = true;
   End& to = ends[1 - sender];
   if (to.host == nullptr || (to.was_open && to.stream == nullptr)) {
     // A port that nobody has any more answers with a reset, if the machine is up.
@@ -250,8 +279,8 @@ void Connection::OnRead(size_t reader, size_t bytes) {
 }
 
 void Connection::Reset() {
-  Schedule(0, Packet{Kind::kReset, {}});
-  Schedule(1, Packet{Kind::kReset, {}});
+  Send(0, Packet{Kind::kReset, {}});
+  Send(1, Packet{Kind::kReset, {}});
 }
 
 void Connection::ForgetIfOver() {

@@ -22,6 +22,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   struct Packet {
     Kind kind = Kind::kData;
     std::string bytes;
+    bool is_rest = false;  // what came before it of the same write has been sent apart
   };
   struct End {
     SimHost* host = nullptr;  // null: nobody, or dead
@@ -34,6 +35,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     std::deque<Packet> stalled;  // arrived at a cut
     size_t unread = 0;           // bytes sent and not read
     bool is_lost = false;        // something was sent to a dead machine: TCP tries again when that is back
+    bool is_reset = false;       // a reset has arrived: what comes behind it, though it was sent before, is dropped
   };
 
   Connection(Net& net, uint64_t id) : net_(net), id_(id) {}
@@ -47,6 +49,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void OnRead(size_t reader, size_t bytes);
   void ForgetIfOver();  // once both ends are gone
   void Reset();
+  void ResetInMessage() { is_ending_in_message_ = true; }
   bool Joins(size_t sender, const std::string& from, const std::string& to) const {
     return ends[sender].address == from && ends[1 - sender].address == to;
   }
@@ -55,11 +58,13 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   Pipe pipes[2];  // pipes[i] carries what end i sends
 
  private:
-  void Schedule(size_t sender, Packet packet);
+  void Schedule(size_t sender, Packet packet, Nanos delay = 0);
+  void Overtake(size_t sender, Packet reset);
   void Receive(size_t sender, Packet packet);
 
   Net& net_;
   const uint64_t id_;
+  bool is_ending_in_message_ = false;  // a reset comes in the middle of what is sent next
 };
 
 }  // namespace ringraft::sim

@@ -10,7 +10,7 @@ namespace {
 struct KindInfo {
   FaultKind kind;
   const char* name;
-  bool FaultKinds::* allowed;
+  bool FaultKinds::*allowed;
   uint64_t weight;
   Nanos shortest;
   Nanos longest;
@@ -171,6 +171,7 @@ bool Saboteur::DoToNode(const Fault& fault, Slot& slot) {
       cluster_.RestartAfter(slot, fault.lasts);
       return true;
     case FaultKind::kPowerFailure:
+      if (cluster_.Up().empty()) return false;
       world_.Tell(fmt::format("fault {}: power failure", fault.number));
       for (Slot* each : cluster_.slots()) {
         if (each->raft == nullptr) continue;
@@ -276,10 +277,11 @@ bool Saboteur::DoToNode(const Fault& fault, Slot& slot) {
   }
 }
 
-void Saboteur::Cut(const std::string& from, const std::string& to, Nanos lasts) {
-  if (from == to) return;
+bool Saboteur::Cut(const std::string& from, const std::string& to, Nanos lasts) {
+  if (from == to) return false;
   cluster_.net().Cut(from, to);
   Later(lasts, [this, from, to] { cluster_.net().Mend(from, to); });
+  return true;
 }
 
 void Saboteur::CutBoth(const std::string& a, const std::string& b, Nanos lasts) {
@@ -289,6 +291,7 @@ void Saboteur::CutBoth(const std::string& a, const std::string& b, Nanos lasts) 
 
 bool Saboteur::DoToNetwork(const Fault& fault, Slot& slot) {
   Slot& other = cluster_.slot(fault.other);
+  const bool is_up = slot.state == Slot::State::kUp;
   auto tell = [&](const std::string& who) {
     world_.Tell(fmt::format("fault {}: {}: {} for {:.3f} s", fault.number, FaultName(fault.kind), who,
                             static_cast<double>(fault.lasts) / 1e9));
@@ -297,6 +300,7 @@ bool Saboteur::DoToNetwork(const Fault& fault, Slot& slot) {
     case FaultKind::kIsolate:
     case FaultKind::kDeafen:
     case FaultKind::kMute:
+      if (!is_up || cluster_.size() < 2) return false;
       tell(fmt::format("node {}", slot.id));
       for (Slot* each : cluster_.slots()) {
         if (fault.kind != FaultKind::kDeafen) Cut(slot.address, each->address, fault.lasts);
@@ -307,26 +311,35 @@ bool Saboteur::DoToNetwork(const Fault& fault, Slot& slot) {
     case FaultKind::kBridge: {
       std::string groups;
       for (Slot* each : cluster_.slots()) groups += (fault.amount >> each->number & 1) != 0 ? 'a' : 'b';
+      const auto is_apart = [&](const Slot* a, const Slot* b) {
+        const bool is_bridge = fault.kind == FaultKind::kBridge && (a == &other || b == &other);
+        return groups[a->number] != groups[b->number] && !is_bridge;
+      };
+      const std::vector<Slot*> up = cluster_.Up();
+      const bool is_felt = std::any_of(up.begin(), up.end(), [&](const Slot* a) {
+        return std::any_of(up.begin(), up.end(), [&](const Slot* b) { return is_apart(a, b); });
+      });
+      if (!is_felt) return false;
       tell(groups + (fault.kind == FaultKind::kBridge ? fmt::format(", node {} reaches both", other.id) : ""));
       for (Slot* a : cluster_.slots()) {
-        for (Slot* b : cluster_.slots()) {
-          const bool is_bridge = fault.kind == FaultKind::kBridge && (a == &other || b == &other);
-          if (groups[a->number] != groups[b->number] && !is_bridge) Cut(a->address, b->address, fault.lasts);
-        }
+        for (Slot* b : cluster_.slots())
+          if (is_apart(a, b)) Cut(a->address, b->address, fault.lasts);
       }
       return true;
     }
     case FaultKind::kCutLink:
-      if (&slot == &other) return false;
+      if (&slot == &other || !is_up) return false;
       tell(fmt::format("from node {} to node {}", slot.id, other.id));
       Cut(slot.address, other.address, fault.lasts);
       return true;
-    case FaultKind::kSlowLink:
-      if (&slot == &other) return false;
+    case FaultKind::kSlowLink: {
+      if (&slot == &other || !is_up) return false;
       tell(fmt::format("from node {} to node {}", slot.id, other.id));
-      cluster_.net().Slow(slot.address, other.address, static_cast<Nanos>(fault.amount % (300 * kMilli)));
-      Later(fault.lasts, [this, a = slot.address, b = other.address] { cluster_.net().Slow(a, b, 0); });
+      const Nanos more = static_cast<Nanos>(fault.amount % (300 * kMilli));
+      cluster_.net().Slow(slot.address, other.address, more);
+      Later(fault.lasts, [this, a = slot.address, b = other.address, more] { cluster_.net().SpeedUp(a, b, more); });
       return true;
+    }
     case FaultKind::kReset: {
       bool any = false;
       for (uint64_t i = 0; i <= fault.amount % 8; ++i) any |= cluster_.net().ResetOne();
@@ -334,8 +347,8 @@ bool Saboteur::DoToNetwork(const Fault& fault, Slot& slot) {
       return any;
     }
     case FaultKind::kStorm:
+      if (!cluster_.net().Storm(slot.address, static_cast<size_t>(1 + fault.amount % 60))) return false;
       world_.Tell(fmt::format("fault {}: connection storm at node {}", fault.number, slot.id));
-      cluster_.net().Storm(slot.address, static_cast<size_t>(1 + fault.amount % 60));
       return true;
     default:
       return false;

@@ -82,7 +82,7 @@ class Saboteur final {
   bool DoToNode(const Fault& fault, Slot& slot);
   bool DoToNetwork(const Fault& fault, Slot& slot);
   bool DoToDisk(const Fault& fault, Slot& slot);
-  void Cut(const std::string& from, const std::string& to, Nanos lasts);
+  bool Cut(const std::string& from, const std::string& to, Nanos lasts);  // false if they are the same
   void CutBoth(const std::string& a, const std::string& b, Nanos lasts);
   void Later(Nanos delay, std::function<void()> action);
   Slot& Victim(const Fault& fault);

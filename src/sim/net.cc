@@ -169,10 +169,10 @@ Nanos Net::Latency(const std::string& from, const std::string& to) {
   return slow == slow_.end() ? latency : latency + slow->second;
 }
 
-void Net::Slow(const std::string& from, const std::string& to, Nanos more) { slow_[{from, to}] = more; }
-
 void Net::Mend(const std::string& from, const std::string& to) {
-  if (cuts_.erase({from, to}) == 0) return;
+  auto cut = cuts_.find({from, to});
+  if (cut == cuts_.end() || --cut->second > 0) return;
+  cuts_.erase(cut);
   for (auto& [id, connection] : connections_) {
     for (size_t sender = 0; sender < 2; ++sender) {
       if (!connection->Joins(sender, from, to) || connection->pipes[sender].stalled.empty()) continue;
@@ -183,15 +183,20 @@ void Net::Mend(const std::string& from, const std::string& to) {
 }
 
 void Net::MendAll() {
-  std::set<std::pair<std::string, std::string>> cuts = cuts_;
-  for (const auto& [from, to] : cuts) Mend(from, to);
+  const auto cuts = cuts_;
+  for (const auto& [link, count] : cuts)
+    for (uint64_t i = 0; i < count; ++i) Mend(link.first, link.second);
 }
 
 bool Net::ResetOne() {
   if (connections_.empty()) return false;
   auto chosen = connections_.begin();
   std::advance(chosen, static_cast<ptrdiff_t>(world_.random().Below(connections_.size())));
-  chosen->second->Reset();
+  if (world_.random().Chance(0.5)) {
+    chosen->second->ResetInMessage();
+  } else {
+    chosen->second->Reset();
+  }
   return true;
 }
 
@@ -241,10 +246,10 @@ void Net::Send(const std::string& to, std::string bytes) {
   connection->Send(0, Connection::Packet{Connection::Kind::kEnd, {}});
 }
 
-void Net::Storm(const std::string& to, size_t count) {
+bool Net::Storm(const std::string& to, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     Listener* listener = FindListener(to);
-    if (listener == nullptr) return;
+    if (listener == nullptr) return false;
     auto connection = FromNobody(*listener, to);
     if (world_.random().Chance(0.5)) {
       std::string noise(static_cast<size_t>(world_.random().Between(1, 64)), '\0');
@@ -257,6 +262,7 @@ void Net::Storm(const std::string& to, size_t count) {
       });
     }
   }
+  return true;
 }
 
 }  // namespace ringraft::sim
