@@ -132,7 +132,7 @@ class RpcService {
   // A peer's handshake has been checked against our identity and holds; refuse it here with an error, or learn from it.
   virtual Result<void> OnHandshake(const Identity& peer) = 0;
   // Before each call of the peer, and to it, on a connection whose handshake was good: another process may have taken
-  // its place since. A refusal ends the call.
+  // its place since. A refusal ends the call, and the connection.
   virtual Result<void> OnCall(const Identity&) { return Success(); }
   // An operator's tool has connected, and asks for the node of this group, or for whichever is here. What it gets lives
   // as long as this does. The error is shown to the operator.

@@ -98,6 +98,7 @@ Role Core::State::role_name() const {
 
 Role Core::role() const { return state_->role_name(); }
 Term Core::term() const { return state_->term; }
+NodeId Core::vote() const { return state_->vote; }
 NodeId Core::leader() const { return state_->leader; }
 Index Core::last_index() const { return state_->last_index(); }
 Index Core::durable_index() const { return state_->persistence.durable_index(); }

@@ -176,6 +176,7 @@ class Core {
   Role role() const;
   bool is_leader() const { return role() == Role::kLeader; }
   Term term() const;
+  NodeId vote() const;    // in this term; 0: none
   NodeId leader() const;  // of the current term, as far as known; 0 otherwise
   Index last_index() const;
   Index durable_index() const;  // the log in memory up to here is on this node's disk

@@ -159,6 +159,8 @@ void Clients::OnAnswer(uint64_t number, Result<Bytes> result) {
   Nanos pause = static_cast<Nanos>(
       random_.Between(static_cast<uint64_t>(habits_.least_pause), static_cast<uint64_t>(habits_.most_pause)));
   if (result) {
+    if (!applied_.contains(number))
+      world_.Fail("a success was applied", fmt::format("call {} succeeds, and no machine was given it", number));
     pending.operation.returned = world_.now();
     pending.operation.result = std::string(result.value().view());
     history_.push_back(std::move(pending.operation));
@@ -201,6 +203,7 @@ void Clients::EndUnknown(uint64_t number) {
 }
 
 void Clients::OnApplied(uint64_t call) {
+  applied_.insert(call);
   if (refused_.contains(call))
     world_.Fail("what failed for certain was never applied",
                 fmt::format("call {} was answered with an error that says so, and is applied", call));

@@ -38,7 +38,7 @@ class Clients final {
   // From now on each client counts its successes in a row.
   void ResetStreaks();
   bool AllHaveStreak(uint64_t length) const;
-  // Its caller has died with the node that it was on, unheard.
+  // A machine has been given what this call brought.
   void OnApplied(uint64_t call);
 
   // Calls that should have ended: the deadline has long passed.
@@ -83,6 +83,7 @@ class Clients final {
   std::vector<std::unique_ptr<Client>> clients_;
   std::map<uint64_t, Pending> calls_;
   std::set<uint64_t> refused_;  // calls that certainly had no effect
+  std::set<uint64_t> applied_;  // calls whose command a machine was given
   std::vector<Operation> history_;
   uint64_t next_call_ = 1;
   uint64_t succeeded_ = 0;

@@ -16,6 +16,9 @@ constexpr Nanos kOperatorPause = 300 * kMilli;
 constexpr double kBackupChance = 0.5;  // that a backup is made before a start
 constexpr Nanos kOperatorReads = 5 * kSecond;
 constexpr auto kOperatorPatience = std::chrono::seconds(3);
+// Twice that, for a slow clock, and the grain of the timers. A transfer has the longest election time-out, which is
+// shorter.
+constexpr Nanos kMostOperatorCall = 10 * kSecond;
 
 Detached Change(Raft& raft, ConfigChange change, TimePoint deadline, std::function<void(Errc)> done) {
   HandleOptions options;
@@ -152,6 +155,7 @@ Options Cluster::OptionsFor(const Slot& slot) const {
   options.storage = slot.disk;
   options.seed = world_.trace().hash() | 1;  // another one at each start
   options.is_witness = slot.is_witness;
+  if (limits_) options.limits = *limits_;
   if (has_priorities_) options.election_priority = static_cast<uint8_t>(slot.id % 4);
   if (slot.is_joiner) {
     options.initial_members.clear();
@@ -232,8 +236,9 @@ void Cluster::OnTurn(Slot& slot) {
   subject.waiting_bytes = node.proposer().waiting_bytes();
   subject.waiting_calls = node.calls_in_use();
   subject.limits = &node.limits();
+  subject.disk = slot.disk.get();
   if (oracle_.Knows(slot.id)) return oracle_.OnTurn(subject);
-  oracle_.OnStarted(subject, *slot.disk);
+  oracle_.OnStarted(subject);
 }
 
 void Cluster::TakeApart(Slot& slot) {
@@ -265,9 +270,27 @@ void Cluster::StopCleanly(Slot& slot, Nanos down_for) {
 }
 
 void Cluster::Transfer(Slot& leader, NodeId to) {
-  TransferLeadership(*leader.raft, to, [this](Errc code) {
+  const uint64_t call = BeginCall(leader, "the transfer of the leadership");
+  TransferLeadership(*leader.raft, to, [this, call](Errc code) {
+    operator_calls_.erase(call);
     world_.Tell(fmt::format("the transfer of the leadership -> {}", Error(code).message()));
   });
+}
+
+uint64_t Cluster::BeginCall(const Slot& slot, const char* what) {
+  operator_calls_[next_operator_call_] = OperatorCall{&slot, slot.life, world_.now(), what};
+  return next_operator_call_++;
+}
+
+std::string Cluster::Overdue() const {
+  for (const auto& [number, call] : operator_calls_) {
+    if (world_.now() < call.begun + kMostOperatorCall) continue;
+    const SimHost* host = call.slot->life == call.life ? call.slot->host : nullptr;
+    if (host != nullptr && (host->is_paused() || host->was_paused_since(call.begun))) continue;
+    return fmt::format("{} at node {} began at {:.3f} s", call.what, call.slot->id,
+                       static_cast<double>(call.begun) / 1e9);
+  }
+  return std::string();
 }
 
 void Cluster::RestartAfter(Slot& slot, Nanos delay) {
@@ -430,7 +453,9 @@ void Cluster::ChangeMembers(ConfigChange change, std::function<void()> done) {
     Slot* leader = Leader();
     if (leader == nullptr) return retry();
     const TimePoint deadline = leader->host->time().Now() + kOperatorPatience;
-    Change(*leader->raft, change, deadline, [this, retry, finish, change](Errc code) {
+    const uint64_t call = BeginCall(*leader, "a change of the members");
+    Change(*leader->raft, change, deadline, [this, call, retry, finish, change](Errc code) {
+      operator_calls_.erase(call);
       world_.Tell(fmt::format("the operator's change{} -> {}", Describe(change), Error(code).message()));
       if (code == Errc::kOk) return finish();
       // An earlier try may have done it: then the newest members are committed.

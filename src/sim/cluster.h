@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -35,7 +36,7 @@ class Slot final : public Logger {
   uint64_t id = 0;
   std::string address;
   State state = State::kDown;
-  bool is_joiner = false;    // not of the first list
+  bool is_joiner = false;  // not of the first list
   bool is_witness = false;
   bool is_double = false;    // runs on a copy of another slot's disk, under its id
   uint64_t life = 0;         // raised by each start and end
@@ -89,18 +90,29 @@ class Cluster final {
   Slot* Leader();  // one that thinks so; null if none
   std::vector<Slot*> Up();
   bool AllUp() const;
-  // All are up, have applied the same, and nothing waits.
+  // All are up, have applied the same, and nothing waits or is on its way.
   std::string Unrest();  // why not; empty if so
+  // A call of the operator that should have ended: its deadline has long passed, or its node has ended.
+  std::string Overdue() const;
   std::string Digest(Slot& slot) { return service_.Digest(*slot.machine); }
 
   Net& net() { return net_; }
   Oracle& oracle() { return oracle_; }
   void SetSchedule(const ScheduleFaults& faults) { schedule_ = faults; }
   void SetDisks(const DiskFaults& faults);
-  void UsePriorities() { has_priorities_ = true; }  // of the nodes that start from now on
+  // Of the nodes that start from now on.
+  void UsePriorities() { has_priorities_ = true; }
+  void UseLimits(const Limits& limits) { limits_ = limits; }
   TapFaults& taps() { return taps_; }
 
  private:
+  struct OperatorCall {
+    const Slot* slot = nullptr;
+    uint64_t life = 0;
+    Nanos begun = 0;
+    const char* what = "";
+  };
+
   void OnTurn(Slot& slot);
   void OnDoubleStopped(Slot& slot);
   bool KnowsOthers(Slot& copy) const;
@@ -109,12 +121,14 @@ class Cluster final {
   const SimDisk* FindDisk(uint64_t node, uint64_t incarnation) const;
   Options OptionsFor(const Slot& slot) const;
   void ChangeMembers(ConfigChange change, std::function<void()> done);
+  uint64_t BeginCall(const Slot& slot, const char* what);
   Peer PeerOf(const Slot& slot) const { return Peer(NodeId(slot.id), Addr(slot.address)); }
 
   World& world_;
   Service& service_;
   const SimOptions& options_;
   bool has_priorities_ = false;
+  std::optional<Limits> limits_;  // instead of those of the options
   std::function<void(uint64_t)> on_apply_;
   Net net_;
   Oracle oracle_;
@@ -127,8 +141,10 @@ class Cluster final {
   std::vector<Peer> first_members_;
   uint64_t next_id_ = 1;
   uint64_t next_port_ = 7001;  // of those that move
-  size_t operations_ = 0;  // changes of the members that the operator has not finished
+  size_t operations_ = 0;      // changes of the members that the operator has not finished
   size_t lost_ = 0;
+  std::map<uint64_t, OperatorCall> operator_calls_;  // that have not ended
+  uint64_t next_operator_call_ = 1;
 };
 
 }  // namespace ringraft::sim

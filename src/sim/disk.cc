@@ -120,6 +120,13 @@ std::shared_ptr<SimDisk> SimDisk::Copy(uint64_t node) const {
   return copy;
 }
 
+size_t SimDisk::waiting_bytes() const {
+  size_t bytes = 0;
+  for (const storage::WriteRequest& request : waiting_)
+    for (const BatchRef& batch : request.batches) bytes += batch.size();
+  return bytes;
+}
+
 Term SimDisk::TermAt(Index index) const {
   return index && index.value() <= terms_.size() ? terms_[index.value() - 1] : Term(0);
 }

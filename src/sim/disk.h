@@ -71,7 +71,7 @@ class SimDisk final : public Storage, public storage::HostedStorage {
   std::shared_ptr<SimDisk> Copy(uint64_t node) const;
   bool is_copy() const { return is_copy_; }
 
-  size_t waiting() const { return waiting_.size(); }
+  size_t waiting_bytes() const;  // handed over and not flushed
   Term TermAt(Index index) const;
   Index last() const;
   HardState hard_state() const { return hard_state_; }

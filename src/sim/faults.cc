@@ -97,6 +97,13 @@ const char* FaultName(FaultKind kind) { return InfoOf(kind).name; }
 Plan DrawPlan(Random& random, const SimOptions& options) {
   Plan plan;
   plan.has_priorities = options.faults.membership && random.Chance(0.4);
+  if (options.faults.schedule && random.Chance(0.3)) {
+    plan.limits = options.raft.limits;
+    plan.limits->max_batch_bytes = 4096;
+    plan.limits->peer_window_bytes = static_cast<size_t>(random.Between(4096, 16384));
+    plan.limits->cached_tail_bytes = static_cast<size_t>(random.Between(4096, 32768));
+    plan.limits->peer_window_calls = static_cast<size_t>(random.Between(1, 4));
+  }
   DrawBackground(random, options.faults, plan);
   std::vector<const KindInfo*> kinds;
   uint64_t weights = 0;

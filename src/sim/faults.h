@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,7 +64,8 @@ struct Plan {
   ScheduleFaults schedule;
   TapFaults taps;
   ClientHabits habits;
-  bool has_priorities = false;  // of nodes
+  bool has_priorities = false;   // of nodes
+  std::optional<Limits> limits;  // small ones: the windows are full, and the log is read from the disk
 };
 
 // Swarm testing (Groce et al., 2012): the subset of kinds, and how much of each, is drawn too.

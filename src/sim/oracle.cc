@@ -34,11 +34,13 @@ constexpr uint64_t kTurnsPerFullCheck = 16;
 std::vector<std::string_view> Oracle::Rules() {
   return {"at most one leader a term",
           "one index and term, one entry",
+          "one index and term, one log before it",
           "a leader has everything that is committed",
           "committed entries never change",
           "machines apply the same entries",
           "machines apply in order, each entry once",
           "only what is committed is applied",
+          "a success was applied",
           "terms never fall",
           "the commit index never falls",
           "committed is durable on a majority",
@@ -67,28 +69,46 @@ std::vector<std::string_view> Oracle::Rules() {
 
 // --- lives ---
 
-void Oracle::OnStarted(const Subject& subject, const SimDisk& disk) {
+// Its first turn is over: what it has decided in it has been handed to the disk, and counts.
+void Oracle::OnStarted(const Subject& subject) {
   Life& life = lives_[subject.id];
   life = Life();
   const core::Core& core = *subject.core;
-  bool same = core.last_index() == disk.last() && core.term() >= disk.hard_state().term;
-  for (Index index(1); same && index <= disk.last(); ++index) same = core.TermAt(index) == disk.TermAt(index);
+  const Memory& disk = *MemoryOf(subject.id);
+  bool same = core.last_index().value() == disk.terms.size() && core.term() == disk.hard_state.term &&
+              core.vote() == disk.hard_state.vote;
+  for (size_t i = 0; same && i < disk.terms.size(); ++i) same = core.TermAt(Index(i + 1)) == disk.terms[i];
   if (!same)
     world_.Fail("a restarted node knows what its disk has",
-                fmt::format("node {} starts with last index {} in term {}; its disk has last index {}, term {}",
-                            subject.id, core.last_index().value(), core.term().value(), disk.last().value(),
-                            disk.hard_state().term.value()));
+                fmt::format("node {} starts with last index {} in term {}, vote {}; its disk has last index {}, term "
+                            "{}, vote {}",
+                            subject.id, core.last_index().value(), core.term().value(), core.vote().value(),
+                            disk.terms.size(), disk.hard_state.term.value(), disk.hard_state.vote.value()));
   life.term = core.term();
   life.commit = core.commit_index();
   life.applied = core.applied_index();
   life.machine = core.applied_index();
 }
 
-void Oracle::OnEnded(uint64_t node) { lives_.erase(node); }
+void Oracle::OnEnded(uint64_t node) {
+  lives_.erase(node);
+  memories_.erase(node);
+}
 
 void Oracle::OnDiskReplaced(uint64_t node) {
   flushed_.erase(node);
-  std::erase_if(votes_, [node](const auto& vote) { return vote.first.first == node; });
+  memories_.erase(node);
+}
+
+// Null for a copy. Until it hands something over it has what is on its disk.
+Oracle::Memory* Oracle::MemoryOf(uint64_t node) {
+  const SimDisk* disk = disk_of_(node, 0);
+  if (disk == nullptr) return nullptr;
+  auto [memory, is_new] = memories_.try_emplace(node);
+  if (!is_new) return &memory->second;
+  memory->second.hard_state = disk->hard_state();
+  for (Index index(1); index <= disk->last(); ++index) memory->second.terms.push_back(disk->TermAt(index));
+  return &memory->second;
 }
 
 void Oracle::OnTurn(const Subject& subject) {
@@ -101,13 +121,16 @@ void Oracle::OnTurn(const Subject& subject) {
                 fmt::format("node {}: {} after {}", subject.id, core.term().value(), life.term.value()));
   CheckRole(subject, life);
   if (core.commit_index() != life.commit) CheckCommit(subject, life);
+  CheckGiven(subject.id, life);
   if (core.applied_index() < life.applied || core.applied_index() > core.commit_index())
     world_.Fail("only what is committed is applied",
                 fmt::format("node {}: applied {} after {}, commit index {}", subject.id, core.applied_index().value(),
                             life.applied.value(), core.commit_index().value()));
   life.applied = core.applied_index();
   CheckBounds(subject);
-  if (++life.turns % kTurnsPerFullCheck == 0) core.CheckInvariants();
+  if (++life.turns % kTurnsPerFullCheck != 0) return;
+  core.CheckInvariants();
+  CheckPeerBounds(subject);
 }
 
 void Oracle::CheckRole(const Subject& subject, Life& life) {
@@ -159,9 +182,31 @@ void Oracle::CheckCommit(const Subject& subject, Life& life) {
     auto content = contents_.find({index.value(), term.value()});
     committed_.push_back(Entry{term, content == contents_.end() ? 0 : content->second});
     committed_in_.push_back(core.term());
+    // A machine may have it from a node that has ended in the same turn.
+    auto applied = applied_.find(index.value());
+    if (applied != applied_.end() && !IsApplied(committed_.back(), applied->second))
+      world_.Fail("only what is committed is applied",
+                  fmt::format("node {} commits term {} at index {}, where an entry of term {} has been applied",
+                              subject.id, term.value(), index.value(), applied->second.term.value()));
   }
   life.commit = core.commit_index();
   world_.trace().Mix(2, subject.id, life.commit.value(), core.term().value());
+}
+
+bool Oracle::IsApplied(const Entry& committed, const Entry& applied) const {
+  return committed.term == applied.term && committed.content == applied.content;
+}
+
+// After the turn: a node commits and applies in one.
+void Oracle::CheckGiven(uint64_t node, Life& life) {
+  for (Index index : life.given) {
+    const bool is_committed = index.value() <= committed_.size();
+    if (is_committed && IsApplied(committed_[index.value() - 1], applied_.at(index.value()))) continue;
+    world_.Fail("only what is committed is applied",
+                fmt::format("node {} applies index {}, where {} is committed", node, index.value(),
+                            is_committed ? "another entry" : "nothing"));
+  }
+  life.given.clear();
 }
 
 bool Oracle::IsDurableOnMajority(const std::vector<core::Member>& voters, Index index, Term term) const {
@@ -183,11 +228,27 @@ void Oracle::CheckBounds(const Subject& subject) {
   check("bytes that wait to be appended", subject.waiting_bytes, limits.max_waiting_bytes);
   check("calls", subject.waiting_calls, limits.max_waiting_calls);
   check("bytes not applied", subject.core->unapplied_bytes(), limits.max_unapplied_bytes + limits.max_batch_bytes);
+  // What is not applied stays for twice as long, and what is not durable for as long as that takes.
+  check("bytes of the log in memory", subject.core->cached_bytes(),
+        2 * limits.cached_tail_bytes + subject.disk->waiting_bytes());
+}
+
+// An append of one batch is sent whatever its size, if it is the only one on its way.
+void Oracle::CheckPeerBounds(const Subject& subject) {
+  if (!subject.core->is_leader()) return;
+  const size_t limit = std::max({subject.limits->peer_window_bytes, subject.limits->max_batch_bytes, largest_batch_});
+  for (const PeerStatus& peer : subject.core->PeerStatuses(TimePoint())) {
+    if (peer.inflight_bytes > limit)
+      world_.Fail("queues keep to their limits",
+                  fmt::format("node {}: bytes in flight to node {} are {}, the limit is {}", subject.id,
+                              peer.peer.id.value(), peer.inflight_bytes, limit));
+  }
 }
 
 // --- disks ---
 
 void Oracle::Remember(uint64_t node, const BatchRef& batch) {
+  largest_batch_ = std::max(largest_batch_, batch.size());
   for (const LogEntry& entry : batch) {
     auto [known, is_new] = contents_.try_emplace({entry.index.value(), entry.term.value()}, ContentOf(entry));
     if (!is_new && known->second != ContentOf(entry))
@@ -196,8 +257,30 @@ void Oracle::Remember(uint64_t node, const BatchRef& batch) {
   }
 }
 
+// Log matching (paper, §5.3): by induction, whoever has the same entry has the same entries before it.
+void Oracle::CheckPredecessor(uint64_t node, const BatchRef& batch, Term before) {
+  for (Index index = batch.first(); index <= batch.last(); ++index) {
+    auto [known, is_new] = before_.try_emplace({index.value(), batch.term().value()}, before);
+    if (!is_new && known->second != before)
+      world_.Fail(
+          "one index and term, one log before it",
+          fmt::format("node {} has index {} of term {} behind an entry of term {}; others behind one of term {}", node,
+                      index.value(), batch.term().value(), before.value(), known->second.value()));
+    before = batch.term();
+  }
+}
+
 void Oracle::OnSubmitted(uint64_t node, const storage::WriteRequest& request) {
-  for (const BatchRef& batch : request.batches) Remember(node, batch);
+  Memory* memory = MemoryOf(node);
+  if (memory != nullptr && request.hard_state) memory->hard_state = *request.hard_state;
+  if (memory != nullptr && request.truncate_after && request.truncate_after->value() < memory->terms.size())
+    memory->terms.resize(request.truncate_after->value());
+  for (const BatchRef& batch : request.batches) {
+    Remember(node, batch);
+    if (memory == nullptr) continue;
+    CheckPredecessor(node, batch, memory->terms.empty() ? Term(0) : memory->terms.back());
+    memory->terms.insert(memory->terms.end(), batch.header().count, batch.term());
+  }
   const SimDisk* disk = disk_of_(node, 0);
   if (!request.truncate_after || disk == nullptr) return;
   const uint64_t end = std::min<uint64_t>(committed_.size(), disk->last().value());
@@ -230,8 +313,9 @@ bool Oracle::IsDouble(uint64_t node, bool has_say, const char* what) {
   return true;
 }
 
-void Oracle::Vote(uint64_t node, Term term, NodeId candidate) {
-  auto [vote, is_first] = votes_.try_emplace({node, term.value()}, candidate.value());
+void Oracle::OnVote(uint64_t node, Term term, NodeId candidate) {
+  const uint64_t incarnation = disk_of_(node, 0)->identity().incarnation;
+  auto [vote, is_first] = votes_.try_emplace({node, incarnation, term.value()}, candidate.value());
   if (!is_first && vote->second != candidate.value())
     world_.Fail("one vote a node and term", fmt::format("node {} votes for {} and for {} in term {}", node,
                                                         vote->second, candidate.value(), term.value()));
@@ -240,7 +324,7 @@ void Oracle::Vote(uint64_t node, Term term, NodeId candidate) {
 void Oracle::OnVoteRequest(uint64_t node, const RequestVoteArgs& args) {
   world_.trace().Mix(3, node, args.term.value(), args.last_index.value());
   if (args.pre_vote || IsDouble(node, true, "stands for election")) return;
-  Vote(node, args.term, NodeId(node));
+  OnVote(node, args.term, NodeId(node));
   const SimDisk* disk = disk_of_(node, 0);
   const HardState stored = disk->hard_state();
   if (stored.term < args.term || (stored.term == args.term && stored.vote != NodeId(node)))
@@ -258,7 +342,7 @@ void Oracle::OnVoteReply(uint64_t node, const RequestVoteArgs& args, const Reque
                 fmt::format("node {} answers with term {}; its disk has term {}", node, results.term.value(),
                             stored.term.value()));
   if (!results.vote_granted || args.pre_vote) return;
-  Vote(node, args.term, args.candidate_id);
+  OnVote(node, args.term, args.candidate_id);
   if (stored.term < args.term || (stored.term == args.term && stored.vote != args.candidate_id))
     world_.Fail("a vote leaves when it is durable",
                 fmt::format("node {} votes for {} in term {}; its disk has term {}, vote {}", node,
@@ -268,7 +352,12 @@ void Oracle::OnVoteReply(uint64_t node, const RequestVoteArgs& args, const Reque
 void Oracle::OnAppendRequest(uint64_t node, const AppendEntriesArgs& args) {
   world_.trace().Mix(5, node, args.prev_index.value(), args.entries.size());
   if (IsDouble(node, true, "leads")) return;
-  for (const BatchRef& batch : args.entries) Remember(node, batch);
+  Term before = args.prev_term;
+  for (const BatchRef& batch : args.entries) {
+    Remember(node, batch);
+    CheckPredecessor(node, batch, before);
+    before = batch.term();
+  }
 }
 
 void Oracle::OnAppendReply(uint64_t node, const AppendEntriesArgs& args, const AppendEntriesResults& results) {
@@ -301,6 +390,7 @@ void Oracle::OnApply(uint64_t node, const LogEntry& entry) {
     world_.Fail("machines apply in order, each entry once",
                 fmt::format("node {} applies index {} after {}", node, entry.index.value(), life.machine.value()));
   life.machine = entry.index;
+  life.given.push_back(entry.index);
   const Entry now{entry.term, ContentOf(entry)};
   auto [first, is_first] = applied_.try_emplace(entry.index.value(), now);
   const bool differs = first->second.term != now.term || first->second.content != now.content;

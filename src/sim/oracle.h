@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,7 @@ class Oracle final : public DiskObserver {
     size_t waiting_bytes = 0;
     size_t waiting_calls = 0;
     const Limits* limits = nullptr;
+    const SimDisk* disk = nullptr;
   };
 
   // The disk of a node as it is now (incarnation 0), or the one that had this directory.
@@ -34,10 +36,11 @@ class Oracle final : public DiskObserver {
   Oracle(World& world, DiskOf disk_of) : world_(world), disk_of_(std::move(disk_of)) {}
 
   // --- told by the cluster ---
-  void OnStarted(const Subject& subject, const SimDisk& disk);
+  void OnStarted(const Subject& subject);
   void OnTurn(const Subject& subject);
   void OnEnded(uint64_t node);  // crash or stop
-  // It starts from another disk, on which there is nothing of what it promised, or less.
+  // It starts from another disk, on which there is nothing of what it promised, or less. What it has voted is not
+  // forgotten: on an older state of its own directory (a restored backup) it may not vote again.
   void OnDiskReplaced(uint64_t node);
   bool Knows(uint64_t node) const { return lives_.contains(node); }
 
@@ -67,30 +70,45 @@ class Oracle final : public DiskObserver {
     NodeId leader;
     Role role = Role::kFollower;
     Index commit;
-    Index applied;  // told by the core
-    Index machine;  // the last entry that the machine was given
+    Index applied;             // told by the core
+    Index machine;             // the last entry that the machine was given
+    std::vector<Index> given;  // in this turn: not yet compared with what is committed
     uint64_t turns = 0;
   };
   struct Entry {
     Term term;
     uint64_t content = 0;
   };
+  // What a node has in its memory, by what it has handed to its disk.
+  struct Memory {
+    std::vector<Term> terms;  // of entry i + 1
+    HardState hard_state;
+  };
+  using Vote = std::tuple<uint64_t, uint64_t, uint64_t>;  // node, incarnation, term
 
   void CheckRole(const Subject& subject, Life& life);
   void CheckCommit(const Subject& subject, Life& life);
+  void CheckGiven(uint64_t node, Life& life);
   void CheckBounds(const Subject& subject);
+  void CheckPeerBounds(const Subject& subject);
   bool IsDouble(uint64_t node, bool has_say, const char* what);
   bool IsDurableOnMajority(const std::vector<core::Member>& voters, Index index, Term term) const;
-  void Vote(uint64_t node, Term term, NodeId candidate);
+  bool IsApplied(const Entry& committed, const Entry& applied) const;
+  void OnVote(uint64_t node, Term term, NodeId candidate);
+  Memory* MemoryOf(uint64_t node);
   void Remember(uint64_t node, const BatchRef& batch);
+  void CheckPredecessor(uint64_t node, const BatchRef& batch, Term before);
 
   World& world_;
   DiskOf disk_of_;
   std::map<uint64_t, Life> lives_;
   std::map<uint64_t, HardState> flushed_;                       // over all lives
+  std::map<uint64_t, Memory> memories_;                         // of this life
   std::map<uint64_t, uint64_t> leader_of_term_;                 // term -> node
-  std::map<std::pair<uint64_t, uint64_t>, uint64_t> votes_;     // (node, term) -> candidate
+  std::map<Vote, uint64_t> votes_;                              // -> candidate
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> contents_;  // (index, term) -> hash, of everything ever written
+  std::map<std::pair<uint64_t, uint64_t>, Term> before_;        // (index, term) -> the term of the entry before it
+  size_t largest_batch_ = 0;                                    // in bytes
   std::vector<Entry> committed_;                                // of entry i + 1
   std::vector<Term> committed_in_;                              // the term in which it was
   std::map<uint64_t, Entry> applied_;                           // by index: the first that any machine was given

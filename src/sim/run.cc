@@ -55,6 +55,7 @@ class Runner final {
     cluster_.net().SetFaults(plan_.net);
     cluster_.SetDisks(plan_.disks);
     if (plan_.has_priorities) cluster_.UsePriorities();
+    if (plan_.limits) cluster_.UseLimits(*plan_.limits);
     cluster_.SetSchedule(plan_.schedule);
     cluster_.taps() = plan_.taps;
     clients_->SetHabits(plan_.habits);
@@ -70,6 +71,7 @@ class Runner final {
       if (world_.now() >= next_look) {
         if (done()) return true;
         if (std::string call = clients_->Overdue(); !call.empty()) world_.Fail("every call ends in time", call);
+        if (std::string call = cluster_.Overdue(); !call.empty()) world_.Fail("every call ends in time", call);
         next_look = world_.now() + kLookInterval;
         if (world_.events() > kMostEvents) world_.Fail("a run comes to an end", "too much happens");
       }
