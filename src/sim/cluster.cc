@@ -510,6 +510,8 @@ std::string Cluster::Unrest() {
     if (core.configuration().is_joint()) return who + "has a joint configuration";
     if (slot->disk->last() != leader.last_index()) return who + "does not have all on its disk";
   }
+  for (const PeerStatus& peer : leader.PeerStatuses(Leader()->host->loop().Now()))
+    if (peer.inflight_bytes != 0) return fmt::format("the leader waits for answers of node {}", peer.peer.id.value());
   return "";
 }
 

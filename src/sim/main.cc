@@ -18,6 +18,8 @@
 namespace ringraft::sim {
 namespace {
 
+constexpr size_t kStoryLines = 40;  // of a seed that fails among others
+
 struct Arguments {
   uint64_t seed = 0;
   std::string seeds;
@@ -68,29 +70,44 @@ std::string ReplayCommand(const Arguments& arguments, const SimOptions& options)
   return command + " --story";
 }
 
-// A broken invariant of the library stops the process; the seed must not be lost with it.
-uint64_t running_seed = 0;
+// A broken invariant of the library stops the process; the seed must not be lost with it. The line is made before the
+// run: a signal's handler allocates nothing.
+std::string last_words;
 void OnAbort(int) {
-  char text[96];
-  const int length = std::snprintf(text, sizeof text, "seed %llu: broken: the core's own invariants (see above)\n",
-                                   static_cast<unsigned long long>(running_seed));
-  [[maybe_unused]] auto written = ::write(STDOUT_FILENO, text, static_cast<size_t>(length));
+  [[maybe_unused]] auto written = ::write(STDOUT_FILENO, last_words.data(), last_words.size());
   signal(SIGABRT, SIG_DFL);
   raise(SIGABRT);
+}
+
+Report RunSeed(const Arguments& arguments, const SimOptions& options) {
+  last_words = fmt::format("seed {}: broken: the core's own invariants (see above)\n  replay: {}\n", options.seed,
+                           ReplayCommand(arguments, options));
+  WorkloadService service(WorkloadOf(arguments, options.seed));
+  return Run(service, options);
+}
+
+// Runs the seed again for its story: without it a seed costs less, and most need none.
+void TellFailure(const Arguments& arguments, SimOptions options, const Report& report) {
+  options.story_lines = kStoryLines;
+  const Report again = RunSeed(arguments, options);
+  for (const std::string& line : again.story) std::printf("  %s\n", line.c_str());
+  if (again.trace_hash != report.trace_hash)
+    std::puts("  (another run than the one that failed: it is not deterministic)");
+  std::printf("seed %llu: broken: %s: %s\n  replay: %s\n", static_cast<unsigned long long>(options.seed),
+              report.rule.c_str(), report.what.substr(0, 300).c_str(), ReplayCommand(arguments, options).c_str());
 }
 
 int RunOne(const Arguments& arguments) {
   SimOptions options = OptionsOf(arguments, arguments.seed);
   if (arguments.story) options.on_line = [](const std::string& line) { std::puts(line.c_str()); };
   if (arguments.story) options.story_lines = 0;
-  running_seed = arguments.seed;
-  WorkloadService service(WorkloadOf(arguments, arguments.seed));
-  Report report = Run(service, options);
+  Report report = RunSeed(arguments, options);
   std::fputs(report.Text().c_str(), stdout);
   if (!arguments.html.empty()) {
     std::ofstream out(arguments.html);
     const auto& shown = report.linearizability.ok() ? report.history : report.linearizability.offending;
-    out << Timeline(service.model(), shown, fmt::format("seed {}", arguments.seed));
+    out << Timeline(WorkloadService(WorkloadOf(arguments, arguments.seed)).model(), shown,
+                    fmt::format("seed {}", arguments.seed));
     if (!out) {
       std::fprintf(stderr, "cannot write %s\n", arguments.html.c_str());
       return 2;
@@ -117,11 +134,9 @@ bool RunSeeds(const Arguments& arguments, uint64_t first, uint64_t last, uint64_
   Totals totals;
   bool failed = false;
   for (uint64_t seed = first; seed <= last && !(failed && arguments.stop); seed += step) {
-    running_seed = seed;
     SimOptions options = OptionsOf(arguments, seed);
     options.story_lines = 0;
-    WorkloadService service(WorkloadOf(arguments, seed));
-    Report report = Run(service, options);
+    Report report = RunSeed(arguments, options);
     ++totals.seeds;
     totals.operations += report.operations;
     totals.unknown += report.unknown;
@@ -135,8 +150,7 @@ bool RunSeeds(const Arguments& arguments, uint64_t first, uint64_t last, uint64_
     if (!report.ok()) {
       ++totals.failures;
       failed = true;
-      std::printf("seed %llu: broken: %s: %s\n  replay: %s\n", static_cast<unsigned long long>(seed),
-                  report.rule.c_str(), report.what.substr(0, 300).c_str(), ReplayCommand(arguments, options).c_str());
+      TellFailure(arguments, options, report);
     }
     std::fflush(stdout);
   }
