@@ -156,10 +156,14 @@ std::string Node::ListWithDirectories(const std::map<NodeId, FormResults>& answe
 }
 
 Node::Agreement Node::Compare(const std::map<NodeId, FormResults>& answers) {
-  for (const auto& [id, answer] : answers) {
-    if (!answer.is_formed) continue;
-    // Whoever has begun with our list has seen that all had written it.
-    if (!written_members_.empty() && answer.members == written_members_) return Agreement::kFormed;
+  // Whoever has begun with our list has seen that all had written it. One such answer is enough: others, who were
+  // readmitted or added since, have written nothing.
+  const auto has_our_list = [this](const auto& entry) {
+    return entry.second.is_formed && !written_members_.empty() && entry.second.members == written_members_;
+  };
+  if (std::any_of(answers.begin(), answers.end(), has_our_list)) return Agreement::kFormed;
+  const auto has_begun = [](const auto& entry) { return entry.second.is_formed; };
+  if (std::any_of(answers.begin(), answers.end(), has_begun)) {
     TellOnce(LogLevel::kError,
              fmt::format("does not vote: the cluster has begun without this data directory ({:016x}); if node {} has "
                          "lost its own, readmit it (RAFT READMIT {}), otherwise add it",

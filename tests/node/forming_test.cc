@@ -85,18 +85,16 @@ struct Forming {
   Cluster cluster{0, Setup{[this](Options& options) { options.logger = &logger; }, {}, {}}};
 };
 
-// A member that the test plays, with the data directory 33. It answers the questions of the others, and nothing else.
+// A member that the test plays, with a data directory of eleven times its id. It answers the questions of the others,
+// and nothing else.
 class ListedMember final : public RpcService {
  public:
-  explicit ListedMember(Cluster& cluster) : rpc_(*cluster.reactor, cluster.network) {
-    REQUIRE(rpc_.Listen(PeerAt(3).addr).has_value());
-    rpc_.Register(*this, [] {
-      Identity identity;
-      identity.node = NodeId(3);
-      identity.incarnation = 33;
-      identity.start_count = 1;
-      return identity;
-    });
+  explicit ListedMember(Cluster& cluster, uint64_t id = 3) : rpc_(*cluster.reactor, cluster.network) {
+    self_.node = NodeId(id);
+    self_.incarnation = 11 * id;
+    self_.start_count = 1;
+    REQUIRE(rpc_.Listen(PeerAt(id).addr).has_value());
+    rpc_.Register(*this, [this] { return self_; });
     REQUIRE(rpc_.Serve().has_value());
   }
   ~ListedMember() override { rpc_.Close(); }
@@ -106,15 +104,18 @@ class ListedMember final : public RpcService {
   Task<Result<ForwardResults>> Forward(ForwardArgs) override { co_return Errc::kStopped; }
   Task<Result<FormResults>> Form(FormArgs) override {
     FormResults results;
-    results.incarnation = 33;
+    results.incarnation = self_.incarnation;
+    results.is_formed = is_formed;
     results.members = written;
     co_return results;
   }
   Result<void> OnHandshake(const Identity&) override { return Success(); }
 
   std::string written;
+  bool is_formed = false;
 
  private:
+  Identity self_;
   LocalRpc rpc_;
 };
 
@@ -216,6 +217,23 @@ TEST_SUITE("node/forming") {
     Cluster::Node& leader = forming.cluster.WaitForLeader();
     REQUIRE(forming.cluster.Handle(*leader.raft, "a").has_value());  // two of three are a majority
     CHECK(core::Configuration::Decode(third.written).value().Find(NodeId(3))->incarnation == 33);
+  }
+
+  TEST_CASE("a founder that has missed the beginning begins, though a readmitted member has written nothing") {
+    for (const uint64_t readmitted : {uint64_t{1}, uint64_t{4}}) {  // its answer is looked at first, or last
+      CAPTURE(readmitted);
+      Forming forming;
+      ListedMember first(forming.cluster, 1), last(forming.cluster, 4);
+      forming.Start(2, {PeerAt(1), PeerAt(2), PeerAt(4)});
+      forming.cluster.Until("the list to be written", [&] { return !forming.Written(2).empty(); });
+      (readmitted == 1 ? first : last).is_formed = true;
+      forming.UntilSaid(2, "does not vote: the cluster has begun without this data directory");
+      CHECK_FALSE(forming.HasBegun(2));
+      ListedMember& founder = readmitted == 1 ? last : first;
+      founder.written = forming.Written(2);
+      founder.is_formed = true;
+      forming.cluster.Until("its beginning", [&] { return forming.HasBegun(2); });
+    }
   }
 
   TEST_CASE("a member that is emptied before all have written the list leaves all of them waiting, and they say so") {
