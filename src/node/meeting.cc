@@ -38,12 +38,10 @@ Result<void> Node::CheckGeneration(NodeId peer, uint64_t generation) const {
                   are_we_old ? "this one" : "that one"));
 }
 
-Result<void> Node::FollowGeneration(const AppendEntriesArgs& args) {
-  if (identity_.generation != 0 || args.generation == 0 || args.entries.empty())
-    return CheckGeneration(args.leader_id, args.generation);
-  identity_.generation = args.generation;
-  values_.emplace_back(kGenerationKey, EncodeGeneration(args.generation));  // on the disk along with the entries
-  return Success();
+void Node::FollowGeneration(uint64_t generation) {
+  if (identity_.generation != 0 || generation == 0) return;
+  identity_.generation = generation;
+  values_.emplace_back(kGenerationKey, EncodeGeneration(generation));  // on the disk along with the entries
 }
 
 Result<void> Node::LearnCluster(ClusterId cluster) {

@@ -98,8 +98,10 @@ class Node final : private reactor::TurnEndNode {
   Result<void> LearnCluster(ClusterId cluster);
   // Errors: kOldGeneration; kDuplicateNode, if it is not who it was, or claims to be us.
   Result<void> MeetPeer(const Identity& peer);
-  // Of who leads: a node without a log takes its generation over along with its log. Errors: kOldGeneration.
-  Result<void> FollowGeneration(const AppendEntriesArgs& args);
+  // Errors: kOldGeneration.
+  Result<void> CheckGeneration(NodeId peer, uint64_t generation) const;
+  // Of a leader whose entries have been accepted, in the same turn: who had no log takes its generation over with them.
+  void FollowGeneration(uint64_t generation);
   const std::string& written_members() const { return written_members_; }
   std::string Name() const;  // "node 1"
   bool is_stopping() const { return is_stopping_; }
@@ -152,7 +154,6 @@ class Node final : private reactor::TurnEndNode {
   bool HandOver(Call& call, CallSlot& slot);
   Error CheckSize(std::span<const Command> commands, size_t& bytes) const;
   bool OnReactor() const;
-  Result<void> CheckGeneration(NodeId peer, uint64_t generation) const;
   void Dispatch(CallSlot& slot, uint32_t generation);
   void DispatchConfig(CallSlot& slot, uint32_t generation);
   void DispatchAbortConfig(CallSlot& slot, uint32_t generation);

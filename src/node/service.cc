@@ -16,7 +16,7 @@ constexpr Duration kLongestForward = std::chrono::hours(1);
 
 Task<Result<AppendEntriesResults>> Service::AppendEntries(AppendEntriesArgs args) {
   if (node_.is_stopping()) co_return Errc::kStopped;
-  if (Result<void> known = node_.FollowGeneration(args); !known) {
+  if (Result<void> known = node_.CheckGeneration(args.leader_id, args.generation); !known) {
     node_.logger().Write(LogLevel::kWarning, fmt::format("{}: {}", node_.Name(), known.error().message()));
     co_return known.error();
   }
@@ -27,6 +27,7 @@ Task<Result<AppendEntriesResults>> Service::AppendEntries(AppendEntriesArgs args
                                                          args.leader_id.value(), ticket.error().message()));
     co_return ticket.error();
   }
+  if (ticket.value().accepted && !args.entries.empty()) node_.FollowGeneration(args.generation);
   args.entries.clear();
   for (;;) {
     const core::WriteNumber gate = node_.core().AppendGate(ticket.value());

@@ -52,6 +52,13 @@ Result<void> Add(Cluster& cluster, Raft& raft, uint64_t id, HandleOptions option
   return std::move(*result);
 }
 
+using MaybeAppended = std::optional<Result<AppendEntriesResults>>;
+Detached AppendInto(node::Service& service, AppendEntriesArgs args, MaybeAppended& result) {
+  auto call = service.AppendEntries(std::move(args));
+  Result<AppendEntriesResults> got = co_await call;
+  result = std::move(got);
+}
+
 }  // namespace
 
 TEST_SUITE("node/recovery") {
@@ -121,7 +128,12 @@ TEST_SUITE("node/recovery") {
       AppendEntriesArgs append;  // over a connection that was made before either knew
       append.leader_id = NodeId(1);
       append.generation = 1;
-      CHECK(raft.node().FollowGeneration(append).error() == Errc::kOldGeneration);
+      node::Service service(raft.node());
+      MaybeAppended appended;
+      AppendInto(service, append, appended);
+      REQUIRE(appended);
+      REQUIRE_FALSE(appended->has_value());
+      CHECK(appended->error() == Errc::kOldGeneration);
       const Result<void> back = old_leader.node().MeetPeer(raft.node().identity());
       REQUIRE_FALSE(back.has_value());
       CHECK(back.error().message().find("recovered from a lost quorum without this node") != std::string::npos);
@@ -132,6 +144,49 @@ TEST_SUITE("node/recovery") {
     // Nor can it be added with its directory.
     CHECK_FALSE(Add(cluster, raft, 1, HandleOptions().Timeout(1s)).has_value());
     CHECK(raft.Status().peers.size() == 1);
+  }
+
+  TEST_CASE("who has no log takes a generation over only with entries that it accepts") {
+    Cluster cluster(0);
+    Raft& raft = *cluster.Add(1, {}).raft;
+    cluster.InTurn([] {});  // it has started
+    node::Service service(raft.node());
+    AppendEntriesArgs args;
+    args.group = GroupId(1);
+    args.to = NodeId(1);
+    args.term = Term(2);
+    args.leader_id = NodeId(2);
+    args.generation = 2;
+    const auto append = [&] {
+      MaybeAppended result;
+      cluster.InTurn([&] { AppendInto(service, args, result); });
+      cluster.Until("the answer to an append", [&] { return result.has_value(); });
+      return std::move(*result);
+    };
+    const auto generation = [&] { return raft.node().identity().generation; };
+
+    BatchBuilder builder;
+    builder.Add(LogEntryType::kNoop, "");
+    args.entries = {builder.Seal(Index(5), Term(2), NodeId(2), GroupId(1), 0)};
+    args.prev_index = Index(4);
+    args.prev_term = Term(2);
+    CHECK_FALSE(append().value().success);  // it has nothing at index 4
+    CHECK(generation() == 0);
+    args.prev_index = Index(3);
+    CHECK(append().error() == Errc::kProtocol);
+    CHECK(generation() == 0);
+    builder.Add(LogEntryType::kNoop, "");
+    args.entries = {builder.Seal(Index(1), Term(1), NodeId(2), GroupId(1), 0)};
+    args.prev_index = Index(0);
+    args.prev_term = Term(0);
+    args.term = Term(1);
+    CHECK_FALSE(append().value().success);  // an older leader
+    CHECK(generation() == 0);
+    CHECK(cluster.At(1).storage->Store().Get(node::kGenerationKey).value().empty());
+    args.term = Term(2);
+    CHECK(append().value().success);
+    CHECK(generation() == 2);
+    CHECK_FALSE(cluster.At(1).storage->Store().Get(node::kGenerationKey).value().empty());
   }
 
   TEST_CASE("who has nothing to recover is told so") {
