@@ -48,7 +48,7 @@ struct Options {
   std::vector<Peer> initial_members;
   bool bootstrap_as_leader = false;
   // Nodes of another cluster are refused. Empty: derived from initial_members, random with bootstrap_as_leader, learned
-  // from the first leader otherwise.
+  // from the first leader otherwise. Not with bootstrap_as_leader: a second founding would pass for the first.
   std::string cluster_name;
   GroupId group = GroupId(1);
   // The node joins as a witness (MemberKind::kWitness). For good: the data directory remembers it.

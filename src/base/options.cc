@@ -23,6 +23,12 @@ Result<void> InRange(const char* name, T value, T least, T most) {
 Result<void> ValidateMembers(const Options& options) {
   if (options.is_witness && (options.bootstrap_as_leader || !options.initial_members.empty()))
     return Invalid("is_witness is set, and a witness cannot begin a cluster; add it to a running one");
+  // A second founding, on a directory that was emptied, must not pass for the first.
+  if (options.bootstrap_as_leader && !options.cluster_name.empty())
+    return Invalid(fmt::format(
+        "bootstrap_as_leader and cluster_name '{}' are both set; who founds a cluster alone gives it a random id, "
+        "drop cluster_name",
+        options.cluster_name));
   if (options.initial_members.empty()) return Success();
   if (options.bootstrap_as_leader)
     return Invalid(

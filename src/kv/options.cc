@@ -53,7 +53,8 @@ void Describe(CLI::App& app, Arguments& arguments) {
   app.add_flag("--witness", arguments.witness,
                "Join as a witness, which votes but keeps no commands; for good (RAFT ADD ... WITNESS)");
   app.add_flag("--join", arguments.join, "Wait until a leader adds this node by RAFT ADD, if the log is empty");
-  app.add_option("--cluster", arguments.cluster, "The cluster's name; nodes of another are refused");
+  app.add_option("--cluster", arguments.cluster,
+                 "The cluster's name; nodes of another are refused. Not with --bootstrap, which draws a random id");
   app.add_option("--deadline-ms", arguments.deadline_ms, "How long a command may take, waiting for a leader included")
       ->capture_default_str();
   app.add_option("--election-timeout", arguments.election_timeout, "MIN-MAX in ms")->capture_default_str();
@@ -86,6 +87,11 @@ Result<void> ReadMembers(const Arguments& arguments, Options& options) {
   if (arguments.join && (arguments.bootstrap || !options.initial_members.empty())) {
     return Wrong(fmt::format("--join and {} exclude each other: who joins a cluster does not start it; drop one",
                              arguments.bootstrap ? "--bootstrap" : "--peer"));
+  }
+  if (arguments.bootstrap && !arguments.cluster.empty()) {
+    return Wrong(fmt::format("--bootstrap and --cluster {} exclude each other: who founds a cluster alone gives it a "
+                             "random id, and the others learn it; leave --cluster out on all of them",
+                             arguments.cluster));
   }
   if (options.initial_members.empty()) {
     if (arguments.addr.empty()) {

@@ -192,8 +192,8 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
     identity.incarnation = stored.incarnation;
     identity.start_count = stored.start_count;
   }
-  // Also of a directory that has waited to be added before, in vain.
-  if (!identity.cluster && options.bootstrap_as_leader && !recovered.last_index) {
+  // Also of a directory that has waited to be added before, in vain: what it has heard of is another cluster.
+  if (options.bootstrap_as_leader && !recovered.last_index) {
     identity.cluster.high = Random(storage);
     identity.cluster.low = Random(storage);
   }

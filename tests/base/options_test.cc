@@ -50,6 +50,18 @@ TEST_CASE("a wrong id, address, directory or group is named") {
   CheckRefused([](Options& o) { o.group = GroupId(0); }, {"group is 0"});
 }
 
+TEST_CASE("who founds a cluster alone cannot give it a name") {
+  const auto alone = [](Options& o) {
+    o.initial_members.clear();
+    o.bootstrap_as_leader = true;
+    o.cluster_name = "orders";
+  };
+  CheckRefused(alone, {"cluster_name 'orders'", "bootstrap_as_leader", "random id", "drop cluster_name"});
+  Options named = Good();
+  named.cluster_name = "orders";
+  CHECK(named.Validate());
+}
+
 TEST_CASE("a wrong member list is named") {
   CheckRefused([](Options& o) { o.bootstrap_as_leader = true; }, {"initial_members", "bootstrap_as_leader"});
   CheckRefused([](Options& o) { o.initial_members[1].id = NodeId(0); }, {"initial_members", "id 0"});

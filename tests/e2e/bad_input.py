@@ -67,6 +67,7 @@ def check_command_line(binary):
     usage({'--join': [None]}, '--join', '--peer')
     alone = {'--peer': [], '--addr': ['127.0.0.1:7101']}
     usage({**alone, '--join': [None], '--bootstrap': [None]}, '--join', '--bootstrap')
+    usage({**alone, '--bootstrap': [None], '--cluster': ['orders']}, '--bootstrap', '--cluster orders', 'random id')
     usage(alone, '/nonexistent/data', '--join', '--bootstrap', '--peer')
     usage({'--addr': ['127.0.0.1:7109']}, '--addr')
     usage({'--election-timeout': ['500-300']}, 'election_timeout')

@@ -123,8 +123,10 @@ TEST_SUITE("node/identity") {
     options.bootstrap_as_leader = true;
     Result<node::Claim> claimed = node::ClaimStorage(options, *storage, RecoveredLog());
     REQUIRE(claimed.has_value());
+    CHECK(claimed.value().identity.cluster);
     CHECK(!storage->Recover().value().last_index);
     CHECK(TryCreate(options) == Errc::kOk);
+    const Identity begun = node::DecodeIdentity(storage->Store().Get(node::kIdentityKey).value()).value();
     RecoveredLog recovered = storage->Recover().value();
     CHECK(recovered.last_index == Index(1));
     REQUIRE(recovered.configurations.size() == 1);
@@ -132,7 +134,7 @@ TEST_SUITE("node/identity") {
     CHECK(storage->Recover().value().last_index == Index(1));  // once
     Result<node::Claim> again = node::ClaimStorage(options, *storage, recovered);
     REQUIRE(again.has_value());
-    CHECK(again.value().identity.cluster == claimed.value().identity.cluster);
+    CHECK(again.value().identity.cluster == begun.cluster);
     CHECK(again.value().identity.start_count == 4);
   }
 
@@ -146,6 +148,19 @@ TEST_SUITE("node/identity") {
     CHECK(begun.cluster);
     REQUIRE(TryCreate(options) == Errc::kOk);
     CHECK(node::DecodeIdentity(storage->Store().Get(node::kIdentityKey).value()).value().cluster == begun.cluster);
+  }
+
+  TEST_CASE("who has heard of a cluster and founds one alone founds another one") {
+    auto storage = MakeMemoryStorage();
+    Options options = On(storage, 1);
+    Identity heard = node::ClaimStorage(options, *storage, RecoveredLog()).value().identity;
+    heard.cluster = ClusterId{1, 2};
+    REQUIRE(storage->Store().Set(node::kIdentityKey, node::EncodeIdentity(heard, options)).has_value());
+    options.bootstrap_as_leader = true;
+    REQUIRE(TryCreate(options) == Errc::kOk);
+    const Identity begun = node::DecodeIdentity(storage->Store().Get(node::kIdentityKey).value()).value();
+    CHECK(begun.cluster);
+    CHECK(begun.cluster != heard.cluster);
   }
 
   TEST_CASE("bootstrap_as_leader on a log that is not empty changes nothing") {
