@@ -26,6 +26,7 @@ struct Identity {
   process @4 :UInt64;  # random, made at each start; 0: an older build
   earlier @5 :List(UInt64);  # those of the starts before, the last one first; up to 32
   generation @6 :UInt64;  # 1, and one more with each recovery from a lost quorum; 0: not known
+  origin @7 :UInt64;  # of which founding or recovery the generation is, see stored.md; 0: not known, taken for any
 }
 
 # What a connection is for. It changes nothing on the receiving side, but tells an operator which one is which.
@@ -66,6 +67,7 @@ struct AppendEntriesArgs {
   entries @7 :List(Data);  # encoded batches, see stored.md
   timeoutNow @8 :Bool;  # an old peer does not stand, and the leader carries on
   generation @9 :UInt64;  # the leader's
+  origin @10 :UInt64;  # the leader's
 }
 
 struct AppendEntriesResults {

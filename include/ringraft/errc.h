@@ -46,7 +46,9 @@ enum class Errc {
   kConfigChanged,       // the configuration is not the one that the change was based on; nothing has changed
   kChangeAborted,       // the change was aborted while its new voters caught up; nothing has changed
   kDuplicateNode,       // another process has started from the same data directory, or from a copy of it
-  kOldGeneration,       // one of two nodes is of before a recovery of the cluster from a lost quorum
+  // One of two nodes is of before a recovery of the cluster from a lost quorum, or they are of two recoveries or of two
+  // foundings under one identity.
+  kOldGeneration,
   kNoQuorum,            // a majority of the voters that a change would leave does not answer; nothing has changed
 };
 

@@ -29,6 +29,16 @@ struct ClusterId {
 };
 std::string ToString(ClusterId id);  // 32 hexadecimal digits
 
+// Of which history of the cluster a log is. Logs of unlike generations have other entries at the same index and term.
+struct Generation {
+  uint64_t counter = 0;  // 1, and one more with each recovery from a lost quorum; 0: not known, of who has no log yet
+  // Of the founding entry, or drawn at the recovery: so two foundings, and two recoveries, under one identity are told
+  // apart. 0: not known, of an older build, which is taken for any.
+  uint64_t origin = 0;
+  auto operator<=>(const Generation&) const = default;
+};
+std::string ToString(const Generation& generation);  // "2 (00c0ffee00c0ffee)"
+
 // Who a process is, told in the handshake of every connection and stored in the data directory.
 struct Identity {
   ClusterId cluster;
@@ -38,8 +48,7 @@ struct Identity {
   uint64_t process = 0;      // random, made at each start: tells a process from its copy; 0: not known
   // Those of the starts before, the last one first: a copy has others from where it parted on.
   std::array<uint64_t, 32> earlier{};
-  // 1, and one more with each recovery of the cluster from a lost quorum; 0: not known, of who has no log yet.
-  uint64_t generation = 0;
+  Generation generation;
 };
 
 constexpr uint32_t kProtocolVersion = 1;
@@ -53,7 +62,7 @@ struct AppendEntriesArgs {
   Term prev_term;
   std::vector<BatchRef> entries;  // none: a heartbeat
   Index leader_commit;
-  uint64_t generation = 0;   // the leader's, see Identity
+  Generation generation;     // the leader's
   bool timeout_now = false;  // in a heartbeat: stand for election at once, if the log ends at prev_index (§3.10)
 };
 

@@ -71,7 +71,7 @@ class Category final : public std::error_category {
       case Errc::kDuplicateNode:
         return "another process has started from this node's data directory, or from a copy of it";
       case Errc::kOldGeneration:
-        return "of another recovery generation of the cluster: empty the older node's directory and add it anew";
+        return "of another generation of the cluster: empty the directory of the one that has to go and add it anew";
       case Errc::kNoQuorum:
         return "a majority of the voters that the change would leave does not answer";
     }

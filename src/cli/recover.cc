@@ -43,7 +43,7 @@ std::string Shown(const node::RecoveryFacts& facts, const std::string& directory
   const auto fact = [&table](const char* name, const std::string& text) { table.Add({name, text}); };
   const uint64_t self = facts.identity.node.value();
   fact("node", fmt::format("{} of cluster {}, generation {}", self, ToString(facts.identity.cluster),
-                           facts.identity.generation));
+                           ToString(facts.identity.generation)));
   fact("log", fmt::format("ends at index {} of term {}{}", facts.last_index.value(), facts.last_term.value(),
                           TimeOf(facts.last_append_ns)));
   fact("members",
@@ -59,7 +59,8 @@ std::string Shown(const node::RecoveryFacts& facts, const std::string& directory
              "Only for a majority that is lost for ever. Look at every directory that is left first, and recover the\n"
              "one whose log ends in the highest term, and among those at the highest index.\n"
              "Nothing has been changed. To do it: ringraft recover {4} --yes\n",
-             self, facts.identity.generation + 1, facts.last_index.value(), OthersOf(facts), Printable(directory));
+             self, facts.identity.generation.counter + 1, facts.last_index.value(), OthersOf(facts),
+             Printable(directory));
 }
 
 Outcome Refused(const std::string& directory, const Error& error) {
@@ -89,7 +90,7 @@ Outcome Recover(const CliOptions& options) {
   Outcome outcome;
   outcome.out = options.is_confirmed
                     ? fmt::format("node {} is the only member now, in generation {} of the cluster: start it\n",
-                                  facts.value().identity.node.value(), facts.value().identity.generation)
+                                  facts.value().identity.node.value(), ToString(facts.value().identity.generation))
                     : Shown(facts.value(), options.directory);
   return outcome;
 }

@@ -117,7 +117,7 @@ Task<void> Node::FormFromList() {
         auto members = core::Configuration::Decode(written_members_);
         if (!members) co_return Fail(members.error());
         core_->Form(members.value());
-        identity_.generation = 1;
+        identity_.generation = Founded(members.value().Encode());
         Touch();
         co_return;
       }

@@ -29,14 +29,6 @@ struct StoredIdentity {
 };
 static_assert(sizeof(StoredIdentity) == 56);
 
-uint64_t Random(Storage& storage) {
-  if (auto* hosted = dynamic_cast<storage::HostedStorage*>(&storage)) return hosted->RandomIncarnation();
-  uint64_t value = 0;
-  while (value == 0)
-    if (getrandom(&value, sizeof value, 0) != sizeof value) value = 0;
-  return value;
-}
-
 Result<StoredIdentity> Decode(const std::string& value) {
   StoredIdentity stored;
   if (value.size() < 4)
@@ -56,6 +48,12 @@ Result<StoredIdentity> Decode(const std::string& value) {
   std::memcpy(&stored, value.data(), sizeof stored);
   return stored;
 }
+
+// Of older builds the first number alone.
+struct StoredGeneration {
+  uint64_t counter = 0, origin = 0;
+};
+static_assert(sizeof(StoredGeneration) == 16);
 
 // The start count, and the processes of that start and of those before.
 using Processes = std::array<uint64_t, 32>;
@@ -86,6 +84,14 @@ Processes DecodeProcesses(const std::string& value, uint64_t start_count) {
 }
 
 }  // namespace
+
+uint64_t RandomNumber(Storage& storage) {
+  if (auto* hosted = dynamic_cast<storage::HostedStorage*>(&storage)) return hosted->RandomIncarnation();
+  uint64_t value = 0;
+  while (value == 0)
+    if (getrandom(&value, sizeof value, 0) != sizeof value) value = 0;
+  return value;
+}
 
 ClusterId NamedCluster(const Options& options) {
   std::string name;
@@ -128,19 +134,34 @@ Result<Identity> DecodeIdentity(const std::string& value) {
   return identity;
 }
 
-std::string EncodeGeneration(uint64_t generation) {
-  return std::string(reinterpret_cast<const char*>(&generation), sizeof generation);
+Generation Founded(std::string_view founding_command) {
+  Generation generation;
+  generation.counter = 1;
+  generation.origin = std::max<uint64_t>(XXH3_64bits(founding_command.data(), founding_command.size()), 1);
+  return generation;
 }
 
-Result<uint64_t> ReadGeneration(Storage& storage, Index last_index) {
-  RINGRAFT_TRY(stored, storage.Store().Get(kGenerationKey));
-  uint64_t generation = last_index ? 1 : 0;
-  if (stored.empty()) return generation;
-  if (stored.size() != sizeof generation)
+std::string EncodeGeneration(const Generation& generation) {
+  StoredGeneration stored;
+  stored.counter = generation.counter;
+  stored.origin = generation.origin;
+  return std::string(reinterpret_cast<const char*>(&stored), sizeof stored);
+}
+
+Result<Generation> ReadGeneration(Storage& storage, const RecoveredLog& recovered) {
+  if (!recovered.last_index) return Generation();
+  RINGRAFT_TRY(value, storage.Store().Get(kGenerationKey));
+  StoredGeneration stored;
+  if (!value.empty() && value.size() != sizeof stored.counter && value.size() != sizeof stored)
     return Error(Errc::kCorrupt, fmt::format("the stored generation has {} bytes instead of {}; restore this node's "
                                              "directory or re-create the node",
-                                             stored.size(), sizeof generation));
-  std::memcpy(&generation, stored.data(), sizeof generation);
+                                             value.size(), sizeof stored));
+  std::memcpy(&stored, value.data(), value.size());
+  Generation generation;
+  generation.counter = std::max<uint64_t>(stored.counter, 1);
+  generation.origin = stored.origin;
+  const bool has_founding = !recovered.configurations.empty() && recovered.configurations.front().index == Index(1);
+  if (generation.counter == 1 && has_founding) return Founded(recovered.configurations.front().command);
   return generation;
 }
 
@@ -159,7 +180,7 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
           Errc::kCorrupt,
           fmt::format("{} has a log up to index {} but no identity; it was not written by a node, or is damaged", where,
                       recovered.last_index.value()));
-    identity.incarnation = Random(storage);
+    identity.incarnation = RandomNumber(storage);
   } else {
     Result<StoredIdentity> decoded = Decode(value.value());
     if (!decoded) return decoded.error();
@@ -194,15 +215,19 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
   }
   // Also of a directory that has waited to be added before, in vain: what it has heard of is another cluster.
   if (options.bootstrap_as_leader && !recovered.last_index) {
-    identity.cluster.high = Random(storage);
-    identity.cluster.low = Random(storage);
+    identity.cluster.high = RandomNumber(storage);
+    identity.cluster.low = RandomNumber(storage);
   }
   RINGRAFT_TRY(processes, storage.Store().Get(kProcessesKey));
   identity.earlier = DecodeProcesses(processes, identity.start_count);
-  RINGRAFT_TRY(generation, ReadGeneration(storage, recovered.last_index));
+  RINGRAFT_TRY(generation, ReadGeneration(storage, recovered));
   identity.generation = generation;
+  // One that was stored along with a leader's entries, which did not come so far: the log to be may be of another.
+  RINGRAFT_TRY(stored_generation, storage.Store().Get(kGenerationKey));
+  if (!recovered.last_index && !stored_generation.empty())
+    RINGRAFT_TRYV(storage.Store().Set(kGenerationKey, EncodeGeneration(Generation())));
   ++identity.start_count;
-  identity.process = Random(storage);
+  identity.process = RandomNumber(storage);
   // This first: a start that is cut short between the two is made again, and its process was told to nobody.
   RINGRAFT_TRYV(storage.Store().Set(kProcessesKey, EncodeProcesses(identity)));
   if (auto written = storage.Store().Set(kIdentityKey, EncodeIdentity(identity, options)); !written)
@@ -215,7 +240,7 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
   return claim;
 }
 
-Result<void> BeginAlone(const Options& options, const Identity& identity, Storage& storage, RecoveredLog& recovered) {
+Result<void> BeginAlone(const Options& options, Identity& identity, Storage& storage, RecoveredLog& recovered) {
   if (!options.bootstrap_as_leader || recovered.last_index) return Success();
   core::Configuration alone;
   alone.voters.emplace_back(options.id, options.addr);
@@ -223,6 +248,7 @@ Result<void> BeginAlone(const Options& options, const Identity& identity, Storag
   HardState hard_state = recovered.hard_state;
   hard_state.term = std::max(hard_state.term, Term(1));
   const BatchRef batch = core::FoundingBatch(alone, options.group);
+  identity.generation = Founded(alone.Encode());
   RINGRAFT_TRYV(storage.Commit(hard_state, std::nullopt, std::span<const BatchRef>(&batch, 1)));
   RINGRAFT_TRY(again, storage.Recover());
   recovered = std::move(again);

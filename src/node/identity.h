@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "node/start_counts.h"
 #include "ringraft/options.h"
@@ -32,14 +33,20 @@ inline constexpr const char* kStartsKey = "ringraft/starts";
 inline constexpr const char* kGenerationKey = "ringraft/generation";
 inline constexpr const char* kRefusedKey = "ringraft/refused";  // why this directory is a copy or a restored backup
 
-// The stored form of Identity::generation. Where none is stored it is 1 if there is a log, and not known otherwise.
-std::string EncodeGeneration(uint64_t generation);
-Result<uint64_t> ReadGeneration(Storage& storage, Index last_index);
+// The first generation of a log whose entry at index 1 has this command. All founders have the same; another founding
+// has another, since there are other data directories in it.
+Generation Founded(std::string_view founding_command);
+// The stored form of Identity::generation. Without a log it is not known, whatever is stored: no entry is of it.
+std::string EncodeGeneration(const Generation& generation);
+Result<Generation> ReadGeneration(Storage& storage, const RecoveredLog& recovered);
+
+// Not 0. From the simulated disk, if it is one, so that a run depends on nothing but its seed.
+uint64_t RandomNumber(Storage& storage);
 
 // The cluster that the options name, if they do: by cluster_name, otherwise by initial_members.
 ClusterId NamedCluster(const Options& options);
 
-// With bootstrap_as_leader and an empty log: the first configuration, of this node alone.
-Result<void> BeginAlone(const Options& options, const Identity& identity, Storage& storage, RecoveredLog& recovered);
+// With bootstrap_as_leader and an empty log: the first configuration, of this node alone, and its generation.
+Result<void> BeginAlone(const Options& options, Identity& identity, Storage& storage, RecoveredLog& recovered);
 
 }  // namespace ringraft::node

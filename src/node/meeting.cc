@@ -25,21 +25,35 @@ Result<void> Node::MeetPeer(const Identity& peer) {
   return known;
 }
 
-// Whoever is of another generation has another log from some index on, and does not know it.
-Result<void> Node::CheckGeneration(NodeId peer, uint64_t generation) const {
-  const uint64_t ours = identity_.generation;
-  if (ours == 0 || generation == 0 || generation == ours) return Success();
-  const bool are_we_old = ours < generation;
+// Whoever is of another generation has another log from some index on, and does not know it: where the terms are the
+// same, log matching would take the one for the other.
+Result<void> Node::CheckGeneration(NodeId peer, const Generation& generation) const {
+  const Generation& ours = identity_.generation;
+  if (ours.counter == 0 || generation.counter == 0) return Success();
+  if (ours.counter != generation.counter) {
+    const bool are_we_old = ours.counter < generation.counter;
+    return Error(
+        Errc::kOldGeneration,
+        fmt::format("node {} is of generation {} of the cluster, this node of {}: the cluster was recovered from "
+                    "a lost quorum without {}; stop {}, empty its data directory, start it again and add it",
+                    peer.value(), generation.counter, ours.counter, are_we_old ? "this node" : "that node",
+                    are_we_old ? "this one" : "that one"));
+  }
+  if (ours.origin == generation.origin || ours.origin == 0 || generation.origin == 0) return Success();
+  const char* const what = ours.counter == 1
+                               ? "two clusters were founded under one identity, as by a founder whose directory had "
+                                 "been emptied"
+                               : "the cluster was recovered from a lost quorum twice, on two nodes";
   return Error(
       Errc::kOldGeneration,
-      fmt::format("node {} is of generation {} of the cluster, this node of {}: the cluster was recovered from "
-                  "a lost quorum without {}; stop {}, empty its data directory, start it again and add it",
-                  peer.value(), generation, ours, are_we_old ? "this node" : "that node",
-                  are_we_old ? "this one" : "that one"));
+      fmt::format("node {} is of generation {} of the cluster, this node of {}: {}, and their logs differ; decide "
+                  "which of the two stays, stop the other's nodes, empty their data directories, start them to join "
+                  "it and add or readmit them",
+                  peer.value(), ToString(generation), ToString(ours), what));
 }
 
-void Node::FollowGeneration(uint64_t generation) {
-  if (identity_.generation != 0 || generation == 0) return;
+void Node::FollowGeneration(const Generation& generation) {
+  if (identity_.generation.counter != 0 || generation.counter == 0) return;
   identity_.generation = generation;
   values_.emplace_back(kGenerationKey, EncodeGeneration(generation));  // on the disk along with the entries
 }

@@ -99,9 +99,9 @@ class Node final : private reactor::TurnEndNode {
   // Errors: kOldGeneration; kDuplicateNode, if it is not who it was, or claims to be us.
   Result<void> MeetPeer(const Identity& peer);
   // Errors: kOldGeneration.
-  Result<void> CheckGeneration(NodeId peer, uint64_t generation) const;
+  Result<void> CheckGeneration(NodeId peer, const Generation& generation) const;
   // Of a leader whose entries have been accepted, in the same turn: who had no log takes its generation over with them.
-  void FollowGeneration(uint64_t generation);
+  void FollowGeneration(const Generation& generation);
   const std::string& written_members() const { return written_members_; }
   std::string Name() const;  // "node 1"
   bool is_stopping() const { return is_stopping_; }

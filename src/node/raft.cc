@@ -145,8 +145,6 @@ Result<std::unique_ptr<node::Node>> MakeNode(Options options, StateMachine* mach
   parts.claim = std::move(claim.value());
   if (auto begun = node::BeginAlone(options, parts.claim.identity, *parts.storage, parts.recovered); !begun)
     return begun.error();
-  if (parts.recovered.last_index)
-    parts.claim.identity.generation = std::max<uint64_t>(parts.claim.identity.generation, 1);
   if (Result<void> sound = core::Core::CheckRecovered(parts.recovered); !sound) return sound.error();
   return std::make_unique<node::Node>(std::move(options), std::move(parts));
 }

@@ -37,7 +37,7 @@ Result<RecoveryFacts> LookAtLog(Storage& storage) {
   RecoveryFacts facts;
   RINGRAFT_TRY(identity, DecodeIdentity(stored));
   facts.identity = identity;
-  RINGRAFT_TRY(generation, ReadGeneration(storage, recovered.last_index));
+  RINGRAFT_TRY(generation, ReadGeneration(storage, recovered));
   facts.identity.generation = generation;
   facts.hard_state = recovered.hard_state;
   facts.last_index = recovered.last_index;
@@ -54,14 +54,16 @@ Result<RecoveryFacts> LookAtLog(Storage& storage) {
     return Refuse(fmt::format("node {} is a witness and has no commands: recover a node that has them", self.value()));
   if (facts.members.Members().size() == 1 && facts.members.IsNewVoter(self))
     return Refuse(fmt::format("node {} is the only member already, in generation {}: start it", self.value(),
-                              facts.identity.generation));
+                              facts.identity.generation.counter));
   return facts;
 }
 
 Result<RecoveryFacts> Recover(Storage& storage, GroupId group, int64_t now_ns) {
   RINGRAFT_TRY(facts, LookAtLog(storage));
   // First, so that no member of the old generation is ever met by a node whose members are the new ones.
-  ++facts.identity.generation;
+  // Drawn, since another member may be recovered to the same counter.
+  ++facts.identity.generation.counter;
+  facts.identity.generation.origin = RandomNumber(storage);
   RINGRAFT_TRYV(storage.Store().Set(kGenerationKey, EncodeGeneration(facts.identity.generation)));
   HardState hard_state;
   hard_state.term = std::max(facts.hard_state.term, facts.last_term) + 1;

@@ -27,8 +27,8 @@ struct RecoveryFacts {
 // was refused as a copy), kCorrupt, kIo.
 Result<RecoveryFacts> LookAtLog(Storage& storage);
 
-// Makes it the only member, a voter, in the next generation, by an entry behind the end of its log; durably. May be
-// repeated where it was cut short. Errors as above.
+// Makes it the only member, a voter, in the next generation, which no other recovery has, by an entry behind the end of
+// its log; durably. May be repeated where it was cut short. Errors as above.
 Result<RecoveryFacts> Recover(Storage& storage, GroupId group, int64_t now_ns);
 
 }  // namespace ringraft::node

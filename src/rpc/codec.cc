@@ -45,7 +45,8 @@ void Encode(const Identity& identity, schema::Identity::Builder to) {
   to.setIncarnation(identity.incarnation);
   to.setStartCount(identity.start_count);
   to.setProcess(identity.process);
-  to.setGeneration(identity.generation);
+  to.setGeneration(identity.generation.counter);
+  to.setOrigin(identity.generation.origin);
   auto earlier = to.initEarlier(static_cast<unsigned>(identity.earlier.size()));
   for (unsigned i = 0; i < earlier.size(); ++i) earlier.set(i, identity.earlier[i]);
 }
@@ -59,7 +60,8 @@ Identity DecodeIdentity(schema::Identity::Reader from) {
   identity.incarnation = from.getIncarnation();
   identity.start_count = from.getStartCount();
   identity.process = from.getProcess();
-  identity.generation = from.getGeneration();
+  identity.generation.counter = from.getGeneration();
+  identity.generation.origin = from.getOrigin();
   auto earlier = from.getEarlier();
   for (unsigned i = 0; i < earlier.size() && i < identity.earlier.size(); ++i) identity.earlier[i] = earlier[i];
   return identity;
@@ -168,7 +170,8 @@ void Encode(const AppendEntriesArgs& args, schema::AppendEntriesArgs::Builder to
   to.setPrevTerm(args.prev_term.value());
   to.setLeaderCommit(args.leader_commit.value());
   to.setTimeoutNow(args.timeout_now);
-  to.setGeneration(args.generation);
+  to.setGeneration(args.generation.counter);
+  to.setOrigin(args.generation.origin);
   if (args.entries.empty()) return;
   auto entries = to.initEntries(static_cast<unsigned>(args.entries.size()));
   auto orphanage = capnp::Orphanage::getForMessageContaining(to);
@@ -194,7 +197,8 @@ Result<AppendEntriesArgs> Decode(schema::AppendEntriesArgs::Reader from) {
     args.prev_term = Term(from.getPrevTerm());
     args.leader_commit = Index(from.getLeaderCommit());
     args.timeout_now = from.getTimeoutNow();
-    args.generation = from.getGeneration();
+    args.generation.counter = from.getGeneration();
+    args.generation.origin = from.getOrigin();
     auto entries = from.getEntries();
     args.entries.reserve(entries.size());
     for (auto bytes : entries) {

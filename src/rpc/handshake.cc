@@ -6,6 +6,10 @@ namespace ringraft {
 
 std::string ToString(ClusterId id) { return fmt::format("{:016x}{:016x}", id.high, id.low); }
 
+std::string ToString(const Generation& generation) {
+  return fmt::format("{} ({:016x})", generation.counter, generation.origin);
+}
+
 namespace rpc {
 
 Result<void> CheckVersion(uint32_t version, std::string_view where) {

@@ -112,7 +112,8 @@ Identity SimDisk::identity() const {
 std::shared_ptr<SimDisk> SimDisk::Copy(uint64_t node) const {
   auto copy = std::make_shared<SimDisk>(world_, node, observer_);
   copy->is_copy_ = true;
-  for (const char* key : {node::kIdentityKey, node::kProcessesKey, node::kMembersKey, node::kStartsKey})
+  for (const char* key :
+       {node::kIdentityKey, node::kProcessesKey, node::kMembersKey, node::kStartsKey, node::kGenerationKey})
     RINGRAFT_ASSERT(copy->durable_->Store().Set(key, durable_->Store().Get(key).value()).has_value());
   const std::vector<BatchRef> batches = durable_->Read(Index(1), SIZE_MAX).value();
   RINGRAFT_ASSERT(copy->durable_->Commit(hard_state_, std::nullopt, batches).has_value());

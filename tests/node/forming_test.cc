@@ -6,6 +6,7 @@
 
 #include "cluster.h"
 #include "core/configuration.h"
+#include "node/node.h"
 #include "node/start_counts.h"
 #include "support.h"
 
@@ -36,8 +37,8 @@ class RememberingLogger final : public Logger {
   std::vector<std::string> messages_;
 };
 
-Owned ChangeInto(Raft& raft, ConfigChange change, MaybeDone& result) {
-  auto call = raft.ChangeConfig(std::move(change));
+Owned ChangeInto(Raft& raft, ConfigChange change, MaybeDone& result, HandleOptions options = HandleOptions()) {
+  auto call = raft.ChangeConfig(std::move(change), options);
   Result<void> got = co_await call;
   result = std::move(got);
 }
@@ -74,15 +75,27 @@ struct Forming {
     return std::any_of(status.peers.begin(), status.peers.end(),
                        [&](const PeerStatus& peer) { return peer.peer.id == NodeId(id) && peer.needs_readmission; });
   }
-  Error Readmit(uint64_t id) {
+  Error Change(Raft& raft, ConfigChange change, HandleOptions options = HandleOptions()) {
     MaybeDone result;
-    Owned caller = ChangeInto(*cluster.WaitForLeader().raft, ConfigChange().Readmit(NodeId(id)), result);
-    cluster.Until("the end of a readmission", [&] { return result.has_value(); });
+    Owned caller = ChangeInto(raft, std::move(change), result, options);
+    cluster.Until("the end of a change", [&] { return result.has_value(); });
     return *result ? Error() : result->error();
+  }
+  Error Readmit(uint64_t id) { return Change(*cluster.WaitForLeader().raft, ConfigChange().Readmit(NodeId(id))); }
+  Generation GenerationOf(uint64_t id) {
+    Generation generation;
+    cluster.InTurn([&] { generation = cluster.At(id).raft->node().identity().generation; });
+    return generation;
   }
 
   RememberingLogger logger;
-  Cluster cluster{0, Setup{[this](Options& options) { options.logger = &logger; }, {}, {}}};
+  std::string cluster_name;
+  Cluster cluster{0, Setup{[this](Options& options) {
+                             options.logger = &logger;
+                             options.cluster_name = cluster_name;
+                           },
+                           {},
+                           {}}};
 };
 
 // A member that the test plays, with a data directory of eleven times its id. It answers the questions of the others,
@@ -200,6 +213,83 @@ TEST_SUITE("node/forming") {
       const core::Configuration members = core::Configuration::Decode(recovered.configurations[0].command).value();
       REQUIRE(members.voters.size() == 3);
       for (const core::Member& member : members.voters) CHECK(member.incarnation == disks.at(member.id));
+    }
+  }
+
+  TEST_CASE("all founders are of one generation, also after a start, and another founding of the list is of another") {
+    std::vector<Generation> founded;
+    for (int founding = 0; founding < 2; ++founding) {
+      Forming forming;
+      for (uint64_t id : {1, 2, 3}) forming.Start(id);
+      REQUIRE(forming.cluster.Handle(*forming.cluster.WaitForLeader().raft, "a").has_value());
+      for (uint64_t id : {1, 2, 3})
+        forming.cluster.Until("their logs", [&] { return forming.cluster.At(id).machine->applied.size() == 1; });
+      founded.push_back(forming.GenerationOf(1));
+      CHECK(founded.back().counter == 1);
+      CHECK(founded.back().origin != 0);
+      for (uint64_t id : {2, 3}) CHECK(forming.GenerationOf(id) == founded.back());
+      forming.cluster.Restart(forming.cluster.At(2));
+      CHECK(forming.GenerationOf(2) == founded.back());
+      // Who joins is of it, too.
+      forming.Start(4, {});
+      REQUIRE(forming.Change(*forming.cluster.WaitForLeader().raft, ConfigChange().AddVoter(PeerAt(4))) == Errc::kOk);
+      CHECK(forming.GenerationOf(4) == founded.back());
+      forming.cluster.Restart(forming.cluster.At(4));
+      CHECK(forming.GenerationOf(4) == founded.back());
+    }
+    CHECK(founded[0] != founded[1]);
+  }
+
+  TEST_CASE("C13: a second cluster under the id of the first is refused by name, and the logs are never mixed") {
+    for (const bool is_named : {true, false}) {  // otherwise the list of one member is the id
+      CAPTURE(is_named);
+      Forming forming;
+      Cluster& cluster = forming.cluster;
+      forming.cluster_name = is_named ? "orders" : "";
+      const std::vector<Peer> alone = {PeerAt(1)}, none;
+      for (uint64_t id : {1, 2, 3}) forming.Start(id, is_named ? kThree : id == 1 ? alone : none);
+      REQUIRE(cluster.Handle(*cluster.WaitForLeader().raft, "a").has_value());
+      for (uint64_t id : {2, 3}) {
+        if (is_named) continue;
+        REQUIRE(forming.Change(*cluster.WaitForLeader().raft, ConfigChange().AddVoter(PeerAt(id))) == Errc::kOk);
+      }
+      for (uint64_t id : {2, 3})
+        cluster.Until("their logs", [&] { return cluster.At(id).machine->applied.size() == 1; });
+
+      // Node 1 loses its directory, and founds a cluster once more.
+      Cluster::Node& founder = cluster.At(1);
+      founder.options.initial_members = alone;
+      forming.StartEmptied(1);
+      cluster.Until("it to lead alone", [&] { return founder.raft->IsLeader(); });
+      REQUIRE(cluster.Handle(*founder.raft, "x").has_value());
+      const auto leader = [&] { return cluster.At(2).raft->IsLeader() ? 2 : cluster.At(3).raft->IsLeader() ? 3 : 0; };
+      cluster.Until("the others to have a leader", [&] { return leader() != 0; });
+      Raft& raft = *cluster.At(static_cast<uint64_t>(leader())).raft;
+      REQUIRE(cluster.Handle(raft, "b").has_value());
+
+      // Its directory is not taken back as the first one's.
+      CHECK_FALSE(forming.Change(raft, ConfigChange().Readmit(NodeId(1)), HandleOptions().Timeout(1s)) == Errc::kOk);
+      CHECK(founder.machine->applied == std::vector<std::string>{"x"});
+      cluster.InTurn([&] {
+        const Identity ours = raft.node().identity(), theirs = founder.raft->node().identity();
+        CHECK(ours.cluster == theirs.cluster);
+        const Result<void> met = raft.node().MeetPeer(theirs), back = founder.raft->node().MeetPeer(ours);
+        REQUIRE_FALSE(met.has_value());
+        REQUIRE_FALSE(back.has_value());
+        CHECK(met.error() == Errc::kOldGeneration);
+        CHECK(met.error().message().find("two clusters were founded under one identity") != std::string::npos);
+        CHECK(met.error().message().find("empty their data directories, start them to join it and add or readmit") !=
+              std::string::npos);
+        CHECK(back.error() == Errc::kOldGeneration);
+      });
+
+      // What the message says helps.
+      founder.options.initial_members.clear();
+      forming.StartEmptied(1);
+      cluster.Until("its leader to know", [&] { return forming.IsToBeReadmitted(1); });
+      REQUIRE(forming.Readmit(1) == Errc::kOk);
+      cluster.Until("its log", [&] { return founder.machine->applied.size() == 2; });
+      CHECK(founder.machine->applied == std::vector<std::string>{"a", "b"});
     }
   }
 

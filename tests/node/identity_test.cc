@@ -86,6 +86,39 @@ TEST_SUITE("node/identity") {
     CHECK(TryCreate(options) == Errc::kOk);
   }
 
+  TEST_CASE("a generation that an older build has stored is read, and what is malformed is refused") {
+    auto storage = MakeMemoryStorage();
+    Options options = On(storage, 1);
+    options.initial_members = kMembers;
+    WriteFirstEntry(options, *storage);
+    const RecoveredLog recovered = storage->Recover().value();
+    const Generation founded = node::Founded(recovered.configurations.front().command);
+    CHECK(founded.counter == 1);
+    CHECK(founded.origin != 0);
+    const auto read = [&](const std::string& stored) {
+      REQUIRE(storage->Store().Set(node::kGenerationKey, stored).has_value());
+      return node::ReadGeneration(*storage, recovered);
+    };
+    CHECK(node::ReadGeneration(*storage, recovered).value() == founded);  // none is stored
+    CHECK(read(std::string("\1\0\0\0\0\0\0\0", 8)).value() == founded);
+    CHECK(read(std::string("\2\0\0\0\0\0\0\0", 8)).value() == Generation{2, 0});
+    CHECK(read(node::EncodeGeneration(Generation{3, 33})).value() == Generation{3, 33});
+    CHECK(node::ReadGeneration(*storage, RecoveredLog()).value() == Generation());
+    for (size_t size : {1, 7, 9, 15, 17}) CHECK(read(std::string(size, '\1')).error() == Errc::kCorrupt);
+  }
+
+  TEST_CASE("a generation that was taken over without a log does not outlast a founding") {
+    auto storage = MakeMemoryStorage();
+    Options options = On(storage, 1);
+    REQUIRE(TryCreate(options) == Errc::kOk);
+    REQUIRE(storage->Store().Set(node::kGenerationKey, node::EncodeGeneration(Generation{2, 22})).has_value());
+    options.bootstrap_as_leader = true;
+    REQUIRE(TryCreate(options) == Errc::kOk);
+    const RecoveredLog recovered = storage->Recover().value();
+    CHECK(node::ReadGeneration(*storage, recovered).value() ==
+          node::Founded(recovered.configurations.front().command));
+  }
+
   TEST_CASE("a log without an identity is refused") {
     auto storage = MakeMemoryStorage();
     LogEntry entry(Index(1), Term(1), LogEntryType::kCommand, "x");

@@ -59,6 +59,18 @@ Detached AppendInto(node::Service& service, AppendEntriesArgs args, MaybeAppende
   result = std::move(got);
 }
 
+// Over a connection that was made before either knew.
+Error AppendOf(Raft& raft, NodeId leader, const Generation& generation) {
+  AppendEntriesArgs args;
+  args.leader_id = leader;
+  args.generation = generation;
+  node::Service service(raft.node());
+  MaybeAppended appended;
+  AppendInto(service, std::move(args), appended);
+  REQUIRE(appended.has_value());  // it is refused at once
+  return *appended ? Error() : appended->error();
+}
+
 }  // namespace
 
 TEST_SUITE("node/recovery") {
@@ -70,7 +82,7 @@ TEST_SUITE("node/recovery") {
       auto facts = node::LookAtLog(storage);
       REQUIRE(facts.has_value());
       CHECK(facts.value().identity.node == NodeId(2));
-      CHECK(facts.value().identity.generation == 1);
+      CHECK(facts.value().identity.generation.counter == 1);
       CHECK(facts.value().last_index == before.last_index);
       CHECK(facts.value().last_term == before.terms.back().term);
       CHECK(facts.value().members.voters.size() == 3);
@@ -84,7 +96,7 @@ TEST_SUITE("node/recovery") {
     Cluster& cluster = of.cluster;
     auto recovered = node::Recover(*cluster.At(2).storage, GroupId(1), kNow);
     REQUIRE(recovered.has_value());
-    CHECK(recovered.value().identity.generation == 2);
+    CHECK(recovered.value().identity.generation.counter == 2);
     of.RestartAs(2, false);
     Raft& raft = *cluster.At(2).raft;
     cluster.Until("node 2 to lead", [&] { return raft.IsLeader(); });
@@ -99,7 +111,8 @@ TEST_SUITE("node/recovery") {
     // They are of the new generation, which they remember.
     for (uint64_t id : {1, 3}) {
       cluster.At(id).raft.reset();
-      CHECK(node::LookAtLog(*cluster.At(id).storage).value().identity.generation == 2);
+      CHECK(node::LookAtLog(*cluster.At(id).storage).value().identity.generation ==
+            recovered.value().identity.generation);
       of.RestartAs(id, false);
     }
     REQUIRE(cluster.Handle(*cluster.WaitForLeader().raft, "d").has_value());
@@ -125,15 +138,7 @@ TEST_SUITE("node/recovery") {
       REQUIRE_FALSE(met.has_value());
       CHECK(met.error() == Errc::kOldGeneration);
       CHECK(met.error().message().find("is of generation 1 of the cluster, this node of 2") != std::string::npos);
-      AppendEntriesArgs append;  // over a connection that was made before either knew
-      append.leader_id = NodeId(1);
-      append.generation = 1;
-      node::Service service(raft.node());
-      MaybeAppended appended;
-      AppendInto(service, append, appended);
-      REQUIRE(appended);
-      REQUIRE_FALSE(appended->has_value());
-      CHECK(appended->error() == Errc::kOldGeneration);
+      CHECK(AppendOf(raft, NodeId(1), old_leader.node().identity().generation) == Errc::kOldGeneration);
       const Result<void> back = old_leader.node().MeetPeer(raft.node().identity());
       REQUIRE_FALSE(back.has_value());
       CHECK(back.error().message().find("recovered from a lost quorum without this node") != std::string::npos);
@@ -146,6 +151,44 @@ TEST_SUITE("node/recovery") {
     CHECK(raft.Status().peers.size() == 1);
   }
 
+  TEST_CASE("two recoveries of one cluster refuse each other") {
+    LostCluster of;
+    Cluster& cluster = of.cluster;
+    std::vector<Generation> generations;
+    for (uint64_t id : {1, 2}) {
+      auto recovered = node::Recover(*cluster.At(id).storage, GroupId(1), kNow);
+      REQUIRE(recovered.has_value());
+      generations.push_back(recovered.value().identity.generation);
+    }
+    CHECK(generations[0].counter == generations[1].counter);
+    for (uint64_t id : {1, 2}) {
+      of.RestartAs(id, false);
+      Raft& raft = *cluster.At(id).raft;
+      cluster.Until("it to lead alone", [&] { return raft.IsLeader(); });
+      REQUIRE(cluster.Handle(raft, "by " + std::to_string(id)).has_value());
+      cluster.InTurn([&] { CHECK(raft.node().identity().generation == generations[id - 1]); });
+    }
+    Raft& first = *cluster.At(1).raft;
+    Raft& second = *cluster.At(2).raft;
+    // With the other log, that ends in the same term, the one cannot become a member of the other.
+    CHECK_FALSE(Add(cluster, first, 2, HandleOptions().Timeout(1s)).has_value());
+    CHECK(first.Status().peers.size() == 1);
+    CHECK(cluster.At(2).machine->applied == std::vector<std::string>{"a", "b", "by 2"});
+    cluster.InTurn([&] {
+      for (auto [one, other] : {std::pair(&first, &second), std::pair(&second, &first)}) {
+        const Result<void> met = one->node().MeetPeer(other->node().identity());
+        REQUIRE_FALSE(met.has_value());
+        CHECK(met.error() == Errc::kOldGeneration);
+        CHECK(met.error().message().find("recovered from a lost quorum twice, on two nodes") != std::string::npos);
+        CHECK(met.error().message().find("empty their data directories") != std::string::npos);
+        CHECK(AppendOf(*one, other->Id(), other->node().identity().generation) == Errc::kOldGeneration);
+      }
+      // Of an older build nobody knows.
+      CHECK(first.node().CheckGeneration(NodeId(2), Generation{2, 0}).has_value());
+      CHECK(first.node().CheckGeneration(NodeId(2), Generation()).has_value());
+    });
+  }
+
   TEST_CASE("who has no log takes a generation over only with entries that it accepts") {
     Cluster cluster(0);
     Raft& raft = *cluster.Add(1, {}).raft;
@@ -156,7 +199,7 @@ TEST_SUITE("node/recovery") {
     args.to = NodeId(1);
     args.term = Term(2);
     args.leader_id = NodeId(2);
-    args.generation = 2;
+    args.generation = Generation{2, 22};
     const auto append = [&] {
       MaybeAppended result;
       cluster.InTurn([&] { AppendInto(service, args, result); });
@@ -171,21 +214,21 @@ TEST_SUITE("node/recovery") {
     args.prev_index = Index(4);
     args.prev_term = Term(2);
     CHECK_FALSE(append().value().success);  // it has nothing at index 4
-    CHECK(generation() == 0);
+    CHECK(generation() == Generation());
     args.prev_index = Index(3);
     CHECK(append().error() == Errc::kProtocol);
-    CHECK(generation() == 0);
+    CHECK(generation() == Generation());
     builder.Add(LogEntryType::kNoop, "");
     args.entries = {builder.Seal(Index(1), Term(1), NodeId(2), GroupId(1), 0)};
     args.prev_index = Index(0);
     args.prev_term = Term(0);
     args.term = Term(1);
     CHECK_FALSE(append().value().success);  // an older leader
-    CHECK(generation() == 0);
+    CHECK(generation() == Generation());
     CHECK(cluster.At(1).storage->Store().Get(node::kGenerationKey).value().empty());
     args.term = Term(2);
     CHECK(append().value().success);
-    CHECK(generation() == 2);
+    CHECK(generation() == Generation{2, 22});
     CHECK_FALSE(cluster.At(1).storage->Store().Get(node::kGenerationKey).value().empty());
   }
 

@@ -46,6 +46,7 @@ void CheckSame(const AppendEntriesArgs& a, const AppendEntriesArgs& b) {
   CHECK(a.prev_index == b.prev_index);
   CHECK(a.prev_term == b.prev_term);
   CHECK(a.leader_commit == b.leader_commit);
+  CHECK(a.generation == b.generation);
   REQUIRE(a.entries.size() == b.entries.size());
   for (size_t i = 0; i < a.entries.size(); ++i) CHECK(a.entries[i].bytes() == b.entries[i].bytes());
 }
@@ -60,6 +61,7 @@ TEST_CASE("an append keeps every field, from zero to the largest numbers") {
     args.prev_index = Index(base + 4);
     args.prev_term = Term(base + 5);
     args.leader_commit = Index(base + 6);
+    args.generation = Generation{base + 5, base + 6};
     auto back = AppendRoundTrip(args);
     REQUIRE(back);
     CheckSame(back.value(), args);
@@ -238,6 +240,7 @@ TEST_CASE("a handshake keeps every field") {
   hello.from.node = NodeId(kMax - 2);
   hello.from.incarnation = kMax - 3;
   hello.from.start_count = kMax - 4;
+  hello.from.generation = Generation{kMax - 6, kMax - 7};
   hello.to = NodeId(kMax - 5);
   for (Lane lane : {Lane::kControl, Lane::kData, Lane::kForward}) {
     hello.lane = lane;
@@ -248,6 +251,7 @@ TEST_CASE("a handshake keeps every field") {
     CHECK(back.value().from.node == hello.from.node);
     CHECK(back.value().from.incarnation == hello.from.incarnation);
     CHECK(back.value().from.start_count == hello.from.start_count);
+    CHECK(back.value().from.generation == hello.from.generation);
     CHECK(back.value().to == hello.to);
     CHECK(back.value().lane == lane);
   }
