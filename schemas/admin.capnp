@@ -89,6 +89,7 @@ struct Status {
   waitingBytes @18 :UInt64;
   isDiskStalled @19 :Bool;
   diskLatencyNanoseconds @20 :UInt64;
+  generation @21 :UInt64;  # how often the cluster was recovered from a lost quorum, and 1; 0: not known
 }
 
 enum StepKind {

@@ -11,7 +11,7 @@
 namespace ringraft {
 
 struct AdminStatus {
-  Identity identity;
+  Identity identity;  // over the wire without `process` and `earlier`
   GroupId group;
   RaftStatus raft;
 };

@@ -23,7 +23,7 @@ static_assert(static_cast<int>(schema::Role::FOLLOWER) == static_cast<int>(Role:
               static_cast<int>(schema::Role::LEADER) == static_cast<int>(Role::kLeader));
 
 constexpr uint64_t kEnvelopeWords = 64;  // what surrounds a message
-constexpr uint64_t kStepWords = 6, kMemberWords = 16, kStatusWords = 36;
+constexpr uint64_t kStepWords = 6, kMemberWords = 16, kStatusWords = 37;
 
 uint64_t Words(size_t bytes) { return bytes / sizeof(capnp::word) + 1; }
 
@@ -48,7 +48,9 @@ Result<T> Guard(Function&& decode) {
 
 Result<void> CheckSize(const char* what, size_t size, size_t limit) {
   if (size <= limit) return Success();
-  return Error(Errc::kInvalidArgument, fmt::format("{} of {} is over the limit of {}", what, size, limit));
+  return Error(Errc::kInvalidArgument,
+               fmt::format("{} of {} is over the limit of {}; make it smaller, or upgrade the older of node and tool",
+                           what, size, limit));
 }
 
 // Kinds of a later version keep their numbers, which fit as long as there are fewer than 256.
@@ -235,6 +237,7 @@ void Encode(const AdminStatus& status, schema::Status::Builder to) {
   to.setId(raft.id.value());
   to.setIncarnation(status.identity.incarnation);
   to.setStartCount(status.identity.start_count);
+  to.setGeneration(status.identity.generation);
   to.setRole(static_cast<schema::Role>(raft.role));
   to.setTerm(raft.term.value());
   if (raft.leader) {
@@ -263,6 +266,7 @@ Result<AdminStatus> Decode(schema::Status::Reader from) {
     status.identity.node = NodeId(from.getId());
     status.identity.incarnation = from.getIncarnation();
     status.identity.start_count = from.getStartCount();
+    status.identity.generation = from.getGeneration();
     status.group = GroupId(from.getGroup());
     RaftStatus& raft = status.raft;
     raft.id = NodeId(from.getId());
