@@ -13,16 +13,16 @@ struct Answered {
   AdminStatus status;
 };
 
-// How often an order or a question is sent on, or sent again because no leader is known, before the tool gives up.
-constexpr int kMaxAttempts = 20;
 constexpr Duration kPause = std::chrono::milliseconds(250);  // between two rounds in which nobody led
 
 // The status of the first of the nodes that answers, each having its share of the time.
 Result<Answered> AskAny(Network& network, const std::vector<Addr>& nodes, TimePoint deadline);
-// The leader's status. Errors: kNoLeader as well.
+// The leader's status. It is looked for up to the deadline, unless none of the nodes can be reached. Errors: kNoLeader
+// as well.
 Result<Answered> AskLeader(Network& network, const std::vector<Addr>& nodes, TimePoint deadline);
-// Has the leader carry out an order; it is sent on or again only as long as it certainly has not begun. Errors: the
-// leader's, kNoLeader, and what Network and Node say.
+// Has the leader carry out an order; it is sent on or again only as long as it certainly has not begun, up to the
+// deadline as above. Errors: the leader's, kNoLeader, and what Network and Node say; kTimedOut only if it may have
+// begun.
 Result<void> Send(Network& network, const std::vector<Addr>& nodes, const Order& order, TimePoint deadline);
 
 }  // namespace ringraft::cli

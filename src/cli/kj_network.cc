@@ -20,7 +20,8 @@
 namespace ringraft::cli {
 namespace {
 
-// A node ends an order at its own deadline, and says how: the tool waits so much longer to hear it.
+// A node ends an order at its own deadline, and says how: the tool waits so much longer to hear it, since to give up a
+// moment before would turn a plain answer into an unknown outcome. --help says so.
 constexpr Duration kGrace = std::chrono::seconds(1);
 
 class KjNetwork final : public Network {
@@ -81,6 +82,10 @@ Error Unreachable(const Addr& addr, std::string_view why) {
   return Error(Errc::kUnreachable, fmt::format("{}: {}", addr.text(), why));
 }
 
+Error TooLate(const Addr& addr, std::string_view why) {
+  return Error(Errc::kTimedOut, fmt::format("{}: {}", addr.text(), why));
+}
+
 Error WithAddr(const Addr& addr, const Error& error) {
   return Error(error.code(), fmt::format("{}: {}", addr.text(), error.message()));
 }
@@ -92,7 +97,7 @@ Result<kj::Own<kj::AsyncIoStream>> KjNetwork::Open(const Addr& addr, TimePoint d
     KJ_IF_MAYBE (found, Await(kj::mv(resolving), deadline)) {
       address = kj::mv(*found);
     } else {
-      return Unreachable(addr, "its name was not resolved in time; give the number, or more --timeout");
+      return TooLate(addr, "its name was not resolved in time; give the number, or more --timeout");
     }
   } catch (const kj::Exception&) {
     return Unreachable(addr, "its name cannot be resolved; correct the address");
@@ -102,7 +107,7 @@ Result<kj::Own<kj::AsyncIoStream>> KjNetwork::Open(const Addr& addr, TimePoint d
   } catch (const kj::Exception&) {
     return Unreachable(addr, "no connection; does the node run, and is this where its peers reach it (--addr)?");
   }
-  return Unreachable(addr, "no connection in time; is its machine up, and does the network let connections through?");
+  return TooLate(addr, "no connection in time; is its machine up, and does the network let connections through?");
 }
 
 Result<std::unique_ptr<Node>> KjNetwork::Connect(const Addr& addr, TimePoint deadline) {
@@ -132,8 +137,9 @@ Result<void> KjNode::Greet(std::optional<GroupId> group, TimePoint deadline) {
                          "what is there does not speak as a node of this version does to operators; is this the "
                          "port for peers, not that for clients? Or upgrade the older of node and tool");
     case Errc::kTimedOut:
-      return Unreachable(addr_,
-                         "what is there said nothing in time; is this the port for peers, not that for clients?");
+      return TooLate(addr_,
+                     "what is there said nothing in time; is this the port for peers, not that for clients? If it is, "
+                     "the node hangs or is overloaded: see to it, ask another one, or give more --timeout");
     default:
       return greeted;
   }
@@ -149,7 +155,7 @@ Result<T> KjNode::Finish(kj::Promise<Response> call, TimePoint deadline, const R
       if (!result && !result.error().leader()) return WithAddr(addr_, result.error());
       return result;
     }
-    return WithAddr(addr_, Error(Errc::kTimedOut));
+    return TooLate(addr_, "no answer in time; see whether the node hangs, ask another one, or give more --timeout");
   } catch (const kj::Exception& exception) {
     return WithAddr(addr_, rpc::ToError(exception));
   }

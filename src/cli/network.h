@@ -28,7 +28,7 @@ class Node {
 class Network {
  public:
   virtual ~Network() = default;
-  // Errors: kUnreachable, kInvalidArgument, and the node's if it does not let us in. They name the address.
+  // Errors: kUnreachable, kTimedOut, kInvalidArgument, and the node's if it does not let us in. They name the address.
   virtual Result<std::unique_ptr<Node>> Connect(const Addr& addr, TimePoint deadline) = 0;
   virtual TimePoint Now() = 0;
   virtual void Sleep(Duration duration) = 0;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <iterator>
 
 #include "coro/try.h"
@@ -16,25 +17,30 @@
 namespace ringraft::cli {
 namespace {
 
+constexpr const char* kNodesVariable = "RINGRAFT_NODES";
 constexpr double kMaxTimeout = 86'400;
 constexpr double kAskTimeout = 5, kOrderTimeout = 60, kWaitTimeout = 30;
 
-// The arguments as they stand on the command line.
+// The arguments as they stand on the command line. What may be left out and is given empty, as by a script whose
+// variable is not set, is refused like every other wrong value: to drop a condition in silence would be to act without
+// it.
 struct Arguments {
   std::vector<std::string> nodes;
-  std::string group;
-  std::optional<double> timeout;
+  std::optional<std::string> group;
+  std::optional<std::string> timeout;
   bool json = false;
-  std::string id;                // `transfer` may have none
+  std::string id;
+  std::optional<std::string> successor;  // `transfer`
   std::vector<std::string> ids;  // `remove`
   std::string addr;
   bool learner = false;
   bool witness = false;
   std::string data;
-  std::string based_on;
+  std::optional<std::string> based_on;
   std::string index;
   std::string max_lag = "1000";
   std::string directory;
+  std::optional<uint64_t> max_bytes;
   bool yes = false;
 };
 
@@ -48,10 +54,24 @@ Result<uint64_t> ReadNumber(const char* what, std::string_view text, uint64_t le
   return Wrong(fmt::format("{} '{}' is no number of at least {}", what, text, least));
 }
 
+std::vector<std::string> NodesOfEnvironment() {
+  std::vector<std::string> nodes;
+  const char* const value = std::getenv(kNodesVariable);
+  std::string_view rest = value == nullptr ? "" : value;
+  while (!rest.empty()) {
+    const size_t comma = std::min(rest.find(','), rest.size());
+    nodes.emplace_back(rest.substr(0, comma));
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
+  return nodes;
+}
+
 Result<void> ReadNodes(const Arguments& arguments, CliOptions& options) {
-  for (const std::string& text : arguments.nodes) {
+  const std::vector<std::string> texts = arguments.nodes.empty() ? NodesOfEnvironment() : arguments.nodes;
+  for (const std::string& text : texts) {
     auto addr = ParseAddr(text);
-    if (!addr) return Wrong(fmt::format("--node: {}", addr.error().message()));
+    if (!addr)
+      return Wrong(fmt::format("{}: {}", arguments.nodes.empty() ? kNodesVariable : "--node", addr.error().message()));
     options.nodes.push_back(std::move(addr).value());
   }
   if (!options.nodes.empty()) return Success();
@@ -59,9 +79,13 @@ Result<void> ReadNodes(const Arguments& arguments, CliOptions& options) {
 }
 
 Result<void> ReadTimeout(const Arguments& arguments, double or_else, CliOptions& options) {
-  const double seconds = arguments.timeout.value_or(or_else);
-  if (!(seconds > 0 && seconds <= kMaxTimeout))
-    return Wrong(fmt::format("--timeout {} is not above 0 and up to {} seconds", seconds, kMaxTimeout));
+  double seconds = or_else;
+  if (arguments.timeout) {
+    const std::string& text = *arguments.timeout;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error != std::errc() || end != text.data() + text.size() || !(seconds > 0 && seconds <= kMaxTimeout))
+      return Wrong(fmt::format("--timeout '{}' is no number of seconds above 0 and up to {}", text, kMaxTimeout));
+  }
   options.timeout = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
   return Success();
 }
@@ -112,11 +136,16 @@ void DescribeMove(CLI::App& app, Arguments& arguments) {
   AskForCondition(app, arguments);
 }
 void DescribeTransfer(CLI::App& app, Arguments& arguments) {
-  app.add_option("ID", arguments.id, "The voter that shall lead; the one with most of the log if left out");
+  app.add_option("ID", arguments.successor, "The voter that shall lead; the one with most of the log if left out");
 }
 void DescribeRecover(CLI::App& app, Arguments& arguments) {
   app.add_option("DIR", arguments.directory, "The data directory of a stopped node")->required();
   app.add_flag("--yes", arguments.yes, "Do it; without this flag it is only shown what it would mean");
+  app.add_option("--max-bytes", arguments.max_bytes, "The node's own upper bound of its database file (64GB)")
+      ->transform(CLI::AsSizeValue(false));
+  app.footer(
+      "To look opens the database as the node would: a directory of format 1 becomes one of format 2 by that, which\n"
+      "older builds refuse.");
 }
 void DescribeNothing(CLI::App&, Arguments&) {}
 
@@ -126,8 +155,8 @@ Result<void> Finish(const Arguments& arguments, ConfigChange change, std::string
   if (change.steps().size() > rpc::kMaxAdminSteps)
     return Wrong(
         fmt::format("{} steps are over the limit of {}; split them", change.steps().size(), rpc::kMaxAdminSteps));
-  if (!arguments.based_on.empty()) {
-    RINGRAFT_TRY(index, ReadNumber("the index of --if", arguments.based_on, 1));
+  if (arguments.based_on) {
+    RINGRAFT_TRY(index, ReadNumber("the index of --if", *arguments.based_on, 1));
     change.BasedOn(Index(index));
   }
   options.command = Command::kOrder;
@@ -192,8 +221,8 @@ Result<void> ReadTransfer(const Arguments& arguments, CliOptions& options) {
   options.command = Command::kOrder;
   options.order = TransferLeadership();
   options.done = "another node leads now";
-  if (arguments.id.empty()) return Success();
-  RINGRAFT_TRY(id, ReadId(arguments.id));
+  if (!arguments.successor) return Success();
+  RINGRAFT_TRY(id, ReadId(*arguments.successor));
   options.order = TransferLeadership{NodeId(id)};
   options.done = fmt::format("node {} leads now", id);
   return Success();
@@ -207,7 +236,11 @@ Result<void> ReadAbort(const Arguments&, CliOptions& options) {
 
 Result<void> ReadRecover(const Arguments& arguments, CliOptions& options) {
   if (arguments.directory.empty()) return Wrong("DIR is empty: name the data directory of a stopped node");
+  if (arguments.timeout || !arguments.nodes.empty())
+    return Wrong(fmt::format("recover takes no {}: it asks no node, and works on a directory of this machine; drop it",
+                             arguments.timeout ? "--timeout" : "--node"));
   options.command = Command::kRecover;
+  if (arguments.max_bytes) options.max_bytes = *arguments.max_bytes;
   options.directory = arguments.directory;
   options.is_confirmed = arguments.yes;
   return Success();
@@ -259,17 +292,22 @@ void Describe(CLI::App& app, Arguments& arguments) {
   app.footer(
       "The first node that answers is asked, and changes are sent on to the leader that it names.\n"
       "Example: ringraft --node 127.0.0.1:7101 add 4 127.0.0.1:7104 --learner\n"
-      "Exit codes: 0 done, 1 refused or not done, 2 wrong usage, 3 not in time or of unknown outcome");
+      "Exit codes: 0 done, 1 refused or certainly not done, 2 wrong usage, 3 not answered in time, waited in vain, or\n"
+      "whether it has been done is not known");
   app.set_version_flag("--version", fmt::format("ringraft {} (protocol {})", RINGRAFT_VERSION, kProtocolVersion));
   app.fallthrough();
   app.require_subcommand(1);
-  app.add_option("--node", arguments.nodes, "HOST:PORT where a node's peers reach it; may be repeated")
-      ->delimiter(',')
-      ->envname("RINGRAFT_NODES");
-  app.add_option("--group", arguments.group, "Refuse nodes that are members of another group");
-  app.add_option("--timeout", arguments.timeout,
-                 fmt::format("In seconds, for everything: {} to ask, {} to change, {} to wait if left out", kAskTimeout,
-                             kOrderTimeout, kWaitTimeout));
+  // Not by CLI11's envname: what stands in the environment is not on the command line of `recover`.
+  app.add_option(
+         "--node", arguments.nodes,
+         fmt::format("HOST:PORT where a node's peers reach it; may be repeated; or {}=HOST:PORT,...", kNodesVariable))
+      ->delimiter(',');
+  app.add_option("--group", arguments.group, "Refuse nodes and directories of another group");
+  app.add_option(
+      "--timeout", arguments.timeout,
+      fmt::format("In seconds, for everything: {} to ask, {} to change, {} to wait if left out; a change is given one "
+                  "more to say how it ended",
+                  kAskTimeout, kOrderTimeout, kWaitTimeout));
   for (const Form& form : kForms) form.describe(*app.add_subcommand(form.name, form.help), arguments);
   CLI::App& wait = *app.add_subcommand("wait", "Wait for a condition")->require_subcommand(1);
   for (const Form& form : kWaits) form.describe(*wait.add_subcommand(form.name, form.help), arguments);
@@ -287,10 +325,12 @@ const Form& Chosen(const CLI::App& app) {
 
 Result<void> Convert(const CLI::App& app, const Arguments& arguments, CliOptions& options) {
   const Form& form = Chosen(app);
-  if (form.asks_nodes) RINGRAFT_TRYV(ReadNodes(arguments, options));
-  RINGRAFT_TRYV(ReadTimeout(arguments, form.timeout, options));
-  if (!arguments.group.empty()) {
-    RINGRAFT_TRY(group, ReadNumber("--group", arguments.group, 0));
+  if (form.asks_nodes) {
+    RINGRAFT_TRYV(ReadNodes(arguments, options));
+    RINGRAFT_TRYV(ReadTimeout(arguments, form.timeout, options));
+  }
+  if (arguments.group) {
+    RINGRAFT_TRY(group, ReadNumber("--group", *arguments.group, 0));
     options.group = GroupId(group);
   }
   return form.read(arguments, options);

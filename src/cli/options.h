@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "cli/network.h"
+#include "ringraft/storage.h"
 
 namespace ringraft::cli {
 
-constexpr int kExitFailed = 1;   // refused, or certainly not done
-constexpr int kExitUsage = 2;    // the command line makes no sense
-constexpr int kExitUnknown = 3;  // not in time, or with an unknown outcome
+constexpr int kExitFailed = 1;  // refused, or certainly not done
+constexpr int kExitUsage = 2;   // the command line makes no sense
+// A question that was not answered in time, a wait in vain, or an order of which nobody knows whether it was done.
+constexpr int kExitUnknown = 3;
 
 enum class Command { kStatus, kMembers, kOrder, kWaitLeader, kWaitIndex, kWaitHealthy, kRecover };
 
@@ -26,6 +28,7 @@ struct CliOptions {
   Index index;           // kWaitIndex
   uint64_t max_lag = 0;  // kWaitHealthy: in entries, of each member
   std::string directory;      // kRecover
+  size_t max_bytes = LmdbOptions().max_bytes;  // kRecover: of the database file
   bool is_confirmed = false;  // kRecover: do it, and do not only show it
 };
 

@@ -10,6 +10,7 @@
 
 #include "cli/report.h"
 #include "cli/table.h"
+#include "node/identity.h"
 #include "node/recovery.h"
 
 namespace ringraft::cli {
@@ -63,6 +64,15 @@ std::string Shown(const node::RecoveryFacts& facts, const std::string& directory
              Printable(directory));
 }
 
+// To the log of another group than the one that is looked for, the database seems to be empty.
+Error WithGroup(Storage& storage, GroupId group, const Error& error) {
+  const Result<std::string> identity = storage.Store().Get(node::kIdentityKey);
+  if (!identity || !identity.value().empty()) return error;
+  return Error(Errc::kInvalidArgument, fmt::format("it has nothing of a member of group {}: name its group with "
+                                                   "--group, or the directory of a member",
+                                                   group.value()));
+}
+
 Outcome Refused(const std::string& directory, const Error& error) {
   Outcome outcome;
   outcome.exit_code = kExitFailed;
@@ -74,20 +84,33 @@ Outcome Refused(const std::string& directory, const Error& error) {
 
 Outcome Recover(const CliOptions& options) {
   // To open what is not there would make it.
+  const std::filesystem::path directory(options.directory);
   std::error_code error;
-  if (!std::filesystem::is_directory(options.directory, error) || std::filesystem::is_empty(options.directory, error))
+  if (!std::filesystem::is_regular_file(directory / "ringraft.mdb", error))
     return Refused(options.directory, Error(Errc::kInvalidArgument,
-                                            "there is no data directory of a node; name that of a stopped member"));
+                                            "there is no data directory of a node, since it has no ringraft.mdb; "
+                                            "name that of a stopped member"));
   LmdbOptions lmdb;
+  lmdb.max_bytes = options.max_bytes;
   if (options.group) lmdb.group = *options.group;
+  const bool had_redo_file = std::filesystem::exists(directory / "ringraft.redo", error);
   Result<std::shared_ptr<Storage>> storage = OpenLmdbStorage(options.directory, lmdb);
+  if (!storage && storage.error() == Errc::kInvalidArgument)
+    return Refused(
+        options.directory,
+        Error(Errc::kInvalidArgument, storage.error().message() + " (--group and --max-bytes are as the node's)"));
   if (!storage) return Refused(options.directory, storage.error());
   const int64_t now_ns =
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   Result<node::RecoveryFacts> facts =
       options.is_confirmed ? node::Recover(*storage.value(), lmdb.group, now_ns) : node::LookAtLog(*storage.value());
-  if (!facts) return Refused(options.directory, facts.error());
+  if (!facts) return Refused(options.directory, WithGroup(*storage.value(), lmdb.group, facts.error()));
   Outcome outcome;
+  if (!had_redo_file)
+    outcome.err = fmt::format(
+        "{}: it was of format 1, and is of format 2 now that it has been opened: older builds "
+        "refuse it",
+        Printable(options.directory));
   outcome.out = options.is_confirmed
                     ? fmt::format("node {} is the only member now, in generation {} of the cluster: start it\n",
                                   facts.value().identity.node.value(), ToString(facts.value().identity.generation))

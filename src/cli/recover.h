@@ -1,4 +1,4 @@
-// `ringraft recover`: needs no network, but the data directory of a stopped node.
+// `ringraft recover`: needs no network, but the data directory of a stopped node. Makes none.
 #pragma once
 
 #include "cli/commands.h"

@@ -17,6 +17,11 @@ constexpr size_t kMaxDataShown = 48;
 
 bool Knows(const RaftStatus& raft) { return raft.role == Role::kLeader; }
 
+// The leader knows when each of the others has answered last, and they when the leader has spoken.
+bool KnowsContact(const RaftStatus& raft, const PeerStatus& member) {
+  return !member.is_self && (Knows(raft) || (raft.leader && raft.leader->id == member.peer.id));
+}
+
 // A later version's kind has no name here.
 template <class Kind>
 std::string NameOf(Kind kind) {
@@ -64,11 +69,11 @@ void WriteMembers(const RaftStatus& raft, std::string& out) {
         line.push_back(std::to_string(number));
       line.push_back(InMilliseconds(member.lag_time));
       line.push_back(std::to_string(member.inflight_bytes));
-      line.push_back(member.is_self ? "-" : InMilliseconds(member.last_contact));
-      line.emplace_back(member.is_reachable ? "yes" : "no");
     } else {
-      line.resize(line.size() + 7, "-");
+      line.resize(line.size() + 5, "-");
     }
+    line.push_back(KnowsContact(raft, member) ? InMilliseconds(member.last_contact) : "-");
+    line.emplace_back(!Knows(raft) ? "-" : member.is_reachable ? "yes" : "no");
     line.push_back(DataShown(member.data));
     table.Add(std::move(line));
   }
@@ -111,7 +116,7 @@ void WriteMembers(const RaftStatus& raft, JsonWriter& json) {
     number("lag_bytes", member.lag_bytes, Knows(raft));
     number("lag_us", InMicroseconds(member.lag_time), Knows(raft));
     number("inflight_bytes", member.inflight_bytes, Knows(raft));
-    number("last_contact_us", InMicroseconds(member.last_contact), Knows(raft) && !member.is_self);
+    number("last_contact_us", InMicroseconds(member.last_contact), KnowsContact(raft, member));
     json.Key("is_reachable");
     if (Knows(raft)) {
       json.Bool(member.is_reachable);
@@ -142,6 +147,7 @@ void WriteFacts(const Answered& answered, JsonWriter& json) {
   WriteNumbers(json, {{"id", raft.id.value()}});
   WriteText(json, "cluster", ToString(identity.cluster));
   WriteNumbers(json, {{"group", answered.status.group.value()},
+                      {"generation", identity.generation},
                       {"incarnation", identity.incarnation},
                       {"start_count", identity.start_count}});
   WriteText(json, "role", NameOf(raft.role));
@@ -177,7 +183,8 @@ std::string StatusText(const Answered& answered) {
   const auto fact = [&table](const char* name, const std::string& text) { table.Add({name, text}); };
   fact("node",
        fmt::format("{} at {}, start {}", raft.id.value(), Printable(answered.addr.text()), identity.start_count));
-  fact("cluster", fmt::format("{}, group {}", ToString(identity.cluster), answered.status.group.value()));
+  fact("cluster", fmt::format("{}, group {}, generation {}", ToString(identity.cluster), answered.status.group.value(),
+                              identity.generation == 0 ? "not known" : std::to_string(identity.generation)));
   fact("role", fmt::format("{} in term {}", NameOf(raft.role), raft.term.value()));
   fact("leader", NameOf(raft.leader));
   fact("log", fmt::format("last {}, durable {}, committed {}, applied {}", raft.last_index.value(),
@@ -226,6 +233,9 @@ std::string MembersJson(const Answered& answered) {
 
 std::string WhyNotHealthy(const RaftStatus& leader, uint64_t max_lag) {
   if (!Knows(leader)) return fmt::format("node {} does not lead", leader.id.value());
+  if (leader.is_disk_stalled)
+    return fmt::format("the disk of node {}, which leads, is stalled: see to it, or transfer the leadership",
+                       leader.id.value());
   for (const PeerStatus& member : leader.peers) {
     const uint64_t id = member.peer.id.value();
     if (member.is_catching_up) return fmt::format("node {} is catching up to become a voter", id);
@@ -233,9 +243,11 @@ std::string WhyNotHealthy(const RaftStatus& leader, uint64_t max_lag) {
       return fmt::format("node {} runs on another data directory than the member's: readmit it", id);
     if (!member.is_reachable)
       return fmt::format("the leader does not reach node {} at {}", id, Printable(member.peer.addr.text()));
-    if (member.lag_entries > max_lag) {
+    // It counts as reachable before it has answered anything, and has said nothing of its data directory.
+    if (!member.is_self && member.match_index == Index(0))
+      return fmt::format("the leader does not know yet what node {} has of the log", id);
+    if (member.lag_entries > max_lag)
       return fmt::format("node {} is {} entries behind, more than {}", id, member.lag_entries, max_lag);
-    }
   }
   if (leader.is_joint || leader.configuration_index > leader.commit_index)
     return fmt::format("the change of the members at index {} is not complete", leader.configuration_index.value());

@@ -14,8 +14,8 @@ std::string StatusJson(const Answered& answered);
 std::string MembersText(const Answered& answered);
 std::string MembersJson(const Answered& answered);
 
-// Why a cluster with this leader is not well; empty if it is: all members answer, none is more than `max_lag` entries
-// behind, and no change of them is under way.
+// Why a cluster with this leader is not well; empty if it is: the leader's disk is well, all members have told this
+// leader what they have, and answer, none is more than `max_lag` entries behind, and no change of them is under way.
 std::string WhyNotHealthy(const RaftStatus& leader, uint64_t max_lag);
 
 // In one line, and without what a terminal would obey: other bytes are written as \xNN.

@@ -38,9 +38,11 @@ TEST_CASE("status is the first node's, members the leader's") {
 TEST_CASE("members are told without a leader, too") {
   FakeNetwork network;
   Lead(network, 0);
+  const TimePoint begin = network.now;
   const Outcome outcome = Run(Options(Command::kMembers), network);
   CHECK(outcome.exit_code == 0);
   CHECK(Has(outcome.out, "Only the leader knows"));
+  CHECK(network.now - begin < std::chrono::seconds(5));
 }
 
 TEST_CASE("an order that is carried out says so; refused is 1, unknown is 3 and says how to find out") {
@@ -76,6 +78,13 @@ TEST_CASE("a question that is not answered in time is 3, and one that cannot be 
   CHECK(Run(Options(Command::kMembers), network).exit_code == kExitFailed);
   network.nodes["a:1"].status = Error(Errc::kTimedOut, "late");
   CHECK(Run(Options(Command::kStatus), network).exit_code == kExitUnknown);
+  CHECK(Run(Options(Command::kMembers), network).exit_code == kExitUnknown);
+  network.nodes["a:1"].greeting = Error(Errc::kTimedOut, "silent");
+  CHECK(Run(Options(Command::kStatus), network).exit_code == kExitUnknown);
+  CHECK(Run(Options(Command::kMembers), network).exit_code == kExitUnknown);
+  CliOptions order = Options(Command::kOrder);
+  order.order = ConfigChange().Remove(NodeId(3));
+  CHECK(Run(order, network).exit_code == kExitFailed);  // certainly not done
 }
 
 TEST_CASE("each wait ends when its condition comes true") {
@@ -120,9 +129,11 @@ TEST_CASE("a wait in vain says what is missing, and is 3") {
   CHECK(Has(Run(Options(Command::kWaitHealthy), network).err, "the leader does not reach node 3 at c:3"));
 }
 
-TEST_CASE("a wait goes on while nodes are down, and ends at once for what time does not cure") {
+TEST_CASE("a wait goes on while nodes are down or busy, and ends at once for what time does not cure") {
   FakeNetwork network;
   network.on_sleep = [&] { Lead(network, 1); };
+  CHECK(Run(Options(Command::kWaitLeader), network).exit_code == 0);
+  for (const Addr& addr : kAll) network.nodes[addr.text()].status = Error(Errc::kBusy, "full");
   CHECK(Run(Options(Command::kWaitLeader), network).exit_code == 0);
   const TimePoint begin = network.now;
   for (auto& [addr, node] : network.nodes) node.status = Error(Errc::kWrongVersion, "version 9");

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@ namespace ringraft::cli {
 
 struct FakeNode {
   bool is_up = true;
+  std::optional<Error> greeting;  // why it lets nobody in
   Result<AdminStatus> status = AdminStatus();
   std::function<Result<void>(const Order&)> on_order = [](const Order&) { return Result<void>(Success()); };
   int orders = 0;
@@ -35,6 +37,7 @@ class FakeNetwork final : public Network {
       now += connect_time;
       return Error(Errc::kUnreachable, addr.text() + ": no connection");
     }
+    if (found->second.greeting) return *found->second.greeting;
     return std::unique_ptr<Node>(std::make_unique<Link>(found->second));
   }
   TimePoint Now() override { return now; }

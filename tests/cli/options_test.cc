@@ -44,6 +44,51 @@ TEST_CASE("nodes come from the command line, or else from RINGRAFT_NODES") {
   CHECK(Bad({"status"}) == kExitUsage);
   CHECK(Bad({"status", "--node", "nowhere"}) == kExitUsage);
   CHECK(Bad({"status", "--node", ""}) == kExitUsage);
+  setenv("RINGRAFT_NODES", "x:1,,y:2", 1);
+  CHECK(Bad({"status"}) == kExitUsage);
+  setenv("RINGRAFT_NODES", "", 1);
+  CHECK(Bad({"status"}) == kExitUsage);
+  unsetenv("RINGRAFT_NODES");
+}
+
+TEST_CASE("recover asks no node: what is about nodes is refused, unless it stands in the environment") {
+  CliOptions options;
+  setenv("RINGRAFT_NODES", "x:1", 1);
+  REQUIRE_FALSE(Parse({"recover", "data", "--max-bytes", "1GB", "--group", "7"}, options));
+  unsetenv("RINGRAFT_NODES");
+  CHECK(options.command == Command::kRecover);
+  CHECK(options.directory == "data");
+  CHECK(options.max_bytes == size_t{1} << 30);
+  CHECK(options.group == GroupId(7));
+  CHECK_FALSE(options.is_confirmed);
+  options = CliOptions();
+  REQUIRE_FALSE(Parse({"recover", "data", "--yes"}, options));
+  CHECK(options.max_bytes == LmdbOptions().max_bytes);
+  CHECK(options.is_confirmed);
+  CHECK(Bad({"recover", "data", "--node", "a:1"}) == kExitUsage);
+  CHECK(Bad({"recover", "data", "--timeout", "5"}) == kExitUsage);
+  CHECK(Bad({"recover", ""}) == kExitUsage);
+  CHECK(Bad({"recover", "data", "--group", ""}) == kExitUsage);
+  CHECK(Bad({"recover", "data", "--max-bytes", ""}) == kExitUsage);
+}
+
+TEST_CASE("what is given empty is not as if it had been left out") {
+  for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{
+           {"remove", "3", "--if", ""},
+           {"add", "4", "d:4", "--if", ""},
+           {"promote", "4", "--if="},
+           {"transfer", ""},
+           {"status", "--group", ""},
+           {"status", "--timeout", ""},
+           {"wait", "healthy", "--lag", ""},
+           {"wait", "index", ""},
+           {"remove", ""},
+       }) {
+    std::vector<const char*> all{"--node", "a:1"};
+    all.insert(all.end(), words.begin(), words.end());
+    CAPTURE(std::string(words[0]));
+    CHECK(Bad(all) == kExitUsage);
+  }
 }
 
 TEST_CASE("each change becomes its steps") {
@@ -61,6 +106,11 @@ TEST_CASE("each change becomes its steps") {
   REQUIRE(Change(options).steps().size() == 1);
   CHECK(Change(options).steps()[0].kind == StepKind::kAddVoter);
   CHECK_FALSE(Change(options).based_on());
+  options = Good({"add", "4", "d:4", "--witness"});
+  REQUIRE(Change(options).steps().size() == 1);
+  CHECK(Change(options).steps()[0].kind == StepKind::kAddWitness);
+  CHECK(options.done == "node 4 at d:4 is a witness now");
+  CHECK(Change(Good({"readmit", "4"})).steps()[0].kind == StepKind::kReadmit);
   options = Good({"remove", "4", "5"});
   REQUIRE(Change(options).steps().size() == 2);
   CHECK(Change(options).steps()[1].kind == StepKind::kRemove);
@@ -105,6 +155,7 @@ TEST_CASE("what makes no sense is refused with 2") {
            {"promote", "4", "--if", "0"},
            {"promote", "4", "--if", "x"},
            {"move", "4"},
+           {"add", "4", "d:4", "--learner", "--witness"},
            {"transfer", "0"},
            {"transfer", "1", "2"},
            {"abort", "1"},

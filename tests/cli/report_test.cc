@@ -29,6 +29,7 @@ Answered Leader() {
   answered.addr = Addr("a:1");
   answered.status = StatusOf(1, Role::kLeader, PeerOf(1));
   answered.status.identity = Identity{ClusterId{1, 2}, NodeId(1), 99, 3};
+  answered.status.identity.generation = 2;
   answered.status.group = GroupId(1);
   RaftStatus& raft = answered.status.raft;
   raft.term = Term(7);
@@ -71,7 +72,7 @@ TEST_CASE("a table has columns as wide as what is in them, and no blanks at the 
 TEST_CASE("a leader's status tells everything") {
   CHECK(StatusText(Leader()) ==
         "node           1 at a:1, start 3\n"
-        "cluster        00000000000000010000000000000002, group 1\n"
+        "cluster        00000000000000010000000000000002, group 1, generation 2\n"
         "role           leader in term 7\n"
         "leader         node 1 at a:1\n"
         "log            last 1200, durable 1199, committed 1198, applied 1197\n"
@@ -95,26 +96,41 @@ TEST_CASE("a follower's status says what it does not know") {
         std::string::npos);
   CHECK(text.find("disk           stalled, the last write took 0.7 ms\n") != std::string::npos);
   CHECK(text.find("Only the leader knows") != std::string::npos);
+  Answered old = Follower();
+  old.status.identity.generation = 0;
+  CHECK(StatusText(old).find(", group 1, generation not known\n") != std::string::npos);
+}
+
+TEST_CASE("a follower tells when it has heard of its leader last") {
+  Answered follower = Follower();
+  follower.status.raft.leader = PeerOf(3);
+  CHECK(StatusText(follower).find(
+            " 3  voter                 c:3          -    -          -       -          -         3.8  "
+            "-\n") != std::string::npos);
+  const std::string json = MembersJson(follower);
+  CHECK(json.find(R"("last_contact_us":3750)") != std::string::npos);
+  CHECK(json.find(R"("last_contact_us":2500)") == std::string::npos);
 }
 
 TEST_CASE("JSON has every field, numbers as numbers, and null for what is not known") {
-  CHECK(StatusJson(Leader()) ==
-        R"({"asked":"a:1","id":1,"cluster":"00000000000000010000000000000002","group":1,"incarnation":99,)"
-        R"("start_count":3,"role":"leader","term":7,"leader":{"id":1,"addr":"a:1"},"last_index":1200,)"
-        R"("durable_index":1199,"commit_index":1198,"applied_index":1197,"configuration_index":5,"is_joint":false,)"
-        R"("waiting_calls":2,"waiting_bytes":300,"is_disk_stalled":false,"disk_latency_us":730,"members":[)"
-        R"({"id":1,"addr":"a:1","kind":"voter","is_self":true,"is_catching_up":false,)"
-        R"("incarnation":0,"needs_readmission":false,"data":"","match_index":1200,)"
-        R"("lag_entries":0,"lag_bytes":0,"lag_us":0,"inflight_bytes":0,"last_contact_us":null,"is_reachable":true},)"
-        R"({"id":2,"addr":"b:2","kind":"learner","is_self":false,"is_catching_up":true,)"
-        R"("incarnation":0,"needs_readmission":false,"data":"zone \"b\"",)"
-        R"("match_index":1190,"lag_entries":10,"lag_bytes":1000,"lag_us":15000,"inflight_bytes":0,)"
-        R"("last_contact_us":2500,"is_reachable":true},)"
-        R"({"id":3,"addr":"c:3","kind":"voter","is_self":false,"is_catching_up":false,)"
-        R"("incarnation":0,"needs_readmission":false,"data":"","match_index":40,)"
-        R"("lag_entries":1160,"lag_bytes":116000,"lag_us":1740000,"inflight_bytes":4096,)"
-        R"("last_contact_us":3750,"is_reachable":false}]})"
-        "\n");
+  CHECK(
+      StatusJson(Leader()) ==
+      R"({"asked":"a:1","id":1,"cluster":"00000000000000010000000000000002","group":1,"generation":2,"incarnation":99,)"
+      R"("start_count":3,"role":"leader","term":7,"leader":{"id":1,"addr":"a:1"},"last_index":1200,)"
+      R"("durable_index":1199,"commit_index":1198,"applied_index":1197,"configuration_index":5,"is_joint":false,)"
+      R"("waiting_calls":2,"waiting_bytes":300,"is_disk_stalled":false,"disk_latency_us":730,"members":[)"
+      R"({"id":1,"addr":"a:1","kind":"voter","is_self":true,"is_catching_up":false,)"
+      R"("incarnation":0,"needs_readmission":false,"data":"","match_index":1200,)"
+      R"("lag_entries":0,"lag_bytes":0,"lag_us":0,"inflight_bytes":0,"last_contact_us":null,"is_reachable":true},)"
+      R"({"id":2,"addr":"b:2","kind":"learner","is_self":false,"is_catching_up":true,)"
+      R"("incarnation":0,"needs_readmission":false,"data":"zone \"b\"",)"
+      R"("match_index":1190,"lag_entries":10,"lag_bytes":1000,"lag_us":15000,"inflight_bytes":0,)"
+      R"("last_contact_us":2500,"is_reachable":true},)"
+      R"({"id":3,"addr":"c:3","kind":"voter","is_self":false,"is_catching_up":false,)"
+      R"("incarnation":0,"needs_readmission":false,"data":"","match_index":40,)"
+      R"("lag_entries":1160,"lag_bytes":116000,"lag_us":1740000,"inflight_bytes":4096,)"
+      R"("last_contact_us":3750,"is_reachable":false}]})"
+      "\n");
   Answered follower = Follower();
   follower.status.raft.peers.resize(1);
   CHECK(StatusJson(follower).find(R"("leader":null,)") != std::string::npos);
@@ -164,6 +180,16 @@ TEST_CASE("a cluster is well if all its members answer and have the log, and not
   raft.peers = {Member(1, MemberKind::kVoter, 1200, true), Member(2, MemberKind::kLearner, 1190, true)};
   CHECK(WhyNotHealthy(raft, 10).empty());
   CHECK(WhyNotHealthy(raft, 9) == "node 2 is 10 entries behind, more than 9");
+  raft.is_disk_stalled = true;
+  CHECK(WhyNotHealthy(raft, 10) ==
+        "the disk of node 1, which leads, is stalled: see to it, or transfer the leadership");
+  raft.is_disk_stalled = false;
+  raft.peers[1].match_index = Index(0);  // by a leader that has just begun, and has no answer yet
+  CHECK(WhyNotHealthy(raft, 2000) == "the leader does not know yet what node 2 has of the log");
+  raft.peers[1].match_index = Index(1190);
+  raft.peers[1].needs_readmission = true;
+  CHECK(WhyNotHealthy(raft, 10) == "node 2 runs on another data directory than the member's: readmit it");
+  raft.peers[1].needs_readmission = false;
   raft.peers[1].is_reachable = false;
   CHECK(WhyNotHealthy(raft, 10) == "the leader does not reach node 2 at b:2");
   raft.peers[1].is_catching_up = true;
