@@ -17,7 +17,7 @@ constexpr int64_t kMaxDeadlineMs = 600'000;
 
 // The arguments as they stand on the command line.
 struct Arguments {
-  uint64_t id = 0;
+  std::string id;
   std::string data;
   std::vector<std::string> peers;
   std::string addr;
@@ -149,9 +149,12 @@ Result<void> ReadLogLevel(const Arguments& arguments, KvOptions& options) {
 }
 
 Result<void> Convert(const Arguments& arguments, KvOptions& options) {
-  if (arguments.id == 0) return Wrong("--id 0 is no node: ids begin at 1");
+  // CLI11 would take -1 for a large number, and 010 for 8.
+  const auto id = ParseInteger(arguments.id);
+  if (!id || *id < 1)
+    return Wrong(fmt::format("--id '{}' is no node: ids are decimal numbers from 1 to {}", arguments.id, INT64_MAX));
   if (arguments.data.empty()) return Wrong("--data is empty: name a directory");
-  options.raft.id = NodeId(arguments.id);
+  options.raft.id = NodeId(static_cast<uint64_t>(*id));
   options.raft.data_dir = arguments.data;
   options.raft.cluster_name = arguments.cluster;
   options.raft.bootstrap_as_leader = arguments.bootstrap;

@@ -23,6 +23,9 @@ std::pair<std::string, int64_t> SplitAddr(const Addr& addr) {
 
 uint64_t InMicroseconds(Duration duration) { return static_cast<uint64_t>(Microseconds(duration)); }
 
+// Counts for elections and commits: a witness does, too.
+bool IsVoting(const PeerStatus& peer) { return peer.kind == MemberKind::kVoter || peer.kind == MemberKind::kWitness; }
+
 void InfoServer(const ServerFacts& facts, std::string& out) {
   const auto up = std::chrono::duration_cast<std::chrono::seconds>(facts.now() - facts.started).count();
   fmt::format_to(std::back_inserter(out),
@@ -42,8 +45,7 @@ void InfoStats(const ServerFacts& facts, std::string& out) {
 
 void InfoRaft(const ServerFacts& facts, std::string& out) {
   const RaftStatus status = facts.status();
-  const auto members = std::count_if(status.peers.begin(), status.peers.end(),
-                                     [](const PeerStatus& p) { return p.kind == MemberKind::kVoter; });
+  const auto members = std::count_if(status.peers.begin(), status.peers.end(), IsVoting);
   fmt::format_to(std::back_inserter(out),
                  "# Raft\r\nnode_id:{}\r\nrole:{}\r\nterm:{}\r\nleader:{}\r\nleader_addr:{}\r\nlast_index:{}\r\n"
                  "durable_index:{}\r\ncommit_index:{}\r\napplied_index:{}\r\nmembers:{}\r\nis_joint:{}\r\n"
@@ -55,14 +57,16 @@ void InfoRaft(const ServerFacts& facts, std::string& out) {
                  status.waiting_bytes, status.is_disk_stalled ? 1 : 0, Microseconds(status.disk_latency));
   for (const PeerStatus& peer : status.peers) {
     if (peer.is_self) continue;
-    fmt::format_to(std::back_inserter(out), "peer{}:addr={},voter={}", peer.peer.id.value(), peer.peer.addr.text(),
-                   peer.kind == MemberKind::kVoter ? 1 : 0);
+    fmt::format_to(std::back_inserter(out), "peer{}:addr={},kind={},voter={}", peer.peer.id.value(),
+                   peer.peer.addr.text(), ToString(peer.kind), IsVoting(peer) ? 1 : 0);
     // Only the leader knows how far the others are.
     if (status.role == Role::kLeader) {
       fmt::format_to(std::back_inserter(out),
-                     ",match={},lag={},lag_bytes={},lag_us={},inflight={},contact_us={},reachable={}",
+                     ",match={},lag={},lag_bytes={},lag_us={},inflight={},contact_us={},reachable={},"
+                     "needs_readmission={}",
                      peer.match_index.value(), peer.lag_entries, peer.lag_bytes, Microseconds(peer.lag_time),
-                     peer.inflight_bytes, Microseconds(peer.last_contact), peer.is_reachable ? 1 : 0);
+                     peer.inflight_bytes, Microseconds(peer.last_contact), peer.is_reachable ? 1 : 0,
+                     peer.needs_readmission ? 1 : 0);
     }
     out += "\r\n";
   }
@@ -172,7 +176,7 @@ void WriteRaftStatus(const RaftStatus& status, ReplyWriter& reply) {
   reply.Bulk("members");
   reply.Array(status.peers.size());
   for (const PeerStatus& peer : status.peers) {
-    reply.Map(10);
+    reply.Map(11);
     number("id", peer.peer.id.value());
     text("addr", peer.peer.addr.text());
     text("kind", peer.is_catching_up ? "catching up" : ToString(peer.kind));
@@ -183,6 +187,7 @@ void WriteRaftStatus(const RaftStatus& status, ReplyWriter& reply) {
     number("lag_us", InMicroseconds(peer.lag_time));
     number("contact_us", InMicroseconds(peer.last_contact));
     number("reachable", peer.is_reachable || peer.is_self ? 1 : 0);
+    number("needs_readmission", peer.needs_readmission ? 1 : 0);
   }
 }
 
@@ -218,8 +223,11 @@ void WriteCommandReply(std::span<const std::string_view> args, ReplyWriter& repl
 std::string ErrorText(const Error& error, std::chrono::milliseconds deadline) {
   switch (error.code()) {
     case Errc::kNotLeader:
-      if (!error.leader()) return "NOTLEADER this node does not lead, and no leader is known: try again";
-      return fmt::format("NOTLEADER leader is {} at {}", error.leader()->id.value(), error.leader()->addr.text());
+      if (!error.leader()) return "NOTLEADER this node does not lead, and no leader is known: try again in a moment";
+      return fmt::format(
+          "NOTLEADER node {} leads, whose peers reach it at {}: send this command to that node's port for "
+          "clients, or use the tool 'ringraft', which goes there by itself",
+          error.leader()->id.value(), error.leader()->addr.text());
     case Errc::kNoLeader:
       return fmt::format("CLUSTERDOWN no leader within {} ms: a majority of the members must run and reach each other",
                          deadline.count());
@@ -227,7 +235,8 @@ std::string ErrorText(const Error& error, std::chrono::milliseconds deadline) {
       return fmt::format("UNKNOWN the outcome is not known: the command may have been applied, or be so later ({})",
                          error.message());
     case Errc::kBusy: return fmt::format("BUSY {}", error.message());
-    case Errc::kStopped: return "ERR server is stopping";
+    case Errc::kStopped:
+      return "ERR this server is stopping: ask another one";
     default: return fmt::format("ERR {}", error.message());
   }
 }

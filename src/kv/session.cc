@@ -244,6 +244,7 @@ void Session::RaftCommand(Args args, ReplyWriter& reply) {
                                                             {"demote", 3},
                                                             {"help", 2},
                                                             {"promote", 3},
+                                                            {"readmit", 3},
                                                             {"remove", 3},
                                                             {"status", 2},
                                                             {"transfer", -2}});

@@ -227,7 +227,10 @@ void Node::DispatchConfig(CallSlot& slot, uint32_t generation) {
 }
 
 void Node::DispatchAbortConfig(CallSlot& slot, uint32_t generation) {
-  Result<void> aborted = core_->AbortConfig(Errc::kChangeAborted);
+  Result<void> aborted =
+      core_->AbortConfig(Error(Errc::kChangeAborted,
+                               "the change was aborted by another call while its new voters caught up: nothing has "
+                               "changed; ask for it again if it is still wanted"));
   if (!aborted) return EndCall(slot, generation, aborted.error());
   Touch();
   slot.Complete(generation);
@@ -238,7 +241,10 @@ void Node::DispatchTransfer(CallSlot& slot, uint32_t generation) {
   if (!core_->is_leader()) return EndCall(slot, generation, Errc::kNotLeader);
   const TimePoint now = loop().Now();
   const NodeId to = slot.transfer_to ? slot.transfer_to : core_->BestSuccessor(now);
-  if (!to) return EndCall(slot, generation, Error(Errc::kTransferFailed, "no other voting member answers this leader"));
+  if (!to)
+    return EndCall(slot, generation,
+                   Error(Errc::kTransferFailed,
+                         "no other voting member that may lead answers this leader: start one, or see to the network"));
   Result<void> begun =
       core_->TransferLeadership(now, to, std::min(slot.deadline, now + options_.election_timeout_max));
   if (!begun) return EndCall(slot, generation, begun.error());
@@ -261,7 +267,9 @@ void Node::OnDeadline(CallSlot& slot) {
 }
 
 void Node::OnCancel(CallSlot& slot, uint32_t generation) {
-  if (!EndCatchUp(slot, generation, Errc::kChangeAborted)) EndCall(slot, generation, Errc::kUnknown);
+  const Error cancelled(Errc::kChangeAborted,
+                        "the change was aborted by its caller while its new voters caught up: nothing has changed");
+  if (!EndCatchUp(slot, generation, cancelled)) EndCall(slot, generation, Errc::kUnknown);
 }
 
 // A change is given up with its call while its new voters catch up: it has not begun.

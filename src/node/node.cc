@@ -372,7 +372,10 @@ void Node::CheckConfigCalls() {
     const bool is_over = !call.slot->IsAwaited(call.generation);
     if (progress == core::ConfigProgress::kCatchingUp && is_over) {
       // Nobody waits for it any more, and it has not begun.
-      const Result<void> aborted = core_->AbortConfig(Errc::kChangeAborted);
+      const Result<void> aborted =
+          core_->AbortConfig(Error(Errc::kChangeAborted,
+                                   "nobody waited for the change any more while its new voters caught up: nothing has "
+                                   "changed; ask for it again if it is still wanted"));
       RINGRAFT_ASSERT(aborted.has_value());
       progress = core::ConfigProgress::kRefused;
     }
@@ -402,7 +405,7 @@ void Node::CheckTransferCall() {
           Error(Errc::kTransferFailed,
                 core_->is_leader()
                     ? fmt::format("node {} did not take the leadership over in time; this node leads on: see whether "
-                                  "that node runs and is caught up",
+                                  "that node runs, is caught up, and has a disk that is not stalled ('status')",
                                   call.to.value())
                     : fmt::format("node {} has the leadership now, not node {}", core_->leader().value(),
                                   call.to.value())));

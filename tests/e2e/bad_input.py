@@ -57,8 +57,8 @@ def check_command_line(binary):
     usage({'--peer': ['1=127.0.0.1:7101', '1=127.0.0.1:7102']}, 'id 1 twice')
     usage({'--peer': ['1=127.0.0.1:7101', '2=127.0.0.1:7101']}, '127.0.0.1:7101 twice')
     usage({'--id': ['3']}, '--id 3', '--peer 3=')
-    usage({'--id': ['0']}, '--id 0')
-    usage({'--id': ['x']}, '--id')
+    for number in ('0', 'x', '-1', '010', ''):
+        usage({'--id': [number]}, f"--id '{number}' is no node")
     usage({'--listen': ['nowhere']}, '--listen', 'nowhere')
     usage({'--listen': ['127.0.0.1:7101']}, '--listen', '127.0.0.1:7101')
     usage({'--bootstrap': [None]}, '--bootstrap')

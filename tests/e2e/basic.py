@@ -140,7 +140,10 @@ def check_reports(c, leader):
             if node is not leader:
                 assert role[2] == leader.peer_port, role
                 assert node.info()['role'] == 'follower'
-                expect_error(client, ['RAFT', 'REMOVE', 1], f'NOTLEADER leader is {leader.id} at {leader.addr}')
+                expect_error(client, ['RAFT', 'REMOVE', 1],
+                             f'NOTLEADER node {leader.id} leads, whose peers reach it at {leader.addr}: send this '
+                             "command to that node's port for clients, or use the tool 'ringraft', which goes there by "
+                             'itself')
 
 
 def check_redis_cli(c):

@@ -109,6 +109,7 @@ TEST_SUITE("kv: sessions") {
          "1\r\n"},
         {"raft foo", "-ERR unknown subcommand 'foo'. Try RAFT HELP.\r\n"},
         {"raft add 1", "-ERR wrong number of arguments for 'raft|add' command\r\n"},
+        {"raft readmit", "-ERR wrong number of arguments for 'raft|readmit' command\r\n"},
     };
     for (const auto& [command, reply] : cases) {
       CAPTURE(command);
@@ -142,8 +143,8 @@ TEST_SUITE("kv: sessions") {
          {"\r\nredis_version:7.0.15\r\n", "\r\nrole:leader\r\n", "\r\nterm:3\r\n", "\r\nleader:1\r\n",
           "\r\nlast_index:12\r\n", "\r\ndurable_index:11\r\n", "\r\ncommit_index:10\r\n", "\r\napplied_index:9\r\n",
           "\r\nconnected_clients:1\r\n", "\r\nkeys:5\r\n",
-          "\r\npeer2:addr=[::1]:7102,voter=1,match=8,lag=4,lag_bytes=0,lag_us=0,inflight=0,contact_us=0,reachable="
-          "1\r\n"}) {
+          "\r\npeer2:addr=[::1]:7102,kind=voter,voter=1,match=8,lag=4,lag_bytes=0,lag_us=0,inflight=0,contact_us=0,"
+          "reachable=1,needs_readmission=0\r\n"}) {
       CAPTURE(line);
       CHECK(Contains(info, line));
     }
@@ -155,7 +156,21 @@ TEST_SUITE("kv: sessions") {
     const std::string candidate = Run("info raft");
     CHECK(Contains(candidate, "\r\nrole:candidate\r\n"));
     CHECK(Contains(candidate, "\r\nleader:0\r\n"));
-    CHECK(Contains(candidate, "\r\npeer2:addr=[::1]:7102,voter=1\r\n"));
+    CHECK(Contains(candidate, "\r\npeer2:addr=[::1]:7102,kind=voter,voter=1\r\n"));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "INFO and RAFT STATUS tell a witness, and who has to be readmitted") {
+    status.peers[1].kind = MemberKind::kWitness;
+    status.peers[1].needs_readmission = true;
+    const std::string info = Run("info raft");
+    CHECK(Contains(info, ",kind=witness,voter=1,"));
+    CHECK(Contains(info, ",needs_readmission=1\r\n"));
+    CHECK(Contains(info, "\r\nmembers:2\r\n"));
+    Run("hello 3");
+    const std::string raft = Run("raft status");
+    CHECK(Contains(raft, "$4\r\nkind\r\n$7\r\nwitness\r\n"));
+    CHECK(Contains(raft, "%11\r\n"));
+    CHECK(Contains(raft, "$17\r\nneeds_readmission\r\n:1\r\n"));
   }
 
   TEST_CASE_FIXTURE(Fixture, "ROLE has Redis's form") {
@@ -182,12 +197,13 @@ TEST_SUITE("kv: sessions") {
     CHECK(ErrorText(Error(Errc::kNoLeader), deadline) ==
           "CLUSTERDOWN no leader within 5000 ms: a majority of the members must run and reach each other");
     CHECK(ErrorText(Error::NotLeader(Peer(NodeId(2), Addr("127.0.0.1:7102"))), deadline) ==
-          "NOTLEADER leader is 2 at 127.0.0.1:7102");
+          "NOTLEADER node 2 leads, whose peers reach it at 127.0.0.1:7102: send this command to that node's port for "
+          "clients, or use the tool 'ringraft', which goes there by itself");
     CHECK(ErrorText(Error::NotLeader(std::nullopt), deadline).starts_with("NOTLEADER "));
     CHECK(ErrorText(Error(Errc::kUnknown), deadline).starts_with("UNKNOWN the outcome is not known: "));
     CHECK(ErrorText(Error(Errc::kBusy, "full"), deadline) == "BUSY full");
     CHECK(ErrorText(Error(Errc::kTooLarge, "too long"), deadline) == "ERR too long");
-    CHECK(ErrorText(Error(Errc::kStopped), deadline) == "ERR server is stopping");
+    CHECK(ErrorText(Error(Errc::kStopped), deadline) == "ERR this server is stopping: ask another one");
   }
 }
 
