@@ -16,6 +16,8 @@ import time
 import traceback
 
 SKIPPED = 77  # the exit code by which meson knows a skipped test
+# Of a change of the members that is refused, and may be tried again (Errc::kNoQuorum).
+NO_QUORUM = 'majority of the voters that the change would leave'
 
 
 class RedisError(Exception):

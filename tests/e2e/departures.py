@@ -1,5 +1,8 @@
 """The leader departs under load, again and again: how long no write was acknowledged each time, and what the nodes did
-meanwhile. What kill_leader.py and planned_stop.py share."""
+meanwhile. What kill_leader.py and planned_stop.py share.
+
+The pauses are compared with their limits, and that is printed. It decides about the exit code only with --judge, which
+is for a machine that does nothing else: tests assert no time."""
 import datetime
 import math
 import re
@@ -12,6 +15,8 @@ from history import ACKNOWLEDGED, REFUSED, UNKNOWN, Load
 
 HANDS_OVER = 'hands the leadership over'
 TOLD = re.compile(rf'(\S+Z) \w+ +node \d+: ((?:leads|follows|starts|{HANDS_OVER}|stopped).*)')
+ELECTION_TIMEOUT = 500  # milliseconds, the longest by default
+JUDGE = ('--judge', False, 'fail if a limit of the pauses is missed')
 SLACK = 0.1  # seconds before a departure that its pause may begin in, and after its end
 
 
@@ -125,8 +130,9 @@ def percentile(values, percent):
     return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
 
 
-def campaign(arguments, what, count, leave, check=None):
-    """The whole test: `count` departures of the leader, each looked at by `check(departure)`."""
+def campaign(arguments, what, count, leave, limits, check=None):
+    """The whole test: `count` departures of the leader, each looked at by `check(departure)`. `limits` are (percent,
+    milliseconds): so many percent of the pauses may not exceed it."""
     departures = []
     with cluster.Cluster(arguments.binary) as c:
         c.start()
@@ -148,6 +154,21 @@ def campaign(arguments, what, count, leave, check=None):
             c.make_leader(node)
             load.check(node)
         print('0 acknowledged writes lost, 0 duplicated, on every node')
+    missed = judge([d.milliseconds for d in departures], limits)
+    assert not (missed and arguments.judge), f'--judge: {"; ".join(missed)}'
+
+
+def judge(pauses, limits):
+    """Prints for each limit whether it is met. The verdicts on those that are not."""
+    missed = []
+    for percent, limit in limits:
+        value = statistics.median(pauses) if percent == 50 else percentile(pauses, percent)
+        name = 'median' if percent == 50 else f'{percent}th percentile'
+        verdict = f'{name} {value:.1f} ms, limit {limit:g} ms: {"met" if value <= limit else "missed"}'
+        print(verdict, flush=True)
+        if value > limit:
+            missed.append(verdict)
+    return missed
 
 
 def tell(what, departures, load):

@@ -151,6 +151,20 @@ def check_copies(c, tool):
     check_works(c, tool, original)
 
 
+def check_leader_copied(c, tool):
+    """A copy of a leader's directory, made in the middle of its work, is started while the original leads."""
+    leader = c.wait_leader()
+    copy = Elsewhere(c, leader.id, os.path.join(c.directory, 'copy_of_leader'))
+    leader.signal(signal.SIGSTOP)
+    shutil.copytree(leader.data, copy.data)
+    leader.signal(signal.SIGCONT)
+    c.make_leader(leader)  # again, if it has stood still for too long
+    term = leader.info()['term']
+    refused(copy, f'node {leader.id} runs at {leader.addr} already, and this one at {copy.addr} would be its copy')
+    assert (leader.info()['role'], leader.info()['term']) == ('leader', term), leader.info()
+    check_works(c, tool, leader)
+
+
 def check_forming(c, tool):
     """Two of three are a majority, but no beginning."""
     first, second, third = c.nodes
@@ -230,6 +244,7 @@ def test(arguments):
         check_forming(c, tool)
         check_emptied(c, tool)
         check_copies(c, tool)
+        check_leader_copied(c, tool)
     check_witness(arguments)
 
 

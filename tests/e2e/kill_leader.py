@@ -3,9 +3,13 @@ pause is told."""
 import cluster
 import departures
 
+# An election begins when the leader has not been heard for one election time-out; a split vote takes a second one.
+LIMITS = [(50, 1.1 * departures.ELECTION_TIMEOUT), (90, 1.5 * departures.ELECTION_TIMEOUT)]
+
 
 def test(arguments):
-    departures.campaign(arguments, 'SIGKILL', arguments.kills, lambda leader: leader.kill())
+    departures.campaign(arguments, 'SIGKILL', arguments.kills, lambda leader: leader.kill(), LIMITS)
 
 
-cluster.run(test, [('--kills', 20, 'how often'), ('--writes', 500, 'acknowledged before each kill')], limit=540)
+cluster.run(test, [('--kills', 20, 'how often'), ('--writes', 500, 'acknowledged before each kill'),
+                   departures.JUDGE], limit=540)

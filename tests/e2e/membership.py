@@ -14,14 +14,16 @@ import time
 
 import cluster
 from bootstrap import members, wait_members
+from cluster import NO_QUORUM
 from history import ACKNOWLEDGED, REFUSED, UNKNOWN, Load
 
 # Of the table in README.md: what a client may try again, -UNKNOWN if the command may be repeated.
 RETRYABLE = {'UNKNOWN', 'CLUSTERDOWN', 'BUSY'}
 # RAFT ADD and REMOVE: another node leads; the outcome is unknown; the leader has not committed its first entry; the new
-# voters did not keep up with the load. Nothing has changed after the last two.
+# voters did not keep up with the load; the voters that would be left do not answer. Nothing has changed after the last
+# three.
 RETRYABLE_CHANGE = ('NOTLEADER', 'UNKNOWN', 'has not committed an entry of term', 'is not complete and committed yet',
-                    'does not catch up')
+                    'does not catch up', NO_QUORUM)
 CHANGE_ATTEMPTS = 10
 
 
@@ -68,20 +70,24 @@ class Phases:
         self.cluster, self.load, self.arguments = c, load, arguments
         self.errors = collections.Counter()  # of redis-benchmark
         self.told = []
+        self.leader = None  # of the last change: who carried it out
 
-    def run(self, before, after):
-        """From the members `before` to the members `after`, by one change."""
+    def run(self, before, choose):
+        """From the members `before` to those that `choose(leader)` names, by one change. Returns them."""
+        leader = self.cluster.wait_leader(before)
+        after = choose(leader)
         name = f'{len(before)} -> {len(after)}'
         staying = [n for n in before if n in after]
-        leader = self.cluster.wait_leader(before)
         benchmarks = [Benchmark(n, self.arguments.requests) for n in staying[:2]]
         for benchmark in benchmarks:
             benchmark.start()
         self.load.wait_for_writes(self.arguments.writes)
         cluster.wait_for(lambda: all(b.whole_runs or b.errors or b.failure for b in benchmarks), 'redis-benchmark')
         begun = time.monotonic()
-        refusals = self.change(before, after)
+        leader, after, refusals = self.change(before, choose)
         changed = time.monotonic()
+        whole_before = {b: b.whole_runs for b in benchmarks}
+        self.leader = leader
         wait_members(after, sorted(n.id for n in after))
         successor = self.cluster.wait_leader(after)
         cluster.wait_for(lambda: self.load.first_success_after(changed), 'a write after the change')
@@ -89,35 +95,41 @@ class Phases:
             self.load.use(after)
         self.load.wait_for_writes(self.arguments.writes)
         pause = self.load.longest_pause(begun, time.monotonic())
+        # One that has begun after the change, and is whole: that which was under way does not count.
+        for benchmark in benchmarks:
+            if benchmark.node in after:
+                cluster.wait_for(lambda b=benchmark: b.failure or b.whole_runs > whole_before[b] + 1,
+                                 f'a whole run of redis-benchmark at node {benchmark.node.id} after the change', 90)
         for benchmark in benchmarks:
             benchmark.end()
             assert benchmark.errors.keys() <= RETRYABLE, f'redis-benchmark saw {dict(benchmark.errors)}'
             self.errors += benchmark.errors
         runs = sum(b.whole_runs for b in benchmarks)
-        assert runs > 0, f'no run of redis-benchmark was whole: {[dict(b.errors) for b in benchmarks]}'
         self.told.append(
             f'{name}: {1000 * (pause[1] - pause[0]):.0f} ms without an acknowledged write at most; changed after '
             f'{1000 * (changed - begun):.0f} ms, refused before: {refusals or "never"}; led by node {leader.id}, then '
             f'node {successor.id}; redis-benchmark: {runs} runs of {self.arguments.requests} SETs, ended by errors: '
             f'{dict(sum((b.errors for b in benchmarks), collections.Counter()))}')
         print(self.told[-1], flush=True)
+        return after
 
-    def change(self, before, after):
-        """One command with all steps. What was refused before it was carried out."""
-        steps = [word for n in after if n not in before for word in ('ADD', n.id, n.addr)]
-        steps += [word for n in before if n not in after for word in ('REMOVE', n.id)]
+    def change(self, before, choose):
+        """One command with all steps. Who led when it was carried out, the new members, and what was refused before."""
         refusals = []
         for _ in range(CHANGE_ATTEMPTS):
             leader = self.cluster.wait_leader(before)
+            after = choose(leader)
+            steps = [word for n in after if n not in before for word in ('ADD', n.id, n.addr)]
+            steps += [word for n in before if n not in after for word in ('REMOVE', n.id)]
             try:
                 with leader.client(60.0) as client:
                     assert client.command('RAFT', *steps) == b'OK'
-                return refusals
+                return leader, after, refusals
             except cluster.RedisError as error:
                 assert any(text in str(error) for text in RETRYABLE_CHANGE), f'RAFT {steps}: {error}'
                 refusals.append(str(error))
                 if error.code == 'UNKNOWN' and self.is_done(after):
-                    return refusals
+                    return leader, after, refusals
         raise AssertionError(f'RAFT {steps} was refused {CHANGE_ATTEMPTS} times: {refusals}')
 
     @staticmethod
@@ -173,14 +185,11 @@ def test(arguments):
         with Load(now) as load:
             phases = Phases(c, load, arguments)
             for size in (3, 5, 7):
-                phases.run(now, c.nodes[:size])
-                now = c.nodes[:size]
+                now = phases.run(now, lambda _leader, size=size: c.nodes[:size])
                 load.use(now)
-            leader = c.wait_leader()
-            others = [n for n in c.nodes if n is not leader]
-            phases.run(now, others[:3])
-            now = others[:3]
-            assert leader not in now
+            # Whoever leads when the change is carried out is among those that go: it is chosen again if it is refused.
+            now = phases.run(now, lambda leader: [n for n in c.nodes if n is not leader][:3])
+            assert phases.leader not in now, f'node {phases.leader.id}, which carried the change out, was not removed'
             for node in c.nodes:
                 if node not in now:
                     code = node.terminate()

@@ -3,6 +3,8 @@ acknowledged is lost or applied twice, and the pause is told."""
 import cluster
 import departures
 
+LIMITS = [(50, 20)]  # milliseconds
+
 
 def stop(leader):
     code = leader.terminate()
@@ -16,7 +18,8 @@ def check(departure):
 
 
 def test(arguments):
-    departures.campaign(arguments, 'SIGTERM', arguments.stops, stop, check)
+    departures.campaign(arguments, 'SIGTERM', arguments.stops, stop, LIMITS, check)
 
 
-cluster.run(test, [('--stops', 10, 'how often'), ('--writes', 200, 'acknowledged before each stop')], limit=300)
+cluster.run(test, [('--stops', 10, 'how often'), ('--writes', 200, 'acknowledged before each stop'),
+                   departures.JUDGE], limit=300)

@@ -1,6 +1,7 @@
 """Two of three are lost for ever, as it seems. `ringraft recover` shows what it would mean to go on without them, does
 so when it is told to, and loses nothing that its node had. The two, which come back after all, are refused by name, do
 not disturb it, and are members again once they are empty."""
+import os
 import shutil
 
 import cluster
@@ -9,7 +10,7 @@ from cli import Tool
 from cluster import wait_for
 from history import Load
 
-REFUSED = 1
+REFUSED, USAGE = 1, 2
 
 
 def write(node, key, value):
@@ -18,11 +19,30 @@ def write(node, key, value):
 
 
 def shows(tool, kept, lost, last_index):
-    text = tool.good('recover', kept.data)
+    text = tool.good('recover', kept.data, env={'RINGRAFT_NODES': kept.addr})  # which says nothing here
     for words in (f'ends at index {last_index} of term', f'makes node {kept.id} the only member, in generation 2',
                   f'the other members ({lost[0].id}, {lost[1].id}) are refused', 'Nothing has been changed'):
         assert words in text, f'{words}: {text}'
     print(text)
+
+
+def refusals(tool, kept, directory):
+    """What is no data directory of a member stays as it is."""
+    tool.bad(REFUSED, 'there is no data directory of a node', 'recover', kept.data + 'x')
+    foreign = os.path.join(directory, 'foreign')
+    os.mkdir(foreign)
+    for names in ([], ['notes.txt']):
+        for name in names:
+            with open(os.path.join(foreign, name), 'w') as file:
+                file.write('mine')
+        for confirmed in ([], ['--yes']):
+            tool.bad(REFUSED, 'it has no ringraft.mdb', 'recover', foreign, *confirmed)
+            assert os.listdir(foreign) == names, os.listdir(foreign)
+    tool.bad(REFUSED, 'nothing of a member of group 7: name its group with --group', 'recover', kept.data, '--group',
+             7)
+    tool.bad(REFUSED, '--max-bytes', 'recover', kept.data, '--max-bytes', 1)
+    tool.bad(USAGE, 'recover takes no --timeout', 'recover', kept.data, '--timeout', 5)
+    tool.bad(USAGE, 'recover takes no --node', 'recover', kept.data, '--node', kept.addr)
 
 
 def old_ones_return(kept, lost):
@@ -62,7 +82,7 @@ def test(arguments):
         for node in c.nodes:
             node.kill()
 
-        tool.bad(REFUSED, 'there is no data directory of a node', 'recover', kept.data + 'x')
+        refusals(tool, kept, c.directory)
         for _ in range(2):
             shows(tool, kept, lost, last_index)
         print(tool.good('recover', kept.data, '--yes'))
