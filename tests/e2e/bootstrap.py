@@ -15,13 +15,14 @@ def wait_members(nodes, ids):
 
 
 def change(node, *command):
-    """RAFT ADD or REMOVE at the leader; again only as long as an earlier entry of the leader is not committed."""
+    """RAFT ADD or REMOVE at the leader; again only as long as an earlier entry of the leader is not committed, or it has
+    not heard of a majority yet."""
     def done():
         try:
             with node.client(20.0) as client:
                 return client.command('RAFT', *command) == b'OK'
         except cluster.RedisError as error:
-            assert 'not complete and committed' in str(error), error
+            assert 'not complete and committed' in str(error) or cluster.NO_QUORUM in str(error), error
             return False
     cluster.wait_for(done, f'RAFT {command}')
 
