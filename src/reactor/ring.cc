@@ -18,7 +18,7 @@ constexpr unsigned kLeastEntries = 64;
 
 // Best first. Completions are delivered when the owner asks for them, without interrupting it; older kernels answer
 // EINVAL.
-constexpr uint32_t kFlagSets[] = {
+constexpr uint32_t kFlags[Ring::kFlagSets] = {
     IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
         IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP,
     IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
@@ -66,11 +66,11 @@ Error SetupError(int error, unsigned entries) {
   return Error(Errc::kIo, fmt::format("io_uring_setup with {} entries: {}", entries, text));
 }
 
-int Setup(io_uring& ring, unsigned entries) {
-  int error = 0;
-  for (uint32_t flags : kFlagSets) {
+int Setup(io_uring& ring, unsigned entries, size_t flag_set) {
+  int error = EINVAL;
+  for (; flag_set < Ring::kFlagSets; ++flag_set) {
     io_uring_params params{};
-    params.flags = flags;
+    params.flags = kFlags[flag_set];
     error = -io_uring_queue_init_params(entries, &ring, &params);
     if (error != EINVAL) break;
   }
@@ -79,13 +79,13 @@ int Setup(io_uring& ring, unsigned entries) {
 
 }  // namespace
 
-Result<std::unique_ptr<Ring>> Ring::Create(unsigned entries) {
+Result<std::unique_ptr<Ring>> Ring::Create(unsigned entries, size_t flag_set) {
   std::unique_ptr<Ring> ring(new Ring());
   const unsigned least = std::min(entries, kLeastEntries);
-  int error = Setup(ring->ring_, entries);
+  int error = Setup(ring->ring_, entries, flag_set);
   while (error == ENOMEM && entries > least) {
     entries = std::max(least, entries / 2);
-    error = Setup(ring->ring_, entries);
+    error = Setup(ring->ring_, entries, flag_set);
   }
   if (error != 0) return SetupError(error, entries);
   ring->is_created_ = true;

@@ -28,7 +28,9 @@ class Ring {
  public:
   // `entries` is the size of the submission queue, halved down to 64 where the kernel has not enough locked memory for
   // it. Errors: kUnsupported and kIo, with the remedy.
-  static Result<std::unique_ptr<Ring>> Create(unsigned entries);
+  // `flag_set` is the first, of kFlagSets, that is tried: 0, the best one, except in tests of what older kernels get.
+  static constexpr size_t kFlagSets = 3;
+  static Result<std::unique_ptr<Ring>> Create(unsigned entries, size_t flag_set = 0);
   // Operations in flight are cancelled by the kernel, some time after; their objects may go at once.
   ~Ring();
   Ring(const Ring&) = delete;
@@ -49,6 +51,8 @@ class Ring {
   bool IsOwnThread() const { return !is_bound_ || owner_ == std::this_thread::get_id(); }
   unsigned entries() const { return ring_.sq.ring_entries; }
   uint32_t setup_flags() const { return ring_.flags; }
+  // Does the kernel hold completions back because the queue for them is full?
+  bool HasOverflowed() const { return io_uring_cq_has_overflow(&ring_); }
 
  private:
   struct Completion {

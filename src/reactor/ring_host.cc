@@ -39,7 +39,7 @@ bool RingMailbox::BeginSleep() {
   return false;
 }
 
-void RingHost::WakeUp::Arm() {
+void WakeUp::Arm() {
   if (is_armed_ || is_cancelled_) return;
   is_armed_ = true;
   io_uring_sqe entry{};
@@ -51,7 +51,7 @@ void RingHost::WakeUp::Arm() {
   ring_.Queue(entry, *this);
 }
 
-void RingHost::WakeUp::OnCompletion(int result, uint32_t flags) {
+void WakeUp::OnCompletion(int result, uint32_t flags) {
   if ((flags & IORING_CQE_F_MORE) != 0) return;
   is_armed_ = false;
   if (result == -EINVAL) is_multishot_ = false;  // Linux before 5.13
@@ -61,7 +61,7 @@ void RingHost::WakeUp::OnCompletion(int result, uint32_t flags) {
   Arm();
 }
 
-void RingHost::WakeUp::Cancel() {
+void WakeUp::Cancel() {
   is_cancelled_ = true;
   if (!is_armed_) return;
   io_uring_sqe entry{};
@@ -69,11 +69,11 @@ void RingHost::WakeUp::Cancel() {
   ring_.Queue(entry, cancellation_);
 }
 
-Result<std::unique_ptr<RingHost>> RingHost::Create(unsigned ring_entries, Logger& logger) {
+Result<std::unique_ptr<RingHost>> RingHost::Create(unsigned ring_entries, Logger& logger, size_t flag_set) {
   if (ring_entries < 8 || ring_entries > 32768) {
     return Error(Errc::kInvalidArgument, fmt::format("ring_entries is {}: it must be 8 .. 32768", ring_entries));
   }
-  RINGRAFT_TRY(ring, Ring::Create(ring_entries));
+  RINGRAFT_TRY(ring, Ring::Create(ring_entries, flag_set));
   const int event_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (event_fd < 0) {
     return Error(Errc::kIo, fmt::format("eventfd: {}; raise RLIMIT_NOFILE (ulimit -n)", std::strerror(errno)));

@@ -40,10 +40,32 @@ class RingMailbox final : public Mailbox {
   std::atomic<bool> is_interrupted_{false};
 };
 
+// Polls the eventfd of the mailbox for ever; the counter is never read, since every write to it wakes the poll.
+class WakeUp final : public RingOp {
+ public:
+  WakeUp(Ring& ring, int event_fd) : ring_(ring), event_fd_(event_fd) {}
+  void Arm();
+  void Cancel();
+  bool is_armed() const { return is_armed_; }
+  void OnCompletion(int result, uint32_t flags) override;
+
+ private:
+  struct Cancellation final : RingOp {
+    void OnCompletion(int, uint32_t) override {}
+  };
+  Ring& ring_;
+  const int event_fd_;
+  bool is_armed_ = false;
+  bool is_multishot_ = true;
+  bool is_cancelled_ = false;
+  Cancellation cancellation_;
+};
+
 class RingHost final : public Host {
  public:
   // Any thread; the first that calls `Turn` owns the ring. Errors: kUnsupported, kIo, kInvalidArgument.
-  static Result<std::unique_ptr<RingHost>> Create(unsigned ring_entries, Logger& logger);
+  // `flag_set` as that of the ring.
+  static Result<std::unique_ptr<RingHost>> Create(unsigned ring_entries, Logger& logger, size_t flag_set = 0);
   // On the thread of the turns it waits until the kernel has let go of everything; on another one it leaves that to the
   // kernel. Everything that uses it must be gone.
   ~RingHost() override;
@@ -64,27 +86,6 @@ class RingHost final : public Host {
   size_t in_flight() const { return ring_->in_flight() - (wake_up_.is_armed() ? 1 : 0); }
 
  private:
-  // Polls the eventfd for ever; the counter is never read, since every write to it wakes the poll.
-  class WakeUp final : public RingOp {
-   public:
-    WakeUp(Ring& ring, int event_fd) : ring_(ring), event_fd_(event_fd) {}
-    void Arm();
-    void Cancel();
-    bool is_armed() const { return is_armed_; }
-    void OnCompletion(int result, uint32_t flags) override;
-
-   private:
-    struct Cancellation final : RingOp {
-      void OnCompletion(int, uint32_t) override {}
-    };
-    Ring& ring_;
-    const int event_fd_;
-    bool is_armed_ = false;
-    bool is_multishot_ = true;
-    bool is_cancelled_ = false;
-    Cancellation cancellation_;
-  };
-
   RingHost(std::unique_ptr<Ring> ring, int event_fd, Logger& logger);
   void Drain();
 

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
+#include <sys/eventfd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -64,9 +66,8 @@ TEST_CASE("8 threads post, nothing is lost and each one's order is kept") {
   CHECK(wrong == 0);
 }
 
-TEST_CASE("no wake-up is lost when every letter finds the reactor asleep or falling asleep") {
+void ExchangeWithThreads(RingHost& host) {
   const int trips = 2000;
-  auto host = MakeHost();
   std::atomic<int> finished = 0;
   std::vector<PingPong> balls(2);
   std::vector<std::thread> threads;
@@ -74,17 +75,87 @@ TEST_CASE("no wake-up is lost when every letter finds the reactor asleep or fall
     threads.emplace_back([&] {
       for (int i = 0; i < trips; ++i) {
         ball.is_home.store(false, std::memory_order_relaxed);
-        host->mailbox().Post(ball);
+        host.mailbox().Post(ball);
         ball.is_home.wait(false, std::memory_order_acquire);
       }
       ++finished;
-      host->Interrupt();
+      host.Interrupt();
     });
   }
   // A lost wake-up would leave a turn, and so the test, waiting for this long.
-  while (finished < static_cast<int>(balls.size())) host->Turn(std::chrono::hours(1));
+  while (finished < static_cast<int>(balls.size())) host.Turn(std::chrono::hours(1));
   for (std::thread& thread : threads) thread.join();
   CHECK(finished == 2);
+}
+
+TEST_CASE("no wake-up is lost when every letter finds the reactor asleep or falling asleep, with each set of flags") {
+  for (size_t flag_set = 0; flag_set < Ring::kFlagSets; ++flag_set) {
+    CAPTURE(flag_set);
+    auto host = RingHost::Create(64, SilentLogger(), flag_set);
+    REQUIRE(host);
+    ExchangeWithThreads(*host.value());
+  }
+}
+
+// The mailbox, the ring and the poll between them, as a host has them.
+struct WakeUpFixture {
+  std::unique_ptr<Ring> ring = std::move(Ring::Create(16)).value();
+  RingMailbox mailbox{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+  WakeUp wake_up{*ring, mailbox.event_fd()};
+
+  ~WakeUpFixture() {
+    wake_up.Cancel();
+    for (int i = 0; i < 100 && ring->in_flight() > 0; ++i) {
+      ring->SubmitAndWait(std::chrono::milliseconds(10));
+      ring->Dispatch();
+    }
+    CHECK(ring->in_flight() == 0);
+  }
+  // Has a thread post while this one sleeps in the ring. Did the post end the sleep? (The bound is for a lost one.)
+  bool IsWoken() {
+    struct Empty final : MailboxNode {
+      void OnDelivered() override { is_delivered = true; }
+      bool is_delivered = false;
+    } letter;
+    REQUIRE(mailbox.BeginSleep());
+    std::thread other([&] { mailbox.Post(letter); });
+    ring->SubmitAndWait(std::chrono::seconds(10));
+    const bool is_woken = ring->Dispatch();
+    mailbox.EndSleep();
+    other.join();
+    mailbox.Drain();
+    return is_woken && letter.is_delivered;
+  }
+};
+
+TEST_CASE_FIXTURE(WakeUpFixture, "the poll for wake-ups is armed again whenever the kernel ends it (G6)") {
+  wake_up.Arm();
+  CHECK(IsWoken());
+  for (int round = 0; round < 3; ++round) {
+    io_uring_sqe entry{};
+    io_uring_prep_cancel64(&entry, reinterpret_cast<uintptr_t>(static_cast<RingOp*>(&wake_up)), 0);
+    struct Cancellation final : RingOp {
+      void OnCompletion(int, uint32_t) override {}
+    } cancellation;
+    ring->Queue(entry, cancellation);
+    for (int i = 0; i < 100 && ring->in_flight() > 1; ++i) {
+      ring->SubmitAndWait(std::chrono::seconds(1));
+      ring->Dispatch();
+    }
+    CHECK(ring->in_flight() == 1);  // the new poll
+    CHECK(wake_up.is_armed());
+    for (int i = 0; i < 3; ++i) REQUIRE(IsWoken());
+  }
+}
+
+TEST_CASE_FIXTURE(WakeUpFixture, "a post is delivered after any last completion that the kernel gives (G6, G11)") {
+  int result = 0;
+  SUBCASE("no buffers") { result = -ENOBUFS; }
+  SUBCASE("no polls that last: each is armed anew (before Linux 5.13)") { result = -EINVAL; }
+  SUBCASE("a wake-up that is the last") { result = 1; }
+  wake_up.OnCompletion(result, 0);  // that of a poll which is not in the ring any more
+  CHECK(wake_up.is_armed());
+  for (int i = 0; i < 10; ++i) REQUIRE(IsWoken());
 }
 
 TEST_CASE("a node may post itself again when it is delivered") {

@@ -1,6 +1,8 @@
 #include "reactor/ring.h"
 
 #include <doctest/doctest.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,8 +26,8 @@ struct Counter final : RingOp {
   int last_result = 0;
 };
 
-std::unique_ptr<Ring> MakeRing(unsigned entries) {
-  auto ring = Ring::Create(entries);
+std::unique_ptr<Ring> MakeRing(unsigned entries, size_t flag_set = 0) {
+  auto ring = Ring::Create(entries, flag_set);
   if (!ring) FAIL(ring.error().message());
   return std::move(ring).value();
 }
@@ -58,6 +60,7 @@ TEST_CASE("a burst that overflows the completion queue loses nothing") {
   io_uring_prep_nop(&nop);
   for (int round = 0; round < 10; ++round) {
     for (int i = 0; i < 1000; ++i) ring->Queue(nop, counter);
+    CHECK(ring->HasOverflowed());
     Finish(*ring);
     CHECK(counter.completions == (round + 1) * 1000);
   }
@@ -77,6 +80,46 @@ TEST_CASE("a ring made on one thread works on another") {
   }).join();
   CHECK(counter.completions == 2);
   CHECK_FALSE(ring->IsOwnThread());
+}
+
+TEST_CASE("each set of flags, also those for older kernels, makes a ring that loses nothing") {
+  for (size_t flag_set = 0; flag_set < Ring::kFlagSets; ++flag_set) {
+    CAPTURE(flag_set);
+    auto ring = MakeRing(8, flag_set);
+    CHECK(((ring->setup_flags() & IORING_SETUP_SINGLE_ISSUER) != 0) == (flag_set == 0));
+    CHECK(((ring->setup_flags() & IORING_SETUP_DEFER_TASKRUN) != 0) == (flag_set == 0));
+    CHECK(((ring->setup_flags() & IORING_SETUP_COOP_TASKRUN) != 0) == (flag_set == 1));
+    CHECK(((ring->setup_flags() & IORING_SETUP_SUBMIT_ALL) != 0) == (flag_set < 2));
+    Counter counter;
+    io_uring_sqe nop{};
+    io_uring_prep_nop(&nop);
+    for (int i = 0; i < 10'000; ++i) ring->Queue(nop, counter);
+    Finish(*ring);
+    CHECK(counter.completions == 10'000);
+  }
+}
+
+TEST_CASE("what completes later is seen by looking, without anything to submit, with each set of flags (G8)") {
+  for (size_t flag_set = 0; flag_set < Ring::kFlagSets; ++flag_set) {
+    CAPTURE(flag_set);
+    auto ring = MakeRing(8, flag_set);
+    const int event_fd = ::eventfd(0, EFD_NONBLOCK);
+    REQUIRE(event_fd >= 0);
+    Counter poll;
+    io_uring_sqe entry{};
+    io_uring_prep_poll_add(&entry, event_fd, POLLIN);
+    ring->Queue(entry, poll);
+    ring->SubmitAndPeek();
+    CHECK_FALSE(ring->Dispatch());
+    const uint64_t one = 1;
+    REQUIRE(::write(event_fd, &one, sizeof one) == sizeof one);
+    for (int i = 0; i < 1000 && poll.completions == 0; ++i) {
+      ring->SubmitAndPeek();
+      ring->Dispatch();
+    }
+    CHECK(poll.last_result == POLLIN);
+    ::close(event_fd);
+  }
 }
 
 TEST_CASE("a wait without anything to do ends with its time") {
@@ -103,6 +146,37 @@ TEST_CASE("a cancelled operation completes, and so does its cancellation") {
   CHECK(cancel.last_result == 0);
   ::close(pair[0]);
   ::close(pair[1]);
+}
+
+TEST_CASE("an operation that is over, or nearly, when it is cancelled completes once, and so does its cancellation") {
+  for (bool is_collected : {false, true}) {
+    for (size_t flag_set = 0; flag_set < Ring::kFlagSets; ++flag_set) {
+      CAPTURE(is_collected);
+      CAPTURE(flag_set);
+      auto ring = MakeRing(8, flag_set);
+      int pair[2];
+      REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+      Counter poll, cancel;
+      io_uring_sqe entry{};
+      io_uring_prep_poll_add(&entry, pair[0], POLLIN);
+      ring->Queue(entry, poll);
+      ring->SubmitAndPeek();
+      REQUIRE(::send(pair[1], "x", 1, 0) == 1);  // it completes before the cancellation is submitted
+      if (is_collected) ring->SubmitAndWait(seconds(5));
+      entry = io_uring_sqe{};
+      io_uring_prep_cancel64(&entry, reinterpret_cast<uintptr_t>(static_cast<RingOp*>(&poll)), 0);
+      ring->Queue(entry, cancel);
+      Finish(*ring);
+      CHECK(poll.completions == 1);
+      CHECK(cancel.completions == 1);
+      // Where completions are deferred until they are asked for, the cancellation may still overtake one.
+      const bool is_cancelled = !is_collected && cancel.last_result == 0;
+      CHECK(poll.last_result == (is_cancelled ? -ECANCELED : POLLIN));
+      if (!is_cancelled) CHECK((cancel.last_result == -ENOENT || cancel.last_result == -EALREADY));
+      ::close(pair[0]);
+      ::close(pair[1]);
+    }
+  }
 }
 
 #ifdef RINGRAFT_GUARD_PAGES

@@ -1,4 +1,4 @@
-// Kernels and containers that refuse io_uring, played by a seccomp filter in a child process.
+// Kernels and containers that refuse io_uring, for good or for a moment, played by a seccomp filter in a child process.
 #include <doctest/doctest.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -30,20 +30,54 @@ bool RefuseIoUring(int error) {
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-// What `RingHost::Create` says in a child that has been prepared like this.
-template <class Prepare>
-std::string MessageInChild(Prepare prepare) {
+// Refuses the submission of exactly so many entries, and no other.
+bool RefuseToSubmit(unsigned entries, int error) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_enter, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, entries, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (static_cast<unsigned>(error) & SECCOMP_RET_DATA)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+struct Counter final : RingOp {
+  void OnCompletion(int, uint32_t) override { ++completions; }
+  int completions = 0;
+};
+
+// Queues five operations, whose submission the kernel refuses twice, and one more: "5 refused, 6 completed".
+std::string SubmitWhileRefused(int error) {
+  auto ring = Ring::Create(64);
+  if (!ring || !RefuseToSubmit(5, error)) return "not prepared";
+  Counter counter;
+  io_uring_sqe nop{};
+  io_uring_prep_nop(&nop);
+  for (int i = 0; i < 5; ++i) ring.value()->Queue(nop, counter);
+  ring.value()->SubmitAndPeek();
+  ring.value()->SubmitAndWait(std::chrono::milliseconds(1));
+  ring.value()->Dispatch();
+  std::string text = std::to_string(5 - counter.completions) + " refused, ";
+  ring.value()->Queue(nop, counter);
+  for (int i = 0; i < 100 && ring.value()->in_flight() > 0; ++i) {
+    ring.value()->SubmitAndWait(std::chrono::seconds(1));
+    ring.value()->Dispatch();
+  }
+  return text + std::to_string(counter.completions) + " completed";
+}
+
+// What `work` returns in a child.
+template <class Work>
+std::string InChild(Work work) {
   int pipe[2];
   REQUIRE(::pipe(pipe) == 0);
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    std::string text = "not prepared";
-    if (prepare()) {
-      auto host = RingHost::Create(1024, SilentLogger());
-      text = host ? "entries " + std::to_string(host.value()->ring().entries())
-                  : std::to_string(static_cast<int>(host.error().code())) + " " + host.error().message();
-    }
+    const std::string text = work();
     [[maybe_unused]] const ssize_t written = ::write(pipe[1], text.data(), text.size());
     ::_exit(0);
   }
@@ -54,6 +88,17 @@ std::string MessageInChild(Prepare prepare) {
   ::close(pipe[0]);
   ::waitpid(child, nullptr, 0);
   return text;
+}
+
+// What `RingHost::Create` says in a child that has been prepared like this.
+template <class Prepare>
+std::string MessageInChild(Prepare prepare) {
+  return InChild([&]() -> std::string {
+    if (!prepare()) return "not prepared";
+    auto host = RingHost::Create(1024, SilentLogger());
+    if (host) return "entries " + std::to_string(host.value()->ring().entries());
+    return std::to_string(static_cast<int>(host.error().code())) + " " + host.error().message();
+  });
 }
 
 std::string Expected(Errc code, const std::string& text) { return std::to_string(static_cast<int>(code)) + " " + text; }
@@ -79,6 +124,13 @@ TEST_CASE("too little locked memory is named, with the remedy") {
   const std::string text = MessageInChild([] { return RefuseIoUring(ENOMEM); });
   CHECK(text.starts_with(Expected(Errc::kIo, "io_uring_setup: Cannot allocate memory")));
   CHECK(text.find("RLIMIT_MEMLOCK is too small even for 64 entries") != std::string::npos);
+}
+
+TEST_CASE("what the kernel refuses to take for the moment stays queued, and goes with what comes next") {
+  for (int error : {EAGAIN, EBUSY, EINTR}) {
+    CAPTURE(error);
+    CHECK(InChild([&] { return SubmitWhileRefused(error); }) == "5 refused, 6 completed");
+  }
 }
 
 }  // namespace ringraft::reactor
