@@ -2,6 +2,7 @@
 // place.
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "storage/lmdb_env.h"
@@ -49,6 +50,18 @@ struct Closed {
       changed[at + byte] ^= static_cast<char>(1 << bit);
     REQUIRE(count > 0);
     return changed;
+  }
+  // The same in the file itself, which may be open; done twice it is undone.
+  void Flip(const std::string& text, size_t byte, int bit) const {
+    std::fstream open(file, std::ios::in | std::ios::out | std::ios::binary);
+    for (size_t at = bytes.find(text); at != std::string::npos; at = bytes.find(text, at + 1)) {
+      open.seekg(static_cast<std::streamoff>(at + byte));
+      const char changed = static_cast<char>(open.get() ^ (1 << bit));
+      open.seekp(static_cast<std::streamoff>(at + byte));
+      open.put(changed);
+    }
+    open.close();
+    REQUIRE(open.good());
   }
 };
 
@@ -231,6 +244,60 @@ TEST_CASE("no flipped bit in the pages of the data ever gives wrong data") {
     if (value) CHECK(value.value() == "STORED-VALUE");
   }
   CHECK(found > 10);
+}
+
+TEST_CASE("no bit of a stored batch can be flipped unnoticed") {
+  Closed closed;
+  std::vector<std::string> batches;
+  {
+    auto storage = OpenLmdbStorage(closed.directory.path());
+    REQUIRE(storage);
+    auto all = storage.value()->Read(Index(1), SIZE_MAX);
+    REQUIRE(all);
+    for (const BatchRef& batch : all.value()) batches.emplace_back(batch.bytes());
+  }
+  REQUIRE(batches.size() == 4);
+  const uint64_t firsts[] = {1, 3, 5, 6};
+  std::mt19937 random(11);
+  auto storage = closed.With(closed.bytes);
+  REQUIRE(storage);
+  REQUIRE(storage.value()->Recover());
+  int not_recovered = 0;
+  for (int i = 0; i < 5000; ++i) {
+    const size_t which = random() % batches.size();
+    const size_t byte = random() % batches[which].size();
+    const int bit = static_cast<int>(random() % 8);
+    CAPTURE(which);
+    CAPTURE(byte);
+    CAPTURE(bit);
+    // Under the storage, which maps the file; now and then before it is opened.
+    const bool is_opened_anew = i % 20 == 0;
+    if (is_opened_anew) storage.value().reset();
+    closed.Flip(batches[which], byte, bit);
+    if (is_opened_anew) {
+      storage = OpenLmdbStorage(closed.directory.path());
+      REQUIRE(storage);
+      auto recovered = storage.value()->Recover();  // looks at the last batch, and where a term begins
+      if (!recovered) {
+        ++not_recovered;
+        REQUIRE(recovered.error() == Errc::kCorrupt);
+      }
+    }
+    auto read = storage.value()->Read(Index(firsts[which]), 1);
+    REQUIRE(!read);
+    REQUIRE(read.error() == Errc::kCorrupt);
+    REQUIRE(read.error().message().find("index " + std::to_string(firsts[which])) != std::string::npos);
+    REQUIRE(!storage.value()->Read(Index(1), SIZE_MAX));
+    REQUIRE(!storage.value()->Log().Get(Index(firsts[which])));
+    closed.Flip(batches[which], byte, bit);
+    if (is_opened_anew) {
+      storage.value().reset();
+      storage = OpenLmdbStorage(closed.directory.path());
+      REQUIRE(storage);
+      REQUIRE(storage.value()->Recover());
+    }
+  }
+  CHECK(not_recovered >= 50);  // the last batch at least
 }
 
 }  // namespace

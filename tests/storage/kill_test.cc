@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "storage/lmdb_env.h"
 #include "support.h"
 
 namespace ringraft::storage {
@@ -81,6 +82,85 @@ TEST_CASE("after kill -9 the state is that of a commit, and no acknowledged one 
   }
   MESSAGE("killed 25 times over " << k << " commits; " << lost_races
                                   << " times between the flush and the acknowledgement");
+}
+
+// Another process that opens the database, does something, says so, and stays.
+class Child {
+ public:
+  template <class Work>
+  explicit Child(Work work) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      if (!work()) _exit(1);
+      if (write(ends[1], "x", 1) != 1) _exit(2);
+      while (true) pause();
+    }
+    close(ends[1]);
+    char said = 0;
+    is_ready_ = read(ends[0], &said, 1) == 1;
+    close(ends[0]);
+  }
+  ~Child() { Kill(); }
+  bool is_ready() const { return is_ready_; }
+  void Kill() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+
+ private:
+  pid_t pid_ = 0;
+  bool is_ready_ = false;
+};
+
+std::string ReadersOf(const LmdbEnv& env) {
+  std::string text;
+  mdb_reader_list(
+      env.get(),
+      [](const char* line, void* to) {
+        static_cast<std::string*>(to)->append(line);
+        return 0;
+      },
+      &text);
+  return text;
+}
+
+TEST_CASE("the reader of a process that was killed is cleared when the database is opened, and keeps no pages") {
+  TemporaryDirectory directory;
+  const std::string file = directory.path() + "/ringraft.mdb";
+  REQUIRE(OpenLmdbStorage(directory.path()));
+  constexpr size_t kMax = size_t{1} << 30;
+  // Somebody who looks at the file all the time, as LMDB's own tools might: with nobody there, LMDB begins the table of
+  // readers anew by itself.
+  Child watcher([&] {
+    static auto env = LmdbEnv::Open(file, kMax);
+    return env.has_value();
+  });
+  REQUIRE(watcher.is_ready());
+  Child reader([&] {
+    static auto env = LmdbEnv::Open(file, kMax);
+    if (!env) return false;
+    static auto txn = LmdbTxn::BeginRead(*env.value());
+    return txn.has_value();
+  });
+  REQUIRE(reader.is_ready());
+  reader.Kill();
+  {
+    auto env = LmdbEnv::Open(file, kMax);
+    REQUIRE(env);
+    CHECK(ReadersOf(*env.value()) == "(no active readers)\n");
+  }
+  // With a reader in the table every page that a commit frees would stay.
+  auto storage = OpenLmdbStorage(directory.path());
+  REQUIRE(storage);
+  for (int i = 0; i < 100; ++i) REQUIRE(storage.value()->Store().Set("key", std::string(60'000, 'x')));
+  storage.value().reset();
+  auto env = LmdbEnv::Open(file, kMax);
+  REQUIRE(env);
+  CHECK(env.value()->used_bytes() < 1'000'000);
 }
 
 }  // namespace

@@ -48,6 +48,57 @@ TEST_CASE("a directory in use is refused, and names the process that holds it") 
   CHECK(OpenLmdbStorage(directory.path()));
 }
 
+// False for a key of the main database that is no table.
+bool IsTable(const LmdbTxn& txn, const std::string& name, unsigned& flags) {
+  MDB_dbi table = 0;
+  return mdb_dbi_open(txn.get(), name.c_str(), 0, &table) == 0 && mdb_dbi_flags(txn.get(), table, &flags) == 0;
+}
+
+TEST_CASE("the database is opened with no flag that gives durability up, and no table has several values a key") {
+  TemporaryDirectory directory;
+  {
+    auto storage = OpenLmdbStorage(directory.path());
+    REQUIRE(storage);
+    for (uint64_t i = 1; i <= 3; ++i)
+      REQUIRE(storage.value()->CommitEarly(HardState{Term(i), NodeId(1)}, std::nullopt,
+                                           std::vector<BatchRef>{Batch(i, i, {"config x"})}, [] {}));
+  }
+  auto env = LmdbEnv::Open(directory.path() + "/ringraft.mdb", size_t{1} << 30);
+  REQUIRE(env);
+  auto env_flags = [&] {
+    unsigned flags = 0;
+    REQUIRE(mdb_env_get_flags(env.value()->get(), &flags) == 0);
+    return flags;
+  };
+  CHECK((env_flags() & (MDB_WRITEMAP | MDB_NOSYNC | MDB_MAPASYNC | MDB_NOMETASYNC | MDB_NOLOCK)) == 0);
+  for (LmdbTxn::FlushMeta flush : {LmdbTxn::FlushMeta::kWithNextCommit, LmdbTxn::FlushMeta::kNow}) {
+    auto txn = LmdbTxn::BeginWrite(*env.value());
+    REQUIRE(txn);
+    auto table = txn.value().OpenTable("values", LmdbTxn::IfMissing::kFail);
+    REQUIRE(table);
+    REQUIRE(txn.value().Put(table.value(), "k", "v"));
+    REQUIRE(txn.value().Commit(flush));
+    // Also after a commit whose meta page may wait: that was for itself alone.
+    CHECK((env_flags() & (MDB_WRITEMAP | MDB_NOSYNC | MDB_MAPASYNC | MDB_NOMETASYNC)) == 0);
+  }
+  auto txn = LmdbTxn::BeginWrite(*env.value());
+  REQUIRE(txn);
+  MDB_dbi main = 0;
+  REQUIRE(mdb_dbi_open(txn.value().get(), nullptr, 0, &main) == 0);
+  int tables = 0;
+  auto cursor = LmdbCursor::Open(txn.value(), main);
+  REQUIRE(cursor);
+  for (auto found = cursor.value().Seek("a"); found && found.value(); found = cursor.value().Next()) {
+    const std::string name(cursor.value().key());
+    CAPTURE(name);
+    unsigned flags = ~0u;
+    CHECK(IsTable(txn.value(), name, flags));
+    CHECK(flags == 0);  // MDB_DUPSORT, MDB_INTEGERKEY, MDB_REVERSEKEY ...
+    ++tables;
+  }
+  CHECK(tables == 5);
+}
+
 TEST_CASE("what another process left in the directory does not matter") {
   TemporaryDirectory directory;
   WriteFile(directory.path() + "/notes.txt", "mine");
