@@ -144,7 +144,7 @@ uint64_t ElectLeader(Cluster& cluster) {
 
 TEST_SUITE("topologies") {
   TEST_CASE("A12: with 1, 2, 3 fully connected, 4 only to 2 and 5 only to 3, the leader stays (9.6 and 6.2 together)") {
-    for (uint64_t seed = 1; seed <= 20; ++seed) {
+    for (uint64_t seed = 1; seed <= 5; ++seed) {
       CAPTURE(seed);
       ClusterOptions options;
       options.seed = seed;
@@ -161,9 +161,11 @@ TEST_SUITE("topologies") {
       uint64_t leader = cluster.Leader();
       REQUIRE(leader != 0);
       Term term = cluster.newest_term();
-      cluster.RunFor(std::chrono::seconds(60));
+      const size_t leaderships = cluster.leaderships();
+      cluster.RunFor(std::chrono::seconds(600));
       CHECK(cluster.Leader() == leader);
       CHECK(cluster.newest_term() == term);
+      CHECK(cluster.leaderships() == leaderships);
       Index before = cluster.committed();
       REQUIRE(cluster.Propose(leader));
       cluster.RunFor(std::chrono::seconds(1));
@@ -192,13 +194,14 @@ TEST_SUITE("topologies") {
     }
   }
 
-  TEST_CASE("A13: whenever one server can reach a majority, commits go on") {
+  TEST_CASE("A13: whenever one server can reach a majority, commits go on within four election time-outs") {
+    Duration longest{};
     const std::vector<std::set<std::pair<uint64_t, uint64_t>>> topologies = {
         {{1, 3}, {2, 3}, {3, 4}, {3, 5}},  // quorum loss: only 3 reaches a majority
         {{2, 3}, {2, 4}, {2, 5}},          // constrained election: 1 is gone, 2 is the only hub
         {{1, 2}, {2, 3}, {3, 4}, {4, 5}},  // a chain: 2, 3 and 4 reach a majority
     };
-    for (uint64_t seed = 1; seed <= 12; ++seed) {
+    for (uint64_t seed = 1; seed <= 300; ++seed) {
       for (const auto& links : topologies) {
         CAPTURE(seed);
         ClusterOptions options;
@@ -211,16 +214,22 @@ TEST_SUITE("topologies") {
             if (!links.contains({a, b})) cluster.CutBoth(a, b);
           }
         }
-        cluster.RunFor(std::chrono::seconds(4));
-        Index before = cluster.committed();
-        CHECK(cluster.RunUntil(
+        // All was at rest: what is committed from here on was proposed behind the cut.
+        const Index before = cluster.committed();
+        const TimePoint cut = cluster.now();
+        REQUIRE(cluster.RunUntil(
             [&] {
-              for (uint64_t id = 1; id <= 5; ++id) cluster.Propose(id);
-              return cluster.committed() > before;
+              if (cluster.committed() > before) return true;
+              for (uint64_t id = 1; id <= 5; ++id)
+                if (cluster.core(id).last_index() < before + 50) cluster.Propose(id);
+              return false;
             },
             std::chrono::seconds(10)));
+        longest = std::max(longest, cluster.now() - cut);
       }
     }
+    MESSAGE("the longest took " << longest / kMs << " ms");
+    CHECK(longest <= 4 * 500 * kMs);
   }
 
   TEST_CASE("A4: a lagging server that keeps standing does not keep the others from electing a leader") {
@@ -245,21 +254,69 @@ TEST_SUITE("topologies") {
     }
   }
 
-  TEST_CASE("A20: elections after a leader's death are over within a few rounds") {
+  TEST_CASE("A20: of 10,000 elections after a leader's death 99 of 100 are over within three rounds") {
     std::vector<Duration> times;
+    std::vector<uint64_t> terms;
     for (uint64_t seed = 1; seed <= 100; ++seed) {
       ClusterOptions options;
       options.seed = seed;
       options.servers = options.initial = 5;
       Cluster cluster(options);
-      uint64_t leader = ElectLeader(cluster);
-      cluster.Crash(leader);
-      TimePoint start = cluster.now();
-      REQUIRE(cluster.RunUntil([&] { return cluster.Leader() != 0; }, std::chrono::seconds(10)));
-      times.push_back(cluster.now() - start);
+      for (int i = 0; i < 100; ++i) {
+        uint64_t leader = ElectLeader(cluster);
+        const Term term = cluster.newest_term();
+        cluster.Crash(leader);
+        TimePoint start = cluster.now();
+        REQUIRE(cluster.RunUntil([&] { return cluster.Leader() != 0; }, std::chrono::seconds(10)));
+        times.push_back(cluster.now() - start);
+        terms.push_back(cluster.newest_term().value() - term.value());
+        cluster.Start(leader);
+      }
     }
     std::sort(times.begin(), times.end());
-    CHECK(times[98] <= 3 * 500 * kMs);
+    std::sort(terms.begin(), terms.end());
+    MESSAGE("99 of 100 within " << times[9899] / kMs << " ms and " << terms[9899] << " terms, all within "
+                                << times.back() / kMs << " ms and " << terms.back() << " terms");
+    CHECK(times[9899] <= 3 * 500 * kMs);
+    CHECK(terms[9899] <= 3);
+  }
+
+  TEST_CASE("C16: a server that was removed and never learned it disturbs nobody, however long it runs") {
+    int stood = 0;
+    for (uint64_t seed = 1; seed <= 4; ++seed) {
+      CAPTURE(seed);
+      ClusterOptions options;
+      options.seed = seed;
+      options.servers = options.initial = 4;
+      Cluster cluster(options);
+      const uint64_t leader = ElectLeader(cluster);
+      const uint64_t removed = leader % 4 + 1;
+      for (uint64_t id = 1; id <= 4; ++id) {
+        if (id != removed) cluster.CutBoth(id, removed);
+      }
+      REQUIRE(cluster.ChangeConfig(leader, {}, {NodeId(removed)}));
+      REQUIRE(cluster.RunUntil(
+          [&] {
+            return !cluster.core(leader).configuration().is_joint() &&
+                   cluster.core(leader).commit_index() == cluster.core(leader).last_index();
+          },
+          std::chrono::seconds(5)));
+      REQUIRE(!cluster.core(leader).configuration().Contains(NodeId(removed)));
+      cluster.HealNetwork();
+      const Term term = cluster.newest_term();
+      for (int second = 0; second < 300; ++second) {
+        const Index before = cluster.committed();
+        REQUIRE(cluster.Propose(leader));
+        cluster.RunFor(std::chrono::seconds(1));
+        REQUIRE(cluster.committed() > before);
+        if (cluster.core(removed).role() != Role::kFollower) ++stood;
+      }
+      CHECK(cluster.Leader() == leader);
+      CHECK(cluster.newest_term() == term);  // also that of the removed one
+      CHECK(cluster.leaderships() == 1);
+      CHECK(cluster.core(removed).configuration().Contains(NodeId(removed)));
+    }
+    CHECK(stood > 0);  // it would have liked to
   }
 }
 
