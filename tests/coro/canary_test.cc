@@ -9,6 +9,7 @@
 
 #include <coroutine>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "ringraft/task.h"
@@ -140,6 +141,49 @@ Task<void> TernaryOperands() {
   co_await (is_left ? Awaitable() : Awaitable(Tracked()));
 }
 
+Task<std::tuple<Tracked, std::string>> Pair() {
+  auto suspended = Suspended();
+  co_await suspended;
+  co_return std::tuple<Tracked, std::string>(Tracked(), std::string(100, 'x'));
+}
+// g++ 15.0 to 15.2 forget to destroy what the binding names (GCC PR 124584); the rule is to name the result first.
+Task<void> NamedBeforeBinding() {
+  auto pair = Pair();
+  auto both = co_await pair;
+  auto& [tracked, text] = both;
+  (void)tracked;
+  if (text.size() != 100) counts.made += 1000;
+}
+Task<void> StructuredBinding() {
+  auto [tracked, text] = co_await Pair();
+  (void)tracked;
+  if (text.size() != 100) counts.made += 1000;
+}
+
+// Destroys the coroutine that awaits it, from inside await_suspend (GCC PR 121961, a crash in g++ 15).
+struct DestroysCaller {
+  bool await_ready() const noexcept { return false; }
+  [[gnu::noinline]] void await_suspend(std::coroutine_handle<> caller) noexcept { caller.destroy(); }
+  void await_resume() const noexcept {}
+};
+struct Doomed {
+  struct promise_type {
+    Doomed get_return_object() { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
+  };
+};
+Doomed DestroyedInAwaitSuspend(Tracked parameter) {
+  Tracked local;
+  Tracked& both = counts.made > 0 ? local : parameter;
+  (void)both;
+  DestroysCaller awaitable;
+  co_await awaitable;
+  counts.made += 1000;  // never
+}
+
 // Starts a task by hand.
 struct Starter {
   struct promise_type {
@@ -189,6 +233,7 @@ TEST_CASE("what the library's rules allow is destroyed exactly once on this comp
       {"temporary task", TaskTemporary},
       {"named task", NamedTask},
       {"a reference chosen by ?: before the await", NamedInsteadOfTernary},
+      {"a structured binding to a named tuple", NamedBeforeBinding},
   };
   for (const Case& one : cases) {
     const std::string name = one.name;
@@ -200,6 +245,14 @@ TEST_CASE("what the library's rules allow is destroyed exactly once on this comp
   }
 }
 
+TEST_CASE("a coroutine that is destroyed inside await_suspend is destroyed once, with all that it holds") {
+  counts = Counts();
+  DestroyedInAwaitSuspend(Tracked());
+  CHECK(counts.made >= 3);
+  CHECK(counts.made < 1000);
+  CHECK(counts.made == counts.destroyed);
+}
+
 TEST_CASE("what the lint forbids is reported per compiler") {
   const Case cases[] = {
       {"aggregate temporary", AggregateTemporary},
@@ -209,6 +262,7 @@ TEST_CASE("what the lint forbids is reported per compiler") {
       {"capturing lambda temporary", LambdaTemporary},
       {"co_await inside ?:", Ternary},
       {"?: between temporary awaitables", TernaryOperands},
+      {"structured binding of what is awaited", StructuredBinding},
   };
   int wrong = 0;
   for (const Case& one : cases) {
