@@ -23,6 +23,10 @@ class SourceStyle(unittest.TestCase):
                 "tab": HEAD + "\tint a;\n",
                 "blanks": HEAD + "int a; \n",
                 "note": HEAD + "// TO" "DO: later\n",
+                "linked operations": HEAD + "entry.flags |= IOSQE_IO_LINK;\n",
+                "hard links": HEAD + "entry.flags |= IOSQE_IO_HARDLINK;\n",
+                "a send without a copy": HEAD + "io_uring_prep_send_zc(&entry, fd, data, size, 0, 0);\n",
+                "the same by its number": HEAD + "entry.opcode = IORING_OP_SENDMSG_ZC;\n",
                 "line end": HEAD + "int a;",
                 "length": HEAD + "int a;\n" * 800,
                 "comment": "#pragma once\nint a;\n",
@@ -30,6 +34,10 @@ class SourceStyle(unittest.TestCase):
         }.items():
             with self.subTest(name):
                 self.assertEqual(len(problems(text)), 1, problems(text))
+
+    def test_what_io_uring_may_do_is_said_of_src_alone(self):
+        self.assertEqual(source_style.check("a.h", HEAD + "int a = IOSQE_IO_LINK;\n", "tests"), [])
+        self.assertEqual(problems(HEAD + "io_uring_prep_send(&entry, fd, data, size, 0);\n"), [])
 
     def test_a_long_file_is_warned_of(self):
         self.assertTrue(source_style.check("a.h", HEAD + "int a;\n" * 600)[0][2])
