@@ -2,12 +2,22 @@
 // coverage, but runs with every compiler and sanitizer.
 //
 //   FUZZER CORPUS [COUNT [SEED]]
+//
+// An input that takes too long, or memory without bound, ends it with a message and leaves the input in the file
+// fuzz-input. With sanitizers, which take what memory they like, the memory is not looked at.
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -54,8 +64,52 @@ void Change(std::string& bytes, const std::vector<std::string>& corpus) {
   if (bytes.size() > 65536) bytes.resize(65536);
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kBoundsMemory = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool kBoundsMemory = false;
+#else
+constexpr bool kBoundsMemory = true;
+#endif
+#else
+constexpr bool kBoundsMemory = true;
+#endif
+constexpr long kSeconds = 10;                      // of the processor, for one input
+constexpr rlim_t kMostReserved = rlim_t{1} << 30;  // of all, touched or not
+constexpr long kMostResident = long{256} << 10;    // kibibytes
+const std::string* running = nullptr;
+
+[[noreturn]] void Complain(const char* what) {
+  std::fprintf(stderr, "an input of %zu bytes %s; it is in the file fuzz-input\n", running->size(), what);
+  if (std::FILE* file = std::fopen("fuzz-input", "wb")) {
+    std::fwrite(running->data(), 1, running->size(), file);
+    std::fclose(file);
+  }
+  ::_exit(1);
+}
+
+void BoundMemory() {
+  if (!kBoundsMemory) return;
+  rlimit limit{kMostReserved, kMostReserved};
+  ::setrlimit(RLIMIT_AS, &limit);
+  std::set_new_handler([] { Complain("asks for more memory than there may be"); });
+}
+
+void BoundTime() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { Complain("takes too long"); };
+  ::sigaction(SIGPROF, &action, nullptr);
+}
+
 void Run(const std::string& bytes) {
+  running = &bytes;
+  const itimerval limit{{0, 0}, {kSeconds, 0}};
+  ::setitimer(ITIMER_PROF, &limit, nullptr);
   LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  rusage usage{};
+  if (kBoundsMemory && ::getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss > kMostResident)
+    Complain("has taken more memory than it may");
 }
 
 }  // namespace
@@ -79,6 +133,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s holds no files to begin with\n", argv[1]);
     return 2;
   }
+  BoundMemory();
+  BoundTime();
   for (const std::string& bytes : corpus) Run(bytes);
   for (uint64_t i = 0; i < count; ++i) {
     std::string bytes = corpus[Draw(corpus.size())];
