@@ -53,6 +53,8 @@ TEST_CASE("so is one that follows on first starts that were killed") {
   for (int step = 0; step < kSteps; ++step) kills.push_back({step, kSteps - 1 - step, step / 2});
   Report report = Explored(Flushes::kHonest, kills);
   CHECK_MESSAGE(report.problem[0] == '\0', report.problem);
+  CHECK(report.histories == kills.size());
+  CHECK(report.images > 100 * kills.size());
   MESSAGE(report.images, " different images at ", report.points, " crash points");
 }
 

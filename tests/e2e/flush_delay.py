@@ -51,11 +51,9 @@ def check_stability(c, leader, seconds):
 def check_threads(arguments):
     """strace: flushes come from the thread ringraft-disk alone, once a cluster is up."""
     if shutil.which('strace') is None:
-        print('strace is missing: the threads that flush were not looked at')
-        return
+        raise cluster.Skip('strace is missing: the threads that flush were not looked at')
     if subprocess.run(['strace', '-o', os.devnull, 'true'], capture_output=True).returncode != 0:
-        print('strace is not allowed here: the threads that flush were not looked at')
-        return
+        raise cluster.Skip('strace is not allowed here: the threads that flush were not looked at')
     with cluster.Cluster(arguments.binary) as c:
         c.start()
         traces = {}
