@@ -238,6 +238,36 @@ TEST_SUITE("node/limits") {
     CHECK(exact->has_value());
   }
 
+  TEST_CASE(
+      "commands of 0, 1, limit - 1 and limit bytes reach the followers' machines as they are, one more does not") {
+    constexpr size_t kLimit = 200'000;
+    std::deque<ListMachine> machines;
+    Cluster cluster(3, Setup{[](Options& options) { options.limits.max_command_bytes = kLimit; },
+                             {},
+                             [&](Reactor&, const Options& options) {
+                               Options over_sockets = options;
+                               over_sockets.make_rpc = {};  // the real transport, with all that it encodes
+                               return Raft::Create(over_sockets, machines.emplace_back());
+                             }});
+    Raft& raft = *cluster.WaitForLeader().raft;
+    std::vector<std::string> expected;
+    for (size_t size : {size_t{0}, size_t{1}, kLimit - 1, kLimit, kLimit + 1, size_t{2}}) {
+      CAPTURE(size);
+      std::string command(size, '\0');
+      for (size_t i = 0; i < size; ++i) command[i] = static_cast<char>(i * 131 + i / 251);
+      const Result<Bytes> result = cluster.Handle(raft, command);
+      CHECK(result.has_value() == (size <= kLimit));
+      if (!result) CHECK(result.error() == Errc::kTooLarge);
+      if (size <= kLimit) expected.push_back(command);
+    }
+    cluster.Until("all machines", [&] {
+      for (ListMachine& machine : machines)
+        if (machine.applied.size() < expected.size()) return false;
+      return true;
+    });
+    for (ListMachine& machine : machines) CHECK((machine.applied == expected));
+  }
+
   TEST_CASE("kBusy at max_waiting_calls, and room again when they end") {
     Cluster cluster(1, Setup{[](Options& options) { options.limits.max_waiting_calls = 3; }, {}});
     Raft& raft = *cluster.WaitForLeader().raft;
