@@ -147,7 +147,7 @@ void WriteFacts(const Answered& answered, JsonWriter& json) {
   WriteNumbers(json, {{"id", raft.id.value()}});
   WriteText(json, "cluster", ToString(identity.cluster));
   WriteNumbers(json, {{"group", answered.status.group.value()},
-                      {"generation", identity.generation},
+                      {"generation", identity.generation.counter},
                       {"incarnation", identity.incarnation},
                       {"start_count", identity.start_count}});
   WriteText(json, "role", NameOf(raft.role));
@@ -183,8 +183,9 @@ std::string StatusText(const Answered& answered) {
   const auto fact = [&table](const char* name, const std::string& text) { table.Add({name, text}); };
   fact("node",
        fmt::format("{} at {}, start {}", raft.id.value(), Printable(answered.addr.text()), identity.start_count));
+  const uint64_t generation = identity.generation.counter;
   fact("cluster", fmt::format("{}, group {}, generation {}", ToString(identity.cluster), answered.status.group.value(),
-                              identity.generation == 0 ? "not known" : std::to_string(identity.generation)));
+                              generation == 0 ? "not known" : std::to_string(generation)));
   fact("role", fmt::format("{} in term {}", NameOf(raft.role), raft.term.value()));
   fact("leader", NameOf(raft.leader));
   fact("log", fmt::format("last {}, durable {}, committed {}, applied {}", raft.last_index.value(),

@@ -45,7 +45,8 @@ Error Core::State::WhyUnfit(const CatchUp& catch_up) const {
     }
     if (!catch_up.next.Find(peer.id)->IsOf(progress.incarnation)) {
       return Error(Errc::kInvalidArgument,
-                   Describe(peer) + " runs with another data directory than the one that is the member: readmit it first");
+                   Describe(peer) +
+                       " runs with another data directory than the one that is the member: readmit it first");
     }
     const Member* known = configuration().Find(peer.id);
     if (configuration().IsNewVoter(peer.id) && known->IsOf(progress.incarnation)) {

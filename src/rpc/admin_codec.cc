@@ -237,7 +237,7 @@ void Encode(const AdminStatus& status, schema::Status::Builder to) {
   to.setId(raft.id.value());
   to.setIncarnation(status.identity.incarnation);
   to.setStartCount(status.identity.start_count);
-  to.setGeneration(status.identity.generation);
+  to.setGeneration(status.identity.generation.counter);
   to.setRole(static_cast<schema::Role>(raft.role));
   to.setTerm(raft.term.value());
   if (raft.leader) {
@@ -266,7 +266,7 @@ Result<AdminStatus> Decode(schema::Status::Reader from) {
     status.identity.node = NodeId(from.getId());
     status.identity.incarnation = from.getIncarnation();
     status.identity.start_count = from.getStartCount();
-    status.identity.generation = from.getGeneration();
+    status.identity.generation.counter = from.getGeneration();
     status.group = GroupId(from.getGroup());
     RaftStatus& raft = status.raft;
     raft.id = NodeId(from.getId());

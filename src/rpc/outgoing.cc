@@ -38,7 +38,10 @@ void OutgoingConnection::Send(Call<Welcome>& call, const Hello& hello) {
   Add(call);
   call.Start(request.send(), [this](auto& response) {
     auto welcome = response.getWelcome();
-    if (welcome.getErrc() == 0 && welcome.hasSession()) session_ = welcome.getSession();
+    if (welcome.getErrc() != 0) return Decode(welcome);
+    // Every call needs it: without one the peer is as good as none.
+    if (!welcome.hasSession()) return Result<Welcome>(Error(Errc::kProtocol, "it lets us in and gives no session"));
+    session_ = welcome.getSession();
     return Decode(welcome);
   });
 }

@@ -29,7 +29,7 @@ Answered Leader() {
   answered.addr = Addr("a:1");
   answered.status = StatusOf(1, Role::kLeader, PeerOf(1));
   answered.status.identity = Identity{ClusterId{1, 2}, NodeId(1), 99, 3};
-  answered.status.identity.generation = 2;
+  answered.status.identity.generation.counter = 2;
   answered.status.group = GroupId(1);
   RaftStatus& raft = answered.status.raft;
   raft.term = Term(7);
@@ -97,7 +97,7 @@ TEST_CASE("a follower's status says what it does not know") {
   CHECK(text.find("disk           stalled, the last write took 0.7 ms\n") != std::string::npos);
   CHECK(text.find("Only the leader knows") != std::string::npos);
   Answered old = Follower();
-  old.status.identity.generation = 0;
+  old.status.identity.generation.counter = 0;
   CHECK(StatusText(old).find(", group 1, generation not known\n") != std::string::npos);
 }
 

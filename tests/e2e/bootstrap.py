@@ -15,8 +15,8 @@ def wait_members(nodes, ids):
 
 
 def change(node, *command):
-    """RAFT ADD or REMOVE at the leader; again only as long as an earlier entry of the leader is not committed, or it has
-    not heard of a majority yet."""
+    """RAFT ADD or REMOVE at the leader; again only as long as an earlier entry of the leader is not committed, or it
+    has not heard of a majority yet."""
     def done():
         try:
             with node.client(20.0) as client:

@@ -158,6 +158,27 @@ TEST_CASE("an answer to the handshake that is none leaves the peer unreachable, 
   }
 }
 
+TEST_CASE("a welcome without a session leaves the peer unreachable, and the node goes on (I8)") {
+  World world;
+  Node a(world, 1), b(world, 2);
+  FakeServer server(world);
+  Running<AppendEntriesResults> call(world, a.rpc->CallAppendEntries(server.addr(), AppendTo(a, b)));
+  RawPeer peer = server.Accept();
+  SendReturn(peer, AwaitQuestion(peer), WriteDoor);
+  SendReturn(peer, AwaitQuestion(peer), [&](capnp::rpc::Return::Builder to) {
+    auto payload = to.initResults();
+    auto welcome = payload.getContent().initAs<schema::Door::HandshakeResults>().initWelcome();
+    welcome.setVersion(kProtocolVersion);
+    welcome.initFrom().setNode(2);
+    welcome.getFrom().initCluster().setHigh(a.identity.cluster.high);
+    welcome.getFrom().getCluster().setLow(a.identity.cluster.low);
+    welcome.getFrom().setIncarnation(2000);
+  });
+  world.RunUntil([&] { return call.is_done(); });
+  CHECK(!call.result->has_value());
+  CheckAlive(world, a, b);
+}
+
 // An append whose `count` entries are all the same bytes: a list of pointers to one place.
 std::string AmplifiedAppend(const Node& from, const Node& to, uint32_t count, size_t bytes) {
   capnp::MallocMessageBuilder message(static_cast<uint32_t>(count + bytes / 8 + 1000));
