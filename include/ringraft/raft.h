@@ -258,8 +258,8 @@ class Raft {
   // A leader that the change removes or demotes leads until C(new) is committed, and hands the leadership over then.
   //
   // Errors after which nothing has changed: kNotLeader, kConfigInProgress, kConfigChanged, kTransferInProgress,
-  // kTooSlowToCatchUp, kChangeAborted, kAlreadyMember, kNotMember, kEmptyConfig, kInvalidArgument, kNoQuorum. kUnknown as
-  // above.
+  // kTooSlowToCatchUp, kChangeAborted, kAlreadyMember, kNotMember, kEmptyConfig, kInvalidArgument, kNoQuorum. kUnknown
+  // as above.
   ChangeConfigCall ChangeConfig(ConfigChange change, HandleOptions options = HandleOptions()) {
     return ChangeConfigCall(*node_, std::move(change), std::move(options));
   }
