@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Plants each bug of this folder in a copy of the sources, one at a time, and looks for what finds it.
 
-  tests/mutants/run.py WORKDIR [--seeds 2000] [--jobs 2] [--only NAME ...] [--table FILE]
+  tests/mutants/run.py WORKDIR [--seeds 2000] [--jobs 2] [--shard 1/2] [--only NAME ...] [--table FILE]
   tests/mutants/run.py --check        only: does every patch still apply?
 
 First the simulator runs a few seeds, up to the first failure; if all pass, the test programs follow, and then the rest
 of the seeds. A seed that fails must pass without the bug. WORKDIR keeps the copy and its build between runs.
+
+A shard is every N-th bug; several run side by side, each with a WORKDIR of its own and --jobs 1.
 
 Prints a table: what was found by which seed or test, and in how many seconds. Exits with 1 if a bug is not found,
 or if the sources without any bug fail.
@@ -60,6 +62,14 @@ def check():
     return 1 if bad or len(everything) < 40 else 0
 
 
+# "2/3": the second of three parts.
+def shard(text):
+    part, _, parts = text.partition("/")
+    if not part.isdecimal() or not parts.isdecimal() or not 1 <= int(part) <= int(parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part: write 1/2 or 2/2")
+    return slice(int(part) - 1, None, int(parts))
+
+
 def rule_of(patch):
     return re.search(r"^Breaks: (.*)$", patch.read_text(), re.M).group(1)
 
@@ -84,7 +94,7 @@ class Tree:
             must(["git", "-C", str(self.source), "apply", str(patch)])
 
     def make(self, target):
-        done = run(["ninja", "-C", str(self.build), target])
+        done = run(["ninja", "-C", str(self.build), f"-j{self.jobs}", target])
         return None if done.returncode == 0 else done.stdout[-2000:]
 
     def keep_simulator(self):
@@ -156,6 +166,7 @@ def main():
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--shard", type=shard, default=slice(None))
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--table", type=pathlib.Path)
     args = parser.parse_args()
@@ -173,7 +184,7 @@ def main():
     tree.keep_simulator()
     print(f"without any bug: nothing found in {spent:.0f} s", flush=True)
     lines, missed = ["| bug | breaks | found by | seconds |", "|---|---|---|---|"], []
-    for patch in patches(args.only):
+    for patch in patches(args.only)[args.shard]:
         tree.plant(patch)
         found, spent = hunt(tree, args.seeds)
         lines.append(f"| {patch.stem} | {rule_of(patch)} | {found or 'NOT FOUND'} | {spent:.1f} |")
