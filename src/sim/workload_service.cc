@@ -39,18 +39,38 @@ std::string WorkloadService::NextCommand(Random& random, uint64_t client) {
 }
 
 std::string WorkloadService::NextKeyValue(Random& random, const std::string& key, const std::string& value) const {
-  switch (random.Below(8)) {
+  const uint64_t kind = random.Below(20);
+  const std::string few = fmt::format("{}", random.Below(3));  // what INCR makes as well, so that IFEQ succeeds
+  switch (kind) {
     case 0:
     case 1:
       return JoinWords({"SET", key, value});
     case 2:
-      return JoinWords({"DEL", key});
+      return JoinWords({"SET", key, few});
     case 3:
-      return JoinWords({"INCR", key});
+      return JoinWords({"SET", key, value, "NX"});
     case 4:
-      return JoinWords({"APPEND", key, value});
+      return JoinWords({"SET", key, value, "XX", "GET"});
     case 5:
+      return JoinWords({"SET", key, value, "IFEQ", few});
+    case 6:
       return JoinWords({"SETNX", key, value});
+    case 7:
+    case 8:
+      return JoinWords({"DEL", key});
+    case 9:
+      return JoinWords({"GETDEL", key});
+    case 10:
+    case 11:
+      return JoinWords({"INCR", key});
+    case 12:
+      return JoinWords({"DECR", key});
+    case 13:
+      return JoinWords({random.Chance(0.5) ? "INCRBY" : "DECRBY", key, value});
+    case 14:
+      return JoinWords({"APPEND", key, value});
+    case 15:
+      return JoinWords({random.Chance(0.5) ? "EXISTS" : "STRLEN", key});
     default:
       return JoinWords({"GET", key});
   }
