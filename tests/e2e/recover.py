@@ -38,6 +38,10 @@ def refusals(tool, kept, directory):
         for confirmed in ([], ['--yes']):
             tool.bad(REFUSED, 'it has no ringraft.mdb', 'recover', foreign, *confirmed)
             assert os.listdir(foreign) == names, os.listdir(foreign)
+    # It was killed: an unfinished commit in its redo file tells its group at once. Whoever looks ends that commit.
+    err = tool.bad(REFUSED, 'group 7', 'recover', kept.data, '--group', 7)
+    assert 'has an unfinished commit of group 1' in err or 'nothing of a member of group 7: name its group' in err, err
+    tool.good('recover', kept.data)
     tool.bad(REFUSED, 'nothing of a member of group 7: name its group with --group', 'recover', kept.data, '--group',
              7)
     tool.bad(REFUSED, '--max-bytes', 'recover', kept.data, '--max-bytes', 1)
