@@ -87,6 +87,35 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(CodeOf(leader->ProposeConfig(Change(Added{}, Removed{NodeId(2)}))) == Errc::kOk);  // leaves 1 and 3
   }
 
+  TEST_CASE("a majority that falls silent while new voters catch up ends the change, and nothing has changed") {
+    ServerSpec spec;
+    spec.configuration = MakeConfiguration({1, 2, 3, 4, 5});
+    CoreOptions options = TestOptions(1);
+    options.catch_up_rounds = 10;
+    Server leader(spec, options);
+    leader.Lead({2, 3, 4, 5});
+    auto ticket = leader->ProposeConfig(Change(Added{MakePeer(6)}, Removed{NodeId(4), NodeId(5)}));
+    REQUIRE(ticket.has_value());
+    const Index last = leader->last_index();
+    for (Duration passed{}; passed <= options.election_timeout_max; passed += 10 * kMs) {
+      leader.Advance(10 * kMs);
+      for (uint64_t peer : {4, 5}) {  // 2 and 3 are silent: 1 and 6 are half of those that would be left
+        auto heartbeat = leader->NextHeartbeat(NodeId(peer), leader.now);
+        AppendEntriesResults results;
+        results.term = leader->term();
+        results.success = true;
+        leader->OnHeartbeatReply(leader.now, heartbeat->ticket, results);
+      }
+      leader->OnTick(leader.now);
+    }
+    REQUIRE(leader->is_leader());
+    leader.Replicate(6);
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kRefused);
+    CHECK(ticket.value()->refusal == Errc::kNoQuorum);
+    CHECK(leader->last_index() == last);
+    CHECK(leader->configuration() == spec.configuration);
+  }
+
   TEST_CASE("C1: no change before an entry of the leader's own term is committed") {
     Server leader;
     leader.Win();
