@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "ringraft/task.h"
+#include "starter.h"
 
 namespace ringraft {
 namespace {
@@ -182,21 +183,6 @@ Doomed DestroyedInAwaitSuspend(Tracked parameter) {
   DestroysCaller awaitable;
   co_await awaitable;
   counts.made += 1000;  // never
-}
-
-// Starts a task by hand.
-struct Starter {
-  struct promise_type {
-    Starter get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-};
-Starter Run(Task<void> task, bool& is_done) {
-  co_await task;
-  is_done = true;
 }
 
 struct Verdict {

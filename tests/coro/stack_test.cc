@@ -1,9 +1,8 @@
 // Compiled without optimization, where g++ 12 makes no tail call of symmetric transfer, whatever the build says.
 #include <doctest/doctest.h>
 
-#include <exception>
-
 #include "ringraft/task.h"
+#include "starter.h"
 
 namespace ringraft {
 namespace {
@@ -15,20 +14,6 @@ Task<void> Sum(int count, int64_t& sum) {
     auto value = Value(i);
     sum += co_await value;
   }
-}
-
-struct Starter {
-  struct promise_type {
-    Starter get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-};
-Starter Run(Task<void> task, bool& is_done) {
-  co_await task;
-  is_done = true;
 }
 
 }  // namespace
