@@ -4,8 +4,9 @@
   tests/mutants/run.py WORKDIR [--seeds 2000] [--jobs 2] [--shard 1/2] [--only NAME ...] [--table FILE]
   tests/mutants/run.py --check        only: does every patch still apply?
 
-First the simulator runs a few seeds, up to the first failure; if all pass, the test programs follow, and then the rest
-of the seeds. A seed that fails must pass without the bug. WORKDIR keeps the copy and its build between runs.
+First the simulator runs a few seeds, up to the first failure; if all pass, the test programs follow, that of the part
+with the bug before the others, and then the rest of the seeds. A seed that fails must pass without the bug. WORKDIR
+keeps the copy and its build between runs.
 
 A shard is every N-th bug; several run side by side, each with a WORKDIR of its own and --jobs 1.
 
@@ -25,8 +26,9 @@ ROOT = HERE.parent.parent
 # In the order in which they are asked; cheap and near first.
 TESTS = ["core/test_core", "scenario_runner/test_scenarios", "base/test_base", "rpc/test_rpc", "storage/test_storage",
          "node/test_node", "reactor/test_reactor", "crash/test_crash_images"]
+OWN_MAIN = {"test_scenarios"}  # the others are doctest's
 SIMULATOR = "src/sim/ringraft-sim"
-FEW = 25  # seeds before the tests
+FEW = 8  # seeds before the tests
 LIMIT = 1800  # seconds for one program; more counts as a failure of it
 
 
@@ -68,6 +70,11 @@ def shard(text):
     if not part.isdecimal() or not parts.isdecimal() or not 1 <= int(part) <= int(parts):
         raise argparse.ArgumentTypeError(f"{text!r} is no part: write 1/2 or 2/2")
     return slice(int(part) - 1, None, int(parts))
+
+
+def tests_for(patch):
+    parts = re.findall(r"^\+\+\+ b/src/(\w+)/", patch.read_text(), re.M) if patch else []
+    return sorted(TESTS, key=lambda program: program.split("/")[0] not in parts)
 
 
 def rule_of(patch):
@@ -120,7 +127,8 @@ class Tree:
     def test(self, program):
         path = self.build / "tests" / program
         try:
-            done = run([str(path)], timeout=LIMIT, cwd=path.parent)
+            options = [] if path.name in OWN_MAIN else ["--abort-after=1"]
+            done = run([str(path), *options], timeout=LIMIT, cwd=path.parent)
         except subprocess.TimeoutExpired:
             return f"{path.name} does not end"
         if done.returncode == 0:
@@ -138,7 +146,7 @@ def failed_test(output):
     return named.group(1) if named else None
 
 
-def hunt(tree, seeds):
+def hunt(tree, patch, seeds):
     """(found by, seconds of running) or (None, seconds)."""
     spent = 0
 
@@ -153,7 +161,7 @@ def hunt(tree, seeds):
         return found
 
     found = ask(SIMULATOR, lambda: tree.simulate(min(seeds, FEW)))
-    for program in TESTS:
+    for program in tests_for(patch):
         found = found or ask(f"tests/{program}", lambda: tree.test(program))
     if found is None and seeds > FEW:
         found = ask(SIMULATOR, lambda: tree.simulate(seeds))
@@ -177,7 +185,7 @@ def main():
     tree = Tree(args.work, args.jobs)
     tree.plant(None)
     tree.without_bug.unlink(missing_ok=True)
-    found, spent = hunt(tree, FEW)
+    found, spent = hunt(tree, None, FEW)
     if found is not None:
         print(f"without any bug: {found}")
         return 1
@@ -186,7 +194,7 @@ def main():
     lines, missed = ["| bug | breaks | found by | seconds |", "|---|---|---|---|"], []
     for patch in patches(args.only)[args.shard]:
         tree.plant(patch)
-        found, spent = hunt(tree, args.seeds)
+        found, spent = hunt(tree, patch, args.seeds)
         lines.append(f"| {patch.stem} | {rule_of(patch)} | {found or 'NOT FOUND'} | {spent:.1f} |")
         print(lines[-1], flush=True)
         missed += [] if found else [patch.stem]
