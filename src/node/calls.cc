@@ -11,6 +11,7 @@ namespace ringraft::node {
 namespace {
 
 constexpr Duration kForwardTimeout = std::chrono::seconds(10);
+constexpr int kTransferWaits = 4;  // longest election time-outs
 
 // As BatchBuilder::Add would encode them: the reactor copies the bytes as they are.
 void Encode(std::span<const Command> commands, size_t bytes, std::string& to) {
@@ -250,6 +251,10 @@ void Node::DispatchTransfer(CallSlot& slot, uint32_t generation) {
   if (!begun) return EndCall(slot, generation, begun.error());
   logger_->Write(LogLevel::kInfo, fmt::format("{}: hands the leadership over to node {}", Name(), to.value()));
   slot.is_out = true;
+  if (slot.deadline == TimePoint::max()) {  // who is cut off learns of no leader, and knows no end by itself
+    slot.deadline = now + kTransferWaits * options_.election_timeout_max;
+    deadlines_->Add(slot);
+  }
   transfer_call_ = TransferCall{&slot, generation, to};
   Touch();
 }

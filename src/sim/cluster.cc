@@ -16,8 +16,8 @@ constexpr Nanos kOperatorPause = 300 * kMilli;
 constexpr double kBackupChance = 0.5;  // that a backup is made before a start
 constexpr Nanos kOperatorReads = 5 * kSecond;
 constexpr auto kOperatorPatience = std::chrono::seconds(3);
-// Twice that, for a slow clock, and the grain of the timers. A transfer has the longest election time-out, which is
-// shorter.
+// Twice that, for a slow clock, and the grain of the timers. A transfer has four of the longest election time-outs,
+// which are shorter.
 constexpr Nanos kMostOperatorCall = 10 * kSecond;
 
 Detached Change(Raft& raft, ConfigChange change, TimePoint deadline, std::function<void(Errc)> done) {
@@ -67,6 +67,8 @@ Detached TransferLeadership(Raft& raft, NodeId to, std::function<void(Errc)> don
   Result<void> transferred = co_await call;
   done(transferred ? Errc::kOk : transferred.error().code());
 }
+
+bool IsRefused(SimDisk& disk) { return !disk.Store().Get(node::kRefusedKey).value().empty(); }
 
 }  // namespace
 
@@ -195,9 +197,11 @@ void Cluster::Start(Slot& slot) {
   if (raft) slot.raft = std::move(raft.value());
   slot.state = Slot::State::kUp;
   if (running) return;
-  world_.Fail("a node starts on what it wrote", fmt::format("node {}: {}", slot.id, running.error().message()));
   slot.host->Crash();
   TakeApart(slot);
+  // A restored backup may have been killed between its refusal and its end.
+  if (slot.disk->is_copy() && IsRefused(*slot.disk)) return Wipe(slot, slot.down_for);
+  world_.Fail("a node starts on what it wrote", fmt::format("node {}: {}", slot.id, running.error().message()));
 }
 
 void Cluster::OnTurn(Slot& slot) {
@@ -396,8 +400,7 @@ bool Cluster::KnowsOthers(Slot& copy) const {
 
 void Cluster::OnDoubleStopped(Slot& slot) {
   Crash(slot, false);
-  const bool is_refused = !slot.disk->Store().Get(node::kRefusedKey).value().empty();
-  if (!is_refused)
+  if (!IsRefused(*slot.disk))
     return world_.Fail("a copy is refused", fmt::format("the copy of node {} ends for another reason", slot.id));
   world_.Tell(fmt::format("the copy of node {} is refused", slot.id));
   --lost_;

@@ -47,13 +47,19 @@ void SimDisk::StartFlush() {
   Nanos time = static_cast<Nanos>(
       random.Between(static_cast<uint64_t>(faults_.least_flush), static_cast<uint64_t>(faults_.most_flush)));
   if (random.Chance(faults_.spike)) time += static_cast<Nanos>(random.Below(static_cast<uint64_t>(faults_.most_spike)));
-  world_.At(std::max(world_.now() + time, stalled_until_), [this, life = life_] { FinishFlush(life); });
+  FinishFlushAt(std::max(world_.now() + time, stalled_until_));
+}
+
+void SimDisk::FinishFlushAt(Nanos when) {
+  world_.At(when, [this, alive = std::weak_ptr<bool>(is_alive_), life = life_] {
+    if (!alive.expired()) FinishFlush(life);
+  });
 }
 
 void SimDisk::FinishFlush(uint64_t life) {
   if (life != life_) return;
   if (world_.now() < stalled_until_) {  // it stalled in the middle
-    world_.At(stalled_until_, [this, life] { FinishFlush(life); });
+    FinishFlushAt(stalled_until_);
     return;
   }
   if (failure_ != Errc::kOk) {

@@ -80,6 +80,7 @@ class SimDisk final : public Storage, public storage::HostedStorage {
   class Queue;
 
   void StartFlush();
+  void FinishFlushAt(Nanos when);
   void FinishFlush(uint64_t life);
   void Apply(const storage::WriteRequest& request);
   void Remember(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
@@ -101,6 +102,7 @@ class SimDisk final : public Storage, public storage::HostedStorage {
   OnPersisted on_persisted_;
   uint64_t life_ = 0;  // raised by each queue and each end of one
   bool is_copy_ = false;
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace ringraft::sim

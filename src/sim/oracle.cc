@@ -88,6 +88,8 @@ void Oracle::OnStarted(const Subject& subject) {
   life.commit = core.commit_index();
   life.applied = core.applied_index();
   life.machine = core.applied_index();
+  life.members = core.configuration();
+  life.members_index = core.configuration_index();
 }
 
 void Oracle::OnEnded(uint64_t node) {
@@ -121,6 +123,10 @@ void Oracle::OnTurn(const Subject& subject) {
                 fmt::format("node {}: {} after {}", subject.id, core.term().value(), life.term.value()));
   CheckRole(subject, life);
   if (core.commit_index() != life.commit) CheckCommit(subject, life);
+  if (core.configuration_index() != life.members_index) {
+    life.members = core.configuration();
+    life.members_index = core.configuration_index();
+  }
   CheckGiven(subject.id, life);
   if (core.applied_index() < life.applied || core.applied_index() > core.commit_index())
     world_.Fail("only what is committed is applied",
@@ -172,9 +178,10 @@ void Oracle::CheckCommit(const Subject& subject, Life& life) {
                                 term.value(), index.value(), committed_[index.value() - 1].term.value()));
       continue;
     }
-    const core::Configuration& members = core.configuration();
-    const bool is_durable = IsDurableOnMajority(members.voters, index, term) &&
-                            (!members.is_joint() || IsDurableOnMajority(members.old_voters, index, term));
+    // In the turn in which a configuration comes into the log, it may do so after this commit.
+    const bool is_durable =
+        IsDurableOnMajority(core.configuration(), index, term) ||
+        (core.configuration_index() != life.members_index && IsDurableOnMajority(life.members, index, term));
     if (!is_durable)
       world_.Fail("committed is durable on a majority",
                   fmt::format("node {} commits index {} of term {}, which too few disks have", subject.id,
@@ -207,6 +214,11 @@ void Oracle::CheckGiven(uint64_t node, Life& life) {
                             is_committed ? "another entry" : "nothing"));
   }
   life.given.clear();
+}
+
+bool Oracle::IsDurableOnMajority(const core::Configuration& members, Index index, Term term) const {
+  return IsDurableOnMajority(members.voters, index, term) &&
+         (!members.is_joint() || IsDurableOnMajority(members.old_voters, index, term));
 }
 
 bool Oracle::IsDurableOnMajority(const std::vector<core::Member>& voters, Index index, Term term) const {

@@ -74,6 +74,8 @@ class Oracle final : public DiskObserver {
     Index machine;             // the last entry that the machine was given
     std::vector<Index> given;  // in this turn: not yet compared with what is committed
     uint64_t turns = 0;
+    core::Configuration members;  // at the end of the turn before, and where the log has them
+    Index members_index;
   };
   struct Entry {
     Term term;
@@ -92,6 +94,7 @@ class Oracle final : public DiskObserver {
   void CheckBounds(const Subject& subject);
   void CheckPeerBounds(const Subject& subject);
   bool IsDouble(uint64_t node, bool has_say, const char* what);
+  bool IsDurableOnMajority(const core::Configuration& members, Index index, Term term) const;
   bool IsDurableOnMajority(const std::vector<core::Member>& voters, Index index, Term term) const;
   bool IsApplied(const Entry& committed, const Entry& applied) const;
   void OnVote(uint64_t node, Term term, NodeId candidate);

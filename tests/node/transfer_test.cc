@@ -112,6 +112,23 @@ TEST_SUITE("node/transfer") {
     CHECK(leader.raft->IsLeader());
   }
 
+  TEST_CASE("without a deadline, too, a transfer ends at a node that is cut off and hears of no leader any more") {
+    Cluster cluster(3);
+    Cluster::Node& leader = cluster.WaitForLeader();
+    MaybeDone result;
+    cluster.network.Cut(leader.options.addr);
+    const TimePoint begun = Clock::now();
+    const NodeId to(OtherThan(leader.options.id.value()));
+    cluster.InTurn([&] { TransferInto(*leader.raft, to, HandleOptions(), result); });
+    cluster.Until("the end of the transfer", [&] { return result.has_value(); });
+    REQUIRE(!result->has_value());
+    CHECK(result->error() == Errc::kUnknown);
+    CHECK(Clock::now() - begun >= 4 * leader.options.election_timeout_max);
+    CHECK(!leader.raft->IsLeader());
+    cluster.network.Heal(leader.options.addr);
+    CHECK(cluster.Handle(*cluster.WaitForLeader().raft, "x").has_value());
+  }
+
   TEST_CASE("calls that wait while the leadership moves are refused, or forwarded, and never lost") {
     Cluster cluster(3);
     for (int round = 0; round < 20; ++round) {

@@ -55,10 +55,12 @@ struct Setting {
   void Start(const HardState& state) {
     core::CoreOptions options;
     options.self = NodeId(1);
+    options.group = GroupId(1);
     options.election_timeout_min = std::chrono::milliseconds(300);
     options.election_timeout_max = std::chrono::milliseconds(500);
     options.heartbeat_interval = std::chrono::milliseconds(50);
-    RecoveredLog recovered;
+    options.catch_up_rounds = 0;
+    RecoveredLog recovered = disk->Recover().value();
     recovered.hard_state = state;
     core = std::make_unique<core::Core>(options, recovered, Index(0), TimePoint());
     subject.id = 1;
@@ -68,7 +70,36 @@ struct Setting {
     oracle.OnStarted(subject);
   }
 
+  // Alone in its cluster, with a term of its own.
+  void Lead() {
+    core::Configuration alone;
+    alone.voters.emplace_back(NodeId(1), Addr("10.0.0.1:7000"));
+    BatchBuilder builder;
+    builder.Add(LogEntryType::kConfiguration, alone.Encode());
+    const BatchRef first = builder.Seal(Index(1), Term(1), NodeId(1), GroupId(1), 0);
+    HardState state;
+    state.term = Term(1);
+    REQUIRE(disk->Commit(state, std::nullopt, {&first, 1}));
+    Start(state);
+    now += std::chrono::seconds(1);
+    core->OnTick(now);
+    Persist(true);
+    REQUIRE(core->is_leader());
+    REQUIRE(core->commit_index() == Index(2));
+    oracle.OnTurn(subject);
+    REQUIRE_FALSE(world.violation());
+  }
+  // The core is told so; is it true?
+  void Persist(bool is_true) {
+    while (core->HasWrite()) {
+      const core::Write write = core->NextWrite(now);
+      if (is_true) REQUIRE(disk->Commit(write.hard_state, write.truncate_after, write.batches));
+      core->OnPersisted(now, write.number);
+    }
+  }
+
   World world;
+  TimePoint now{};
   std::unique_ptr<SimDisk> disk;
   Oracle oracle;
   Limits limits;
@@ -119,6 +150,25 @@ TEST_CASE("a machine that is given what is not committed is found at the end of 
   REQUIRE_FALSE(setting.world.violation());
   setting.oracle.OnTurn(setting.subject);
   CHECK(setting.world.violation().rule == "only what is committed is applied");
+}
+
+TEST_CASE("what is committed in the turn that changes the members had to be durable on a majority of those before") {
+  Setting setting;
+  setting.Lead();
+  BatchBuilder command;
+  command.Add(LogEntryType::kCommand, "x");
+  setting.core->Propose(command, 0);
+  bool is_durable = true;
+  SUBCASE("it was") {}
+  SUBCASE("it was not") { is_durable = false; }
+  setting.Persist(is_durable);
+  REQUIRE(setting.core->commit_index() == Index(3));
+  ConfigChange change;
+  change.AddVoter(Peer(NodeId(2), Addr("10.0.0.2:7000"))).Remove(NodeId(1));
+  REQUIRE(setting.core->ProposeConfig(change));
+  REQUIRE(setting.core->configuration().is_joint());  // 2 has nothing yet
+  setting.oracle.OnTurn(setting.subject);
+  CHECK(setting.world.violation().rule == (is_durable ? "" : "committed is durable on a majority"));
 }
 
 TEST_CASE("a node that starts with another vote, or a later term, than its disk has is found") {
