@@ -279,8 +279,8 @@ class Raft {
   // Hands the leadership over to a voting member (dissertation §3.10), to the one that has most of the log if none is
   // named. Success once that one is known to lead. Meanwhile commands wait; if it does not take over within the longest
   // election time-out, or before the deadline, this node leads on. Errors: kNotLeader, kTransferInProgress,
-  // kTransferFailed, kInvalidArgument (this node, or no voting member); kUnknown as above, and without a deadline if four
-  // such time-outs do not tell who leads.
+  // kTransferFailed, kInvalidArgument (this node, or no voting member); kUnknown as above, and without a deadline if
+  // four such time-outs do not tell who leads.
   TransferLeadershipCall TransferLeadership(NodeId to = NodeId(0), HandleOptions options = HandleOptions()) {
     return TransferLeadershipCall(*node_, to, std::move(options));
   }

@@ -93,6 +93,8 @@ class GatedStorage final : public Storage {
   int failing_ = 0;
 };
 
+constexpr int kEveryCommit = 1'000'000;
+
 struct Rig {
   GatedStorage storage;
   TestMailbox mailbox;
@@ -107,6 +109,7 @@ struct Rig {
         }
       });
   ~Rig() {
+    storage.Open(kEveryCommit);  // a test that failed leaves the thread waiting
     thread.reset();
     mailbox.Drain();
   }
