@@ -95,8 +95,8 @@ Result<void> CheckEntries(const BatchHeader& header, std::string_view body) {
     return Error(Errc::kCorrupt, "a batch that says it is without commands has some");
   }
   if ((header.flags & ~BatchHeader::kHasConfiguration) != 0)
-    return Error(Errc::kCorrupt, fmt::format("a batch has the flags {:#x}, which do not go together or are unknown",
-                                             header.flags));
+    return Error(Errc::kCorrupt,
+                 fmt::format("a batch has the flags {:#x}, which do not go together or are unknown", header.flags));
   size_t at = 0;
   bool has_configuration = false;
   for (uint32_t i = 0; i < header.count; ++i) {

@@ -131,7 +131,7 @@ TEST_CASE("a batch with a good checksum and bad contents is refused") {
   CHECK(BatchRef::Decode(With<uint64_t>(batch, 8, UINT64_MAX)).error() == Errc::kCorrupt);  // indexes that overflow
   CHECK(BatchRef::Decode(With<uint64_t>(batch, 16, 0)).error() == Errc::kCorrupt);          // term 0
   CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 0)).error() == Errc::kCorrupt);          // hides its configuration
-  CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 2)).error() == Errc::kCorrupt);          // without, and with, commands
+  CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 2)).error() == Errc::kCorrupt);  // without, and with, commands
   CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 3)).error() == Errc::kCorrupt);
   CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 5)).error() == Errc::kCorrupt);  // an unknown flag
   CHECK(BatchRef::Decode(With<uint32_t>(batch, second, UINT32_MAX)).error() == Errc::kCorrupt);
