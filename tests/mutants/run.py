@@ -72,8 +72,9 @@ def shard(text):
     return slice(int(part) - 1, None, int(parts))
 
 
+# A line "First: PART" in the patch's head stands for the part that it changes.
 def tests_for(patch):
-    parts = re.findall(r"^\+\+\+ b/src/(\w+)/", patch.read_text(), re.M) if patch else []
+    parts = re.findall(r"^(?:\+\+\+ b/src/|First: )(\w+)", patch.read_text(), re.M) if patch else []
     return sorted(TESTS, key=lambda program: program.split("/")[0] not in parts)
 
 
