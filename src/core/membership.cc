@@ -90,9 +90,11 @@ Error Core::State::WhyNoMajority(const Configuration& next) const {
     const Member* member = configuration().Find(voter.id);
     const bool is_new = known == leadership()->peers.end() || !configuration().IsVoter(voter.id) ||
                         member->incarnation != voter.incarnation;
-    const bool answers = voter.id == options.self || is_new ||
-                         (now - known->second.contact < options.election_timeout_max &&
-                          voter.IsOf(known->second.incarnation));
+    // In the first moments of a leadership nobody has said yet from which directory.
+    const bool answers =
+        voter.id == options.self || is_new ||
+        (now - known->second.contact < options.election_timeout_max &&
+         (known->second.incarnation == 0 || voter.IsOf(known->second.incarnation)));
     if (answers) {
       ++answering;
     } else {

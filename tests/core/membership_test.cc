@@ -87,6 +87,17 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(CodeOf(leader->ProposeConfig(Change(Added{}, Removed{NodeId(2)}))) == Errc::kOk);  // leaves 1 and 3
   }
 
+  TEST_CASE("who has not answered since the election is not silent yet") {
+    ServerSpec spec;
+    for (Member& voter : spec.configuration.voters) voter.incarnation = 10 + voter.id.value();
+    CoreOptions options = TestOptions(1);
+    options.incarnation = 11;
+    Server leader(spec, options);
+    leader.directories = {{2, 12}, {3, 13}};
+    leader.Lead({2});
+    CHECK(CodeOf(leader->ProposeConfig(Change(Added{}, Removed{NodeId(2)}))) == Errc::kOk);  // leaves 1 and 3
+  }
+
   TEST_CASE("a majority that falls silent while new voters catch up ends the change, and nothing has changed") {
     ServerSpec spec;
     spec.configuration = MakeConfiguration({1, 2, 3, 4, 5});

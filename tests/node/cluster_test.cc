@@ -143,7 +143,8 @@ TEST_SUITE("node/membership") {
       if (&node != &leader) cluster.network.Cut(node.options.addr);
     MaybeDone first;
     Owned one = Change(raft, {}, {follower.options.id}, first);
-    cluster.Until("the joint configuration", [&] { return raft.Status().is_joint; });
+    cluster.Until("the joint configuration", [&] { return raft.Status().is_joint || first.has_value(); });
+    REQUIRE_MESSAGE(!first.has_value(), first->error().message());
     CHECK(CodeOf(ChangeOn(cluster, raft, {PeerAt(5)}, {})) == Errc::kConfigInProgress);
     cluster.Until("the leader to step down", [&] { return first.has_value(); });
     CHECK(CodeOf(*first) == Errc::kUnknown);
