@@ -5,16 +5,11 @@
 
 #include <memory>
 
-#include "ringraft/logger.h"
+#include "silence.h"
 #include "sim/net.h"
 
 namespace ringraft::sim {
 namespace {
-
-class Silence final : public Logger {
- public:
-  void Write(LogLevel, std::string_view) override {}
-};
 
 class Blind final : public DiskObserver {
  public:

@@ -10,7 +10,7 @@
 
 #include "coro/kj_await.h"
 #include "coro/scope.h"
-#include "ringraft/logger.h"
+#include "silence.h"
 
 namespace ringraft::sim {
 namespace {
@@ -18,11 +18,6 @@ namespace {
 constexpr size_t kMessage = 1000;
 const std::string kCaller = "10.0.0.1:1";
 const std::string kServer = "10.0.0.2:1";
-
-class Silence final : public Logger {
- public:
-  void Write(LogLevel, std::string_view) override {}
-};
 
 // A host with one connection.
 class End {
