@@ -115,7 +115,7 @@ struct AppendTicket {
 struct PeerTicket {
   NodeId peer;
   Term term;
-  uint64_t sequence = 0;  // of this append to this peer; 0 for a heartbeat
+  uint64_t sequence = 0;  // of this append, among all of the leadership; 0 for a heartbeat
   Index prev_index;
   Index last_index;
   Index known_match;  // the peer's, when this was sent

@@ -6,10 +6,9 @@
 
 namespace ringraft::core {
 
-uint64_t Progress::Send(size_t bytes) {
-  in_flight.push_back(InFlight{++last_sequence, bytes});
+void Progress::Send(uint64_t sequence, size_t bytes) {
+  in_flight.push_back(InFlight{sequence, bytes});
   in_flight_bytes += bytes;
-  return last_sequence;
 }
 
 bool Progress::Receive(uint64_t sequence) {

@@ -27,8 +27,9 @@ struct Progress {
   Progress(Peer peer, Index next_index, TimePoint now)
       : peer(std::move(peer)), next(next_index), contact(now), began(now) {}
 
-  // Reserves room in the window; returns the sequence.
-  uint64_t Send(size_t bytes);
+  // Reserves room in the window. No other append of this leadership has the sequence: a peer that goes and comes back
+  // has another Progress, which answers to the old one mean nothing to.
+  void Send(uint64_t sequence, size_t bytes);
   // Gives the room back. False if that append is not awaited any more: its answer says nothing about the present (B5).
   bool Receive(uint64_t sequence);
   // Nothing in flight counts any more; the next append finds out where the logs agree, from `from` on.
@@ -59,7 +60,6 @@ struct Progress {
   TimePoint began;    // when it became our peer
   std::deque<InFlight> in_flight;
   size_t in_flight_bytes = 0;  // sum of in_flight
-  uint64_t last_sequence = 0;
   bool is_reading = false;     // a ReadRequest is out
   std::vector<BatchRef> read;  // what it brought; consecutive, of our log
   uint64_t lost_matches = 0;   // refusals of what had been called durable there before

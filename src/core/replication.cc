@@ -138,12 +138,17 @@ AppendRequest Core::State::MakeAppend(const Progress& progress, Index prev_index
   return request;
 }
 
+void Core::State::Send(Progress& progress, PeerTicket& ticket) {
+  ticket.sequence = ++leadership()->last_sequence;
+  progress.Send(ticket.sequence, ticket.bytes);
+}
+
 AppendRequest Core::State::SendBatches(Progress& progress, std::vector<BatchRef> batches) {
   AppendRequest request = MakeAppend(progress, progress.next - 1);
   RINGRAFT_ASSERT(batches.front().first() == progress.next);  // B20: an append is never malformed
   for (const BatchRef& batch : batches) request.ticket.bytes += batch.size();
   request.ticket.last_index = batches.back().last();
-  request.ticket.sequence = progress.Send(request.ticket.bytes);
+  Send(progress, request.ticket);
   request.args.entries = std::move(batches);
   if (progress.state == Progress::State::kReplicate) progress.next = request.ticket.last_index + 1;  // optimistic
   progress.commit_told = std::min(commit_index, request.ticket.last_index);
@@ -152,7 +157,7 @@ AppendRequest Core::State::SendBatches(Progress& progress, std::vector<BatchRef>
 
 AppendRequest Core::State::SendEmpty(Progress& progress, TimePoint sent) {
   AppendRequest request = MakeAppend(progress, progress.next - 1);
-  request.ticket.sequence = progress.Send(0);
+  Send(progress, request.ticket);
   request.ticket.sent = sent;
   progress.commit_told = std::min(commit_index, request.ticket.last_index);
   return request;

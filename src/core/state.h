@@ -74,6 +74,7 @@ struct Leadership {
   Index first_index;                 // of our no-op, the first entry of our term
   TimePoint quorum_check_at;         // not before this does a majority become silent (§6.2)
   std::map<NodeId, Progress> peers;  // all members but ourselves, and those that catch up
+  uint64_t last_sequence = 0;        // of all appends of this leadership, whoever they went to
   std::optional<Transfer> transfer{};
   std::optional<CatchUp> catch_up{};
   TimePoint yield_at{};    // looks then for a voter of a higher priority
@@ -125,6 +126,7 @@ struct Core::State {
   bool NeedsReadmission(const Progress& progress) const;
   bool Recognize(Progress& progress, const AppendEntriesResults& results);
   AppendRequest MakeAppend(const Progress& progress, Index prev_index) const;
+  void Send(Progress& progress, PeerTicket& ticket);
   AppendRequest SendBatches(Progress& progress, std::vector<BatchRef> batches);
   AppendRequest SendEmpty(Progress& progress, TimePoint sent);
   std::vector<BatchRef> CollectBatches(Progress& progress) const;

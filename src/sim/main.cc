@@ -1,14 +1,19 @@
 // ringraft-sim: runs seeds, replays one, shrinks a failure, checks a recorded history.
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
-#include <iostream>
+#include <new>
+#include <span>
 
 #include "base/assert.h"
 #include "ringraft/sim.h"
@@ -129,14 +134,20 @@ struct Totals {
   double virtual_seconds = 0;
 };
 
-// False if a rule was broken and the others need not go on.
-bool RunSeeds(const Arguments& arguments, uint64_t first, uint64_t last, uint64_t step, int out) {
+// What a worker process tells, in memory that it shares with the first one: that outlives it, however it ends.
+struct Worker {
+  pid_t pid = 0;
+  uint64_t seed = 0;  // that it runs now, or would next
+  bool has_failed = false;
   Totals totals;
-  bool failed = false;
-  for (uint64_t seed = first; seed <= last && !(failed && arguments.stop); seed += step) {
-    SimOptions options = OptionsOf(arguments, seed);
+};
+
+void RunSeeds(const Arguments& arguments, uint64_t last, Worker& worker) {
+  for (; worker.seed <= last && !(worker.has_failed && arguments.stop); worker.seed += arguments.jobs) {
+    SimOptions options = OptionsOf(arguments, worker.seed);
     options.story_lines = 0;
     Report report = RunSeed(arguments, options);
+    Totals& totals = worker.totals;
     ++totals.seeds;
     totals.operations += report.operations;
     totals.unknown += report.unknown;
@@ -145,75 +156,111 @@ bool RunSeeds(const Arguments& arguments, uint64_t first, uint64_t last, uint64_
     totals.events += report.events;
     totals.virtual_seconds += report.virtual_seconds;
     if (arguments.hashes)
-      std::printf("%llu %016llx\n", static_cast<unsigned long long>(seed),
+      std::printf("%llu %016llx\n", static_cast<unsigned long long>(worker.seed),
                   static_cast<unsigned long long>(report.trace_hash));
     if (!report.ok()) {
       ++totals.failures;
-      failed = true;
+      worker.has_failed = true;
       TellFailure(arguments, options, report);
     }
     std::fflush(stdout);
   }
-  [[maybe_unused]] auto written = ::write(out, &totals, sizeof totals);
-  return !(failed && arguments.stop);
+}
+
+// False if there is no process to be had.
+bool Begin(const Arguments& arguments, uint64_t last, Worker& worker) {
+  std::fflush(stdout);
+  worker.pid = ::fork();
+  if (worker.pid != 0) return worker.pid > 0;
+  RunSeeds(arguments, last, worker);
+  std::fflush(stdout);
+  ::_exit(0);
+}
+
+// A process that dies takes nothing with it but its seed, which counts as a failure.
+void OnDeath(const Arguments& arguments, Worker& worker, int status) {
+  const std::string how =
+      WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status)) : fmt::format("status {}", WEXITSTATUS(status));
+  if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)  // or it has told its seed itself
+    std::printf("seed %llu: broken: the process ends: with %s\n  replay: %s\n",
+                static_cast<unsigned long long>(worker.seed), how.c_str(),
+                ReplayCommand(arguments, OptionsOf(arguments, worker.seed)).c_str());
+  worker.has_failed = true;
+  ++worker.totals.seeds;
+  ++worker.totals.failures;
+  worker.seed += arguments.jobs;
+}
+
+// Until all have ended, or with --stop one has failed.
+bool RunWorkers(const Arguments& arguments, uint64_t last, std::span<Worker> workers) {
+  for (Worker& worker : workers)
+    if (!Begin(arguments, last, worker)) return false;
+  for (size_t left = workers.size(); left > 0;) {
+    int status = 0;
+    const pid_t pid = ::wait(&status);
+    if (pid < 0) return false;
+    Worker& worker = *std::find_if(workers.begin(), workers.end(), [&](const Worker& one) { return one.pid == pid; });
+    worker.pid = 0;
+    if (status != 0) OnDeath(arguments, worker, status);
+    if (worker.has_failed && arguments.stop) break;
+    if (status != 0 && worker.seed <= last) {
+      if (!Begin(arguments, last, worker)) return false;
+    } else {
+      --left;
+    }
+  }
+  return true;
 }
 
 int RunMany(const Arguments& arguments, uint64_t first, uint64_t last) {
   const auto begun = std::chrono::steady_clock::now();
-  std::vector<std::pair<pid_t, int>> workers;
-  std::fflush(stdout);
-  for (uint64_t job = 0; job < arguments.jobs; ++job) {
-    int ends[2];
-    if (::pipe(ends) != 0) return 2;
-    const pid_t child = ::fork();
-    if (child < 0) return 2;
-    if (child == 0) {
-      const bool goes_on = RunSeeds(arguments, first + job, last, arguments.jobs, ends[1]);
-      std::fflush(stdout);
-      ::_exit(goes_on ? 0 : 1);
-    }
-    ::close(ends[1]);
-    workers.emplace_back(child, ends[0]);
+  const size_t bytes = arguments.jobs * sizeof(Worker);
+  void* shared = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) {
+    std::fprintf(stderr, "no memory for %llu processes: %s; use fewer --jobs\n",
+                 static_cast<unsigned long long>(arguments.jobs), std::strerror(errno));
+    return 2;
+  }
+  const std::span<Worker> workers(static_cast<Worker*>(shared), arguments.jobs);
+  for (size_t job = 0; job < workers.size(); ++job) new (&workers[job]) Worker{.seed = first + job};
+  const bool has_run = RunWorkers(arguments, last, workers);
+  for (const Worker& worker : workers)
+    if (worker.pid > 0) ::kill(worker.pid, SIGKILL);
+  if (!has_run) {
+    std::fprintf(stderr, "cannot start a process: %s; use fewer --jobs than %llu\n", std::strerror(errno),
+                 static_cast<unsigned long long>(arguments.jobs));
+    return 2;
   }
   Totals all;
-  bool died = false;
-  for (size_t left = workers.size(); left > 0; --left) {
-    int status = 0;
-    ::wait(&status);
-    died |= status != 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-    if (status == 0 || !arguments.stop) continue;
-    for (auto [child, end] : workers) ::kill(child, SIGKILL);
+  for (const Worker& worker : workers) {
+    const Totals& one = worker.totals;
+    all.seeds += one.seeds;
+    all.failures += one.failures;
+    all.operations += one.operations;
+    all.unknown += one.unknown;
+    all.faults += one.faults;
+    all.leaderships += one.leaderships;
+    all.events += one.events;
+    all.virtual_seconds += one.virtual_seconds;
+  }
+  if (all.failures != 0 && arguments.stop) {
     std::printf("stopped at the first failure\n");
     return 1;
-  }
-  for (auto [child, end] : workers) {
-    Totals one;
-    if (::read(end, &one, sizeof one) == static_cast<ssize_t>(sizeof one)) {
-      all.seeds += one.seeds;
-      all.failures += one.failures;
-      all.operations += one.operations;
-      all.unknown += one.unknown;
-      all.faults += one.faults;
-      all.leaderships += one.leaderships;
-      all.events += one.events;
-      all.virtual_seconds += one.virtual_seconds;
-    }
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   const double seeds = static_cast<double>(std::max<uint64_t>(all.seeds, 1));
   std::printf(
-      "%llu seeds, %llu failures%s; a seed on average: %.0f operations (%.1f unknown), %.1f faults, %.1f "
-      "leaderships, %.1f virtual seconds, %.0f events\n",
+      "%llu seeds, %llu failures; a seed on average: %.0f operations (%.1f unknown), %.1f faults, %.1f leaderships, "
+      "%.1f virtual seconds, %.0f events\n",
       static_cast<unsigned long long>(all.seeds), static_cast<unsigned long long>(all.failures),
-      died ? ", and a process died" : "", static_cast<double>(all.operations) / seeds,
-      static_cast<double>(all.unknown) / seeds, static_cast<double>(all.faults) / seeds,
-      static_cast<double>(all.leaderships) / seeds, all.virtual_seconds / seeds,
-      static_cast<double>(all.events) / seeds);
+      static_cast<double>(all.operations) / seeds, static_cast<double>(all.unknown) / seeds,
+      static_cast<double>(all.faults) / seeds, static_cast<double>(all.leaderships) / seeds,
+      all.virtual_seconds / seeds, static_cast<double>(all.events) / seeds);
   if (!arguments.hashes)
     std::printf("%.1f s: %.0f times real time a process, %llu of them\n", seconds,
                 all.virtual_seconds / seconds / static_cast<double>(arguments.jobs),
                 static_cast<unsigned long long>(arguments.jobs));
-  return all.failures == 0 && !died ? 0 : 1;
+  return all.failures == 0 ? 0 : 1;
 }
 
 int Check(const Arguments& arguments) {

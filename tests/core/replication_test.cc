@@ -124,6 +124,28 @@ TEST_SUITE("leader: pipelines") {
     CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(3));
   }
 
+  TEST_CASE("B5: what was sent to a peer before it went and came again answers nothing that is sent to it now") {
+    CoreOptions options = TestOptions(1);
+    options.catch_up_rounds = 10;
+    Server leader({}, options);
+    leader.Lead();
+    REQUIRE(leader->ProposeConfig(Change({MakePeer(4)}, {})).has_value());
+    auto old = leader.NextAppend(4);
+    REQUIRE(old.has_value());
+    REQUIRE(leader->AbortConfig(Error(Errc::kChangeAborted)).has_value());
+    REQUIRE(leader->ProposeConfig(Change({MakePeer(4)}, {})).has_value());
+    auto probe = leader.NextAppend(4);
+    REQUIRE(probe.has_value());
+    leader.Refuse(*old, 0, 0);
+    CHECK_FALSE(leader.NextAppend(4).has_value());  // the probe is on its way
+    leader.Acknowledge(*old);
+    leader->OnAppendFailed(old->ticket);
+    CHECK_FALSE(leader.NextAppend(4).has_value());
+    leader.Refuse(*probe, 0, 0);
+    leader.Replicate(4);
+    CHECK(leader->PeerStatuses(leader.now).back().match_index == leader->last_index());
+  }
+
   TEST_CASE("a refusal never takes it back behind what is known to match, whatever it names") {
     Server leader;
     leader.Lead();

@@ -3,8 +3,8 @@
 //
 //   FUZZER CORPUS [COUNT [SEED]]
 //
-// An input that takes too long, or memory without bound, ends it with a message and leaves the input in the file
-// fuzz-input. With sanitizers, which take what memory they like, the memory is not looked at.
+// An input that crashes, takes too long, or takes memory without bound, ends it with a message and leaves the input in
+// the file fuzz-input. With sanitizers, which take what memory they like, the memory is not looked at.
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -23,6 +23,8 @@
 
 #include "fuzz.h"
 
+#pragma weak LLVMFuzzerCustomMutator  // not every fuzzer has one
+
 namespace {
 
 uint64_t state;
@@ -34,7 +36,10 @@ uint64_t Draw(uint64_t n) {
   return (z ^ (z >> 31)) % n;
 }
 
-void Change(std::string& bytes, const std::vector<std::string>& corpus) {
+std::vector<std::string> corpus;
+constexpr size_t kMostBytes = 65536;
+
+void ChangeBytes(std::string& bytes) {
   const size_t at = bytes.empty() ? 0 : Draw(bytes.size());
   switch (Draw(7)) {
     case 0:
@@ -61,7 +66,15 @@ void Change(std::string& bytes, const std::vector<std::string>& corpus) {
     default:
       bytes.resize(at);
   }
-  if (bytes.size() > 65536) bytes.resize(65536);
+  if (bytes.size() > kMostBytes) bytes.resize(kMostBytes);
+}
+
+void Change(std::string& bytes) {
+  if (LLVMFuzzerCustomMutator == nullptr) return ChangeBytes(bytes);
+  const size_t size = std::min(bytes.size(), kMostBytes);
+  bytes.resize(kMostBytes);
+  auto* data = reinterpret_cast<uint8_t*>(bytes.data());
+  bytes.resize(LLVMFuzzerCustomMutator(data, size, kMostBytes, static_cast<unsigned int>(Draw(UINT32_MAX))));
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -96,10 +109,23 @@ void BoundMemory() {
   std::set_new_handler([] { Complain("asks for more memory than there may be"); });
 }
 
-void BoundTime() {
+void On(int signal, void (*handler)(int)) {
   struct sigaction action {};
-  action.sa_handler = [](int) { Complain("takes too long"); };
-  ::sigaction(SIGPROF, &action, nullptr);
+  action.sa_handler = handler;
+  ::sigaction(signal, &action, nullptr);
+}
+
+void BoundTime() {
+  On(SIGPROF, [](int) { Complain("takes too long"); });
+}
+
+// Of whoever does not see to it better: a sanitizer does.
+void CatchCrashes() {
+  for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
+    struct sigaction before {};
+    if (::sigaction(signal, nullptr, &before) != 0 || before.sa_handler != SIG_DFL) continue;
+    On(signal, [](int) { Complain("ends the process"); });
+  }
 }
 
 void Run(const std::string& bytes) {
@@ -114,6 +140,14 @@ void Run(const std::string& bytes) {
 
 }  // namespace
 
+extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size) {
+  std::string bytes(reinterpret_cast<const char*>(data), size);
+  ChangeBytes(bytes);
+  bytes.resize(std::min(bytes.size(), max_size));
+  std::memcpy(data, bytes.data(), bytes.size());
+  return bytes.size();
+}
+
 int main(int argc, char** argv) {
   if (argc < 2) {
     std::fprintf(stderr, "usage: %s CORPUS [COUNT [SEED]]\n", argv[0]);
@@ -124,7 +158,6 @@ int main(int argc, char** argv) {
   std::vector<std::filesystem::path> files;
   for (const auto& file : std::filesystem::directory_iterator(argv[1])) files.push_back(file.path());
   std::sort(files.begin(), files.end());
-  std::vector<std::string> corpus;
   for (const auto& file : files) {
     std::ifstream in(file, std::ios::binary);
     corpus.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
@@ -135,10 +168,11 @@ int main(int argc, char** argv) {
   }
   BoundMemory();
   BoundTime();
+  CatchCrashes();
   for (const std::string& bytes : corpus) Run(bytes);
   for (uint64_t i = 0; i < count; ++i) {
     std::string bytes = corpus[Draw(corpus.size())];
-    for (uint64_t changes = 1 + Draw(6); changes > 0; --changes) Change(bytes, corpus);
+    for (uint64_t changes = 1 + Draw(6); changes > 0; --changes) Change(bytes);
     Run(bytes);
   }
   std::printf("%zu files and %llu changed ones: no complaint\n", corpus.size(), static_cast<unsigned long long>(count));

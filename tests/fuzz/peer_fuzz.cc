@@ -9,13 +9,9 @@
 #include <string_view>
 
 #include "base/assert.h"
-#include "coro/scope.h"
 #include "fuzz.h"
-#include "ringraft/reactor.h"
-#include "ringraft/rpc.h"
-#include "sim/host.h"
-#include "sim/net.h"
-#include "sim/world.h"
+#include "place.h"
+#include "ringraft/batch.h"
 
 namespace {
 
@@ -62,39 +58,6 @@ Identity IdentityOf(uint64_t node) {
   return identity;
 }
 
-class Place {
- public:
-  Place(World& world, Net& net, const char* address, uint64_t node)
-      : host_(new SimHost(world, net, address, node, SilentLogger())),
-        reactor_(std::unique_ptr<reactor::Host>(host_)),
-        rpc_(MakeCapnpRpc(reactor_)) {
-    RINGRAFT_ASSERT(rpc_->Listen(Addr(address)).has_value());
-    rpc_->Register(service_, [node] { return IdentityOf(node); });
-    RINGRAFT_ASSERT(rpc_->Serve().has_value());
-    host_->ScheduleTurn();
-  }
-  ~Place() {
-    host_->Crash();
-    reactor::Loop::Entered entered(host_->loop());
-    rpc_.reset();
-  }
-  Rpc& rpc() { return *rpc_; }
-  SimHost& host() { return *host_; }
-  uint64_t calls() const { return service_.calls; }
-
- private:
-  Answering service_;
-  SimHost* host_;
-  Reactor reactor_;
-  std::unique_ptr<Rpc> rpc_;
-};
-
-void RunFor(World& world, Nanos time) {
-  const Nanos limit = world.now() + time;
-  uint64_t events = 0;
-  while (world.Step(limit)) RINGRAFT_ASSERT(++events < 1'000'000);
-}
-
 Task<void> Talk(Rpc& rpc) {
   AppendEntriesArgs append;
   append.group = GroupId(1);
@@ -117,15 +80,11 @@ std::vector<std::string> Record() {
   net.on_bytes = [&](const std::string& from, const std::string&, std::string_view bytes) {
     if (from == kClient) said.emplace_back(bytes);
   };
-  Place server(world, net, kServer, 2);
-  Place client(world, net, kClient, 1);
-  auto scope = std::make_unique<coro::Scope>(client.host().loop());
-  client.host().Deliver([&] { scope->Start(Talk(client.rpc())); });
+  Answering at_server, at_client;
+  Place server(world, net, kServer, IdentityOf(2), at_server);
+  Place client(world, net, kClient, IdentityOf(1), at_client);
+  client.Start(Talk);
   RunFor(world, kSecond);
-  {
-    reactor::Loop::Entered entered(client.host().loop());
-    scope.reset();
-  }
   RINGRAFT_ASSERT(said.size() >= 3);
   return said;
 }
@@ -149,10 +108,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   World world(7, 0);
   Net net(world);
-  Place server(world, net, kServer, 2);
+  Answering service;
+  Place server(world, net, kServer, IdentityOf(2), service);
   net.Send(kServer, InputOf(data, size));
   RunFor(world, 20 * kSecond);
-  if (size == 1 && data[0] == 2) RINGRAFT_ASSERT(server.calls() == 2);  // an honest peer is served
+  if (size == 1 && data[0] == 2) RINGRAFT_ASSERT(service.calls == 2);  // an honest peer is served
   RINGRAFT_ASSERT(net.connections() == 0);  // nobody keeps a connection without a conversation
   return 0;
 }

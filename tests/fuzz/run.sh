@@ -10,7 +10,7 @@ work=$1
 seconds=${2:-600}
 [ $# -lt 2 ] || shift
 shift
-names=${*:-batch resp peer scenario}
+names=${*:-batch resp peer node scenario}
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 if [ ! -f "$work/build/build.ninja" ]; then

@@ -1,13 +1,150 @@
-// A scenario file: what is read can be written, and read again.
+// A scenario file. What is read can be written, and read again. Then it is run, as far as its commands can be done:
+// whatever befalls the servers, no rule of the protocol is broken, the messages come to an end, and once all is
+// repaired the cluster comes to rest. Most inputs are whole scenarios: the mutator changes lines, not bytes.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/assert.h"
+#include "commands.h"
 #include "fuzz.h"
 #include "scenario.h"
 
+namespace {
+
+using namespace ringraft;
+using namespace ringraft::scenario;
+
+// --- running ---
+
+constexpr size_t kMostSteps = 100;
+constexpr Duration kLongest = std::chrono::seconds(20);
+
+bool IsShort(const Scenario& scenario) {
+  Duration all{};
+  for (const Step& step : scenario.steps) all += step.command.duration;
+  return scenario.steps.size() <= kMostSteps && all <= kLongest;
+}
+
+// A disk that loses what was acknowledged, and logs that no cluster can have come to, break rules rightly; servers
+// without a cluster have nothing to come to.
+bool IsFair(const Scenario& scenario) {
+  bool has_cluster = false;
+  for (const Step& step : scenario.steps) {
+    const Verb verb = step.command.verb;
+    has_cluster |= verb == Verb::kCluster;
+    if (verb == Verb::kWipe || verb == Verb::kLogOf || (!has_cluster && verb != Verb::kSet)) return false;
+  }
+  return has_cluster;
+}
+
+void Play(Scenario scenario) {
+  const Outcome outcome = RunScenario(std::move(scenario), nullptr, Strictness::kLenient);
+  if (outcome.problem.empty()) return;
+  std::fprintf(stderr, "%s\nline %zu: %s\n", WriteScenario(outcome.scenario).c_str(), outcome.line,
+               outcome.problem.c_str());
+  std::abort();
+}
+
+// --- other scenarios than this one ---
+
+uint64_t state;
+uint64_t Draw(uint64_t n) {
+  state += 0x9e3779b97f4a7c15u;
+  uint64_t z = state;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return (z ^ (z >> 31)) % n;
+}
+
+// N is a server of the first seven; what may happen often stands here often.
+constexpr std::string_view kCommands =
+    "campaign N,campaign N,elect N,elect N,heartbeat N,heartbeat N,heartbeat N N,propose N x,propose N x,"
+    "propose N x y z,change N +N,change N -N,change N ~N,change N ^N,change N _N,change N +N -N,change N +N +N -N,"
+    "abort N,transfer N N,tick 100ms,tick 500ms,tick 1s,run 200ms,run 2s,"
+    "deliver,deliver,deliver N->N,deliver N->N,deliver N->* 1,deliver *->N,deliver N->*,drop N->N,drop N->*,"
+    "duplicate N->N,duplicate *->*,hold N->N,hold N->*,release *->*,fail N->N,fail *->*,cut N->N,cut N->*,cut *->N,"
+    "heal,heal,hold-disk N,hold-disk N,flush N,flush N 1,release-disk N,fail-disk N,hold-reads N,read N,"
+    "release-reads N,hold-apply N,apply N,release-apply N,crash N,crash N,crash N keeping 1,restart N,restart N,"
+    "restart N";
+
+std::vector<std::string> Split(std::string_view text, char end) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const size_t size = std::min(text.find(end), text.size());
+    parts.emplace_back(text.substr(0, size));
+    text.remove_prefix(std::min(size + 1, text.size()));
+  }
+  return parts;
+}
+
+std::string DrawCommand() {
+  static const std::vector<std::string> commands = Split(kCommands, ',');
+  std::string text = commands[Draw(commands.size())];
+  for (char& c : text) {
+    if (c == 'N') c = static_cast<char>('1' + Draw(Draw(3) == 0 ? 7 : 3));
+  }
+  return text;
+}
+
+constexpr const char* kClaim = "# What is claimed: that all is well.\n";
+
+bool IsCommand(const std::string& line) { return ParseScenario(kClaim + line + "\n").has_value(); }
+
+// Without what is told and claimed: it is another story now.
+bool IsToldOrClaimed(const std::string& line) {
+  return line.empty() || line[0] == ' ' || line[0] == '#' || line.starts_with("expect");
+}
+
+// What there is at the beginning comes first.
+void PutInOrder(std::vector<std::string>& lines) {
+  auto rest = lines.begin();
+  for (const char* word : {"set ", "cluster ", "empty "})
+    rest = std::stable_partition(rest, lines.end(), [&](const std::string& line) { return line.starts_with(word); });
+}
+
+void ChangeLines(std::vector<std::string>& lines) {
+  const size_t at = lines.empty() ? 0 : Draw(lines.size());
+  const uint64_t what = Draw(8);
+  const auto here = lines.begin() + static_cast<std::ptrdiff_t>(at);
+  if (lines.empty() || what < 4) {
+    lines.insert(lines.empty() ? here : here + 1, DrawCommand());
+  } else if (what == 4) {
+    lines.erase(here);
+  } else if (what == 5) {
+    lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(Draw(lines.size())), std::string(lines[at]));
+  } else if (what == 6) {
+    std::swap(lines[at], lines[Draw(lines.size())]);
+  } else {
+    for (char& c : lines[at]) {
+      if (c >= '1' && c <= '9' && Draw(2) == 0) c = static_cast<char>('1' + Draw(5));
+    }
+  }
+}
+
+}  // namespace
+
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned int seed) {
+  state = seed;
+  if (Draw(8) == 0) return LLVMFuzzerMutate(data, size, max_size);
+  std::vector<std::string> lines = Split(std::string_view(reinterpret_cast<const char*>(data), size), '\n');
+  std::erase_if(lines, IsToldOrClaimed);
+  for (uint64_t changes = 1 + Draw(8); changes > 0; --changes) ChangeLines(lines);
+  std::erase_if(lines, [](const std::string& line) { return !IsCommand(line); });
+  PutInOrder(lines);
+  std::string text = kClaim;
+  for (const std::string& line : lines) text += line + "\n";
+  text.resize(std::min(text.size(), max_size));
+  std::memcpy(data, text.data(), text.size());
+  return text.size();
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace ringraft::scenario;
   auto scenario = ParseScenario(std::string_view(reinterpret_cast<const char*>(data), size));
   if (!scenario) {
     RINGRAFT_ASSERT(!scenario.error().message().empty());
@@ -17,5 +154,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto again = ParseScenario(text);
   RINGRAFT_ASSERT(again.has_value());
   RINGRAFT_ASSERT(WriteScenario(again.value()) == text);
+  if (IsShort(again.value()) && IsFair(again.value())) Play(std::move(again.value()));
   return 0;
 }

@@ -7,7 +7,9 @@
 namespace ringraft::scenario {
 namespace {
 
+// Of one DeliverAll: so many, and so many for each message that is on its way when it begins.
 constexpr size_t kMaxDeliveries = 1000;
+constexpr size_t kMostThatFollow = 20;
 
 }  // namespace
 
@@ -60,7 +62,8 @@ std::vector<size_t> World::Select(const Selection& selection) const {
 }
 
 bool World::DeliverAll() {
-  for (size_t count = 0; count < kMaxDeliveries; ++count) {
+  const size_t most = kMaxDeliveries + kMostThatFollow * wire_.size();
+  for (size_t count = 0; count < most; ++count) {
     auto next = std::find_if(wire_.begin(), wire_.end(),
                              [&](const Message& message) { return !held_.contains({message.from, message.to}); });
     if (next == wire_.end() || !oracle_.violation().empty()) return true;

@@ -29,6 +29,7 @@ std::vector<Witness> World::Witnesses() const {
 
 void World::Found(const std::vector<uint64_t>& servers, const std::vector<uint64_t>& members) {
   if (!members.empty()) members_ = members;
+  std::sort(members_.begin(), members_.end());
   for (uint64_t id : servers) {
     servers_[id];
     if (members.empty()) {

@@ -1,0 +1,36 @@
+"""A process of `ringraft-sim --seeds` that dies takes nothing with it but its seed, which is named.
+
+    python3 tests/sim/dying_worker.py BUILD/src/sim/ringraft-sim
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+
+def children(pid):
+    with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as file:
+        return [int(word) for word in file.read().split()]
+
+
+def main():
+    command = [sys.argv[1], '--seeds', '1..40', '--jobs', '1', '--duration', '5']
+    simulator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not children(simulator.pid):
+        assert time.monotonic() < deadline, 'it starts no process'
+        time.sleep(0.001)
+    os.kill(children(simulator.pid)[0], signal.SIGKILL)
+    output, _ = simulator.communicate(timeout=600)
+    told = re.findall(r'^seed (\d+): broken: the process ends: with signal 9\n  replay: ringraft-sim --seed (\d+) ',
+                      output, re.MULTILINE)
+    assert len(told) == 1 and told[0][0] == told[0][1], output
+    assert '40 seeds, 1 failures;' in output, output
+    assert simulator.returncode == 1, simulator.returncode
+    print(f'killed while it ran seed {told[0][0]}: told, and the others run')
+
+
+main()
