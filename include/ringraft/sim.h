@@ -84,7 +84,9 @@ std::string Timeline(const Model& model, const std::vector<Operation>& history, 
 class Service {
  public:
   virtual ~Service() = default;
-  // An empty machine; asked for at each start of a node, since machines are volatile here: the log is replayed.
+  // An empty machine, asked for at each start of a node: the log is replayed. In some runs the machines count as
+  // durable (`StateMachine::IsDurable`): such a one first gets again what it had applied, but for some of the last, and
+  // then what follows. What the machine says of itself is not asked: what it writes itself would outlive no crash.
   virtual std::unique_ptr<StateMachine> MakeMachine(NodeId node) = 0;
   // Equal for machines that have applied the same commands.
   virtual std::string Digest(StateMachine& machine) = 0;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr double kBackupChance = 0.5;  // that a backup is made before a start
 constexpr Nanos kOperatorReads = 5 * kSecond;
+constexpr size_t kMostUnsaved = 64;  // that a durable machine may not have had on its disk yet
 
 bool IsRefused(SimDisk& disk) { return !disk.Store().Get(node::kRefusedKey).value().empty(); }
 
@@ -116,13 +117,24 @@ Options Cluster::OptionsFor(const Slot& slot) const {
 
 // --- life and death ---
 
+void Cluster::BackUp(Slot& slot) {
+  slot.backup = slot.disk->Copy(slot.id);
+  slot.backup_applied = slot.machine_disk.size();
+}
+
+// What a crash may take of the last that a durable machine had applied.
+size_t Cluster::Unsaved() {
+  return world_.random().Chance(0.5) ? 0 : static_cast<size_t>(world_.random().Below(kMostUnsaved));
+}
+
 void Cluster::Start(Slot& slot) {
   RINGRAFT_ASSERT(slot.raft == nullptr);
   ++slot.life;
-  if (slot.disk->last() && !slot.disk->is_copy() && world_.random().Chance(kBackupChance))
-    slot.backup = slot.disk->Copy(slot.id);
+  if (slot.disk->last() && !slot.disk->is_copy() && world_.random().Chance(kBackupChance)) BackUp(slot);
   slot.machine = service_.MakeMachine(NodeId(slot.id));
-  slot.tap = std::make_unique<TapMachine>(world_, slot.subject(), oracle_, taps_, *slot.machine, on_apply_);
+  slot.machine_disk.RestoreTo(*slot.machine);
+  slot.tap = std::make_unique<TapMachine>(world_, slot.subject(), oracle_, taps_, *slot.machine, on_apply_,
+                                          has_durable_machines_ ? &slot.machine_disk : nullptr, *slot.disk);
   auto host = std::make_unique<SimHost>(world_, net_, slot.address, slot.subject(), slot);
   slot.host = host.get();
   slot.host->SetSchedule(schedule_);
@@ -206,6 +218,8 @@ void Cluster::Crash(Slot& slot, bool is_silent) {
   world_.Tell(fmt::format("node {} dies{}", slot.id, is_silent ? " without a word" : ""));
   oracle_.OnEnded(slot.subject());
   slot.disk->Crash();
+  if (slot.machine_disk.size() != 0)
+    slot.machine_disk.Keep(slot.machine_disk.size() - std::min(slot.machine_disk.size(), Unsaved()));
   net_.OnHostGone(*slot.host, is_silent);
   slot.host->Crash();
   TakeApart(slot);
@@ -234,6 +248,7 @@ void Cluster::Lose(Slot& slot, bool becomes_witness) {
   // What it had acknowledged it had: the rules look at it as it was.
   lost_disks_.emplace_back(slot.id, std::move(slot.disk));
   slot.backup.reset();
+  slot.machine_disk = MachineDisk();
   slot.is_witness = becomes_witness;
   slot.id = next_id_++;
   slot.address = fmt::format("10.0.0.{}:7000", slot.id);
@@ -256,6 +271,7 @@ void Cluster::Wipe(Slot& slot, Nanos down_for) {
     lost_disks_.emplace_back(slot.id, std::move(slot.disk));
   }
   slot.backup.reset();
+  slot.machine_disk = MachineDisk();
   slot.disk = std::make_shared<SimDisk>(world_, slot.id, oracle_);
   oracle_.OnDiskReplaced(slot.id);
   RestartAfter(slot, down_for);
@@ -267,6 +283,7 @@ void Cluster::Restore(Slot& slot, Nanos down_for) {
   world_.Tell(fmt::format("node {} is restored from a backup", slot.id));
   lost_disks_.emplace_back(slot.id, std::move(slot.disk));
   slot.disk = std::move(slot.backup);
+  slot.machine_disk.Keep(slot.backup_applied);
   oracle_.OnDiskReplaced(slot.id);
   ++lost_;  // until it is refused
   RestartAfter(slot, down_for);
@@ -297,6 +314,8 @@ std::string Cluster::StartDouble(Slot& slot) {
   copy.is_joiner = true;
   copy.is_witness = slot.is_witness;
   copy.disk = slot.backup->Copy(copy.subject());
+  copy.machine_disk = slot.machine_disk;
+  copy.machine_disk.Keep(slot.backup_applied);
   ++lost_;  // until it is refused
   world_.Tell(fmt::format("a copy of the disk of node {} is started beside it", slot.id));
   Start(copy);

@@ -42,7 +42,9 @@ class Slot final : public Logger {
   uint64_t life = 0;         // raised by each start and end
   Nanos down_for = kSecond;  // after it has stopped
   std::shared_ptr<SimDisk> disk;
+  MachineDisk machine_disk;         // of a durable machine
   std::shared_ptr<SimDisk> backup;  // of an earlier start; may be null
+  size_t backup_applied = 0;        // what the machine's disk had then
   // While it is up, in the order in which they need each other.
   std::unique_ptr<StateMachine> machine;
   std::unique_ptr<TapMachine> tap;
@@ -103,6 +105,7 @@ class Cluster final {
   // Of the nodes that start from now on.
   void UsePriorities() { has_priorities_ = true; }
   void UseLimits(const Limits& limits) { limits_ = limits; }
+  void UseDurableMachines() { has_durable_machines_ = true; }
   TapFaults& taps() { return taps_; }
 
  private:
@@ -113,6 +116,8 @@ class Cluster final {
     const char* what = "";
   };
 
+  void BackUp(Slot& slot);
+  size_t Unsaved();
   void OnTurn(Slot& slot);
   void OnDoubleStopped(Slot& slot);
   bool KnowsOthers(Slot& copy) const;
@@ -128,6 +133,7 @@ class Cluster final {
   Service& service_;
   const SimOptions& options_;
   bool has_priorities_ = false;
+  bool has_durable_machines_ = false;
   std::optional<Limits> limits_;  // instead of those of the options
   std::function<void(uint64_t)> on_apply_;
   Net net_;

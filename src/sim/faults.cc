@@ -7,6 +7,8 @@
 namespace ringraft::sim {
 namespace {
 
+constexpr double kDurableMachines = 0.25;  // of the runs
+
 struct KindInfo {
   FaultKind kind;
   const char* name;
@@ -97,6 +99,8 @@ const char* FaultName(FaultKind kind) { return InfoOf(kind).name; }
 Plan DrawPlan(Random& random, const SimOptions& options) {
   Plan plan;
   plan.has_priorities = options.faults.membership && random.Chance(0.4);
+  // By a generator of its own: the other runs are what they were before there was this.
+  plan.has_durable_machines = Random(~options.seed).Chance(kDurableMachines);
   if (options.faults.schedule && random.Chance(0.3)) {
     plan.limits = options.raft.limits;
     plan.limits->max_batch_bytes = 4096;

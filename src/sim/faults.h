@@ -64,7 +64,8 @@ struct Plan {
   ScheduleFaults schedule;
   TapFaults taps;
   ClientHabits habits;
-  bool has_priorities = false;   // of nodes
+  bool has_priorities = false;  // of nodes
+  bool has_durable_machines = false;
   std::optional<Limits> limits;  // small ones: the windows are full, and the log is read from the disk
 };
 

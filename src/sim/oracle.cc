@@ -40,6 +40,7 @@ std::vector<std::string_view> Oracle::Rules() {
           "machines apply the same entries",
           "machines apply in order, each entry once",
           "only what is committed is applied",
+          "a durable machine is given only what is durable",
           "a success was applied",
           "terms never fall",
           "the commit index never falls",

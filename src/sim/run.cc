@@ -50,11 +50,13 @@ class Runner final {
   }
 
   void SetUp() {
-    world_.Tell(fmt::format("seed {}: {} nodes, {} clients, {} faults planned", options_.seed, options_.nodes,
-                            options_.clients, plan_.faults.size()));
+    world_.Tell(fmt::format("seed {}: {} nodes, {} clients, {} faults planned{}", options_.seed, options_.nodes,
+                            options_.clients, plan_.faults.size(),
+                            plan_.has_durable_machines ? ", durable machines" : ""));
     cluster_.net().SetFaults(plan_.net);
     cluster_.SetDisks(plan_.disks);
     if (plan_.has_priorities) cluster_.UsePriorities();
+    if (plan_.has_durable_machines) cluster_.UseDurableMachines();
     if (plan_.limits) cluster_.UseLimits(*plan_.limits);
     cluster_.SetSchedule(plan_.schedule);
     cluster_.taps() = plan_.taps;

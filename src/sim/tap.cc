@@ -1,8 +1,12 @@
 #include "sim/tap.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
+
+#include "base/assert.h"
 
 namespace ringraft::sim {
 
@@ -91,6 +95,23 @@ Task<void> TapRpc::VoteAgain(Addr addr, RequestVoteArgs args) {
 
 // --- the machine ---
 
+void MachineDisk::Add(const LogEntry& entry) {
+  entries_.push_back(Entry{entry.index, entry.term, std::string(entry.command)});
+}
+
+void MachineDisk::RestoreTo(StateMachine& machine) const {
+  std::vector<LogEntry> entries;
+  for (const Entry& entry : entries_)
+    entries.emplace_back(entry.index, entry.term, LogEntryType::kCommand, entry.command);
+  ApplyResults results;
+  for (std::span<const LogEntry> rest(entries); !rest.empty();) {
+    results.Clear();
+    Result<size_t> applied = machine.Apply(rest, results);
+    RINGRAFT_ASSERT(applied && applied.value() > 0);  // it has applied them before
+    rest = rest.subspan(applied.value());
+  }
+}
+
 std::string TapMachine::Wrap(uint64_t call, std::string_view command) {
   std::string wrapped(kPrefix, '\0');
   std::memcpy(wrapped.data(), &call, kPrefix);
@@ -104,9 +125,20 @@ Result<size_t> TapMachine::Apply(std::span<const LogEntry> entries, ApplyResults
     count = static_cast<size_t>(world_.random().Between(1, count - 1));
   entries_.assign(entries.begin(), entries.begin() + static_cast<ptrdiff_t>(count));
   for (LogEntry& entry : entries_) entry.command.remove_prefix(kPrefix);
+  for (const LogEntry& entry : entries_) {
+    if (disk_ != nullptr && log_.TermAt(entry.index) != entry.term)
+      world_.Fail("a durable machine is given only what is durable",
+                  fmt::format("node {} applies index {} of term {}; its disk ends at {}", node_, entry.index.value(),
+                              entry.term.value(), log_.last().value()));
+    if (disk_ != nullptr && entry.index <= disk_->last())
+      world_.Fail("machines apply in order, each entry once",
+                  fmt::format("the durable machine of node {} is given index {} after {}", node_, entry.index.value(),
+                              disk_->last().value()));
+  }
   Result<size_t> applied = inner_.Apply(entries_, results);
   for (size_t i = 0; applied && i < std::min(applied.value(), count); ++i) {
     oracle_.OnApply(node_, entries[i]);
+    if (disk_ != nullptr) disk_->Add(entries_[i]);
     uint64_t call = 0;
     std::memcpy(&call, entries[i].command.data(), kPrefix);
     on_apply_(call);

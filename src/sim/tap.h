@@ -1,6 +1,7 @@
 // Listens where a node meets the world, without changing what it does: its transport and its state machine.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -48,14 +49,43 @@ class TapRpc final : public Rpc {
   std::unique_ptr<Rpc> inner_;
 };
 
-// In front of the user's machine. Commands carry the number of the call that brought them.
+// What a durable machine has on a disk of its own. Machines are volatile here: this stands for that disk, and a machine
+// that is made anew gets all of it before its node starts.
+class MachineDisk {
+ public:
+  void Add(const LogEntry& entry);
+  Index last() const { return entries_.empty() ? Index(0) : entries_.back().index; }
+  size_t size() const { return entries_.size(); }
+  void Keep(size_t count) { entries_.resize(std::min(count, entries_.size())); }
+  void RestoreTo(StateMachine& machine) const;
+
+ private:
+  struct Entry {
+    Index index;
+    Term term;
+    std::string command;
+  };
+  std::vector<Entry> entries_;
+};
+
+// In front of the user's machine. Commands carry the number of the call that brought them. Durable if it is given a
+// disk for that; `log` is the node's.
 class TapMachine final : public StateMachine {
  public:
   TapMachine(World& world, uint64_t node, Oracle& oracle, const TapFaults& faults, StateMachine& inner,
-             std::function<void(uint64_t call)> on_apply)
-      : world_(world), node_(node), oracle_(oracle), faults_(faults), inner_(inner), on_apply_(std::move(on_apply)) {}
+             std::function<void(uint64_t call)> on_apply, MachineDisk* disk, const SimDisk& log)
+      : world_(world),
+        node_(node),
+        oracle_(oracle),
+        faults_(faults),
+        inner_(inner),
+        on_apply_(std::move(on_apply)),
+        disk_(disk),
+        log_(log) {}
 
   Result<size_t> Apply(std::span<const LogEntry> entries, ApplyResults& results) override;
+  bool IsDurable() const override { return disk_ != nullptr; }
+  Index AppliedIndex() const override { return disk_ != nullptr ? disk_->last() : Index(0); }
 
   static std::string Wrap(uint64_t call, std::string_view command);
   static constexpr size_t kPrefix = 8;
@@ -67,6 +97,8 @@ class TapMachine final : public StateMachine {
   const TapFaults& faults_;
   StateMachine& inner_;
   std::function<void(uint64_t)> on_apply_;
+  MachineDisk* disk_;
+  const SimDisk& log_;
   std::vector<LogEntry> entries_;
 };
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/assert.h"
@@ -103,9 +104,13 @@ bool IsToldOrClaimed(const std::string& line) {
 
 // What there is at the beginning comes first.
 void PutInOrder(std::vector<std::string>& lines) {
-  auto rest = lines.begin();
-  for (const char* word : {"set ", "cluster ", "empty "})
-    rest = std::stable_partition(rest, lines.end(), [&](const std::string& line) { return line.starts_with(word); });
+  std::vector<std::string> ordered;
+  for (const char* word : {"set ", "cluster ", "empty ", ""}) {
+    for (std::string& line : lines) {
+      if (!line.empty() && line.starts_with(word)) ordered.push_back(std::exchange(line, ""));
+    }
+  }
+  lines = std::move(ordered);
 }
 
 void ChangeLines(std::vector<std::string>& lines) {
