@@ -132,7 +132,9 @@ void Cluster::Start(Slot& slot) {
   ++slot.life;
   if (slot.disk->last() && !slot.disk->is_copy() && world_.random().Chance(kBackupChance)) BackUp(slot);
   slot.machine = service_.MakeMachine(NodeId(slot.id));
-  slot.machine_disk.RestoreTo(*slot.machine);
+  if (!slot.machine_disk.RestoreTo(*slot.machine))
+    world_.Fail("a node starts on what it wrote",
+                fmt::format("the machine of node {} does not take what it has applied before", slot.id));
   slot.tap = std::make_unique<TapMachine>(world_, slot.subject(), oracle_, taps_, *slot.machine, on_apply_,
                                           has_durable_machines_ ? &slot.machine_disk : nullptr, *slot.disk);
   auto host = std::make_unique<SimHost>(world_, net_, slot.address, slot.subject(), slot);

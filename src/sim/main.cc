@@ -136,7 +136,7 @@ struct Totals {
 
 // What a worker process tells, in memory that it shares with the first one: that outlives it, however it ends.
 struct Worker {
-  pid_t pid = 0;
+  pid_t pid = 0;      // the first process's own: 0 once it has ended
   uint64_t seed = 0;  // that it runs now, or would next
   bool has_failed = false;
   Totals totals;
@@ -170,11 +170,14 @@ void RunSeeds(const Arguments& arguments, uint64_t last, Worker& worker) {
 // False if there is no process to be had.
 bool Begin(const Arguments& arguments, uint64_t last, Worker& worker) {
   std::fflush(stdout);
-  worker.pid = ::fork();
-  if (worker.pid != 0) return worker.pid > 0;
-  RunSeeds(arguments, last, worker);
-  std::fflush(stdout);
-  ::_exit(0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    RunSeeds(arguments, last, worker);
+    std::fflush(stdout);
+    ::_exit(0);
+  }
+  worker.pid = pid;
+  return pid > 0;
 }
 
 // A process that dies takes nothing with it but its seed, which counts as a failure.

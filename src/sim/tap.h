@@ -57,7 +57,8 @@ class MachineDisk {
   Index last() const { return entries_.empty() ? Index(0) : entries_.back().index; }
   size_t size() const { return entries_.size(); }
   void Keep(size_t count) { entries_.resize(std::min(count, entries_.size())); }
-  void RestoreTo(StateMachine& machine) const;
+  // False if the machine does not take what it has applied before.
+  bool RestoreTo(StateMachine& machine) const;
 
  private:
   struct Entry {
