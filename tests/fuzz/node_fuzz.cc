@@ -67,10 +67,20 @@ Identity IdentityOf(uint64_t node) {
 
 // --- the node ---
 
-class NobodyObserves final : public DiskObserver {
+// What it has promised stays: terms do not fall, and there is one vote in each.
+class PromiseKeeper final : public DiskObserver {
  public:
-  void OnSubmitted(uint64_t, const storage::WriteRequest&) override {}
+  void OnSubmitted(uint64_t, const storage::WriteRequest& request) override {
+    if (!request.hard_state) return;
+    const HardState& next = *request.hard_state;
+    RINGRAFT_ASSERT(next.term >= last_.term);
+    if (next.term == last_.term && last_.vote) RINGRAFT_ASSERT(next.vote == last_.vote);
+    last_ = next;
+  }
   void OnFlushed(uint64_t, const storage::WriteRequest&) override {}
+
+ private:
+  HardState last_;
 };
 
 // What is applied is committed: it comes in order, each entry once.
@@ -126,7 +136,7 @@ class FuzzedNode {
       committed_.push_back(core->TermAt(index));
   }
 
-  NobodyObserves observer_;
+  PromiseKeeper observer_;
   std::shared_ptr<SimDisk> disk_;
   Machine machine_;
   SimHost* host_ = nullptr;
@@ -252,7 +262,7 @@ class Play {
   void Order() {
     const uint8_t what = orders_.Byte();
     const uint64_t who = (what & 1) != 0 ? 1 : 3;
-    switch (what / 2 % 8) {
+    switch (what / 2 % 9) {
       case 0:
         return Append(who);
       case 1:
@@ -267,6 +277,8 @@ class Play {
         return Forward(who);
       case 6:
         return Form(who);
+      case 7:
+        return VoteThatFits(who);
       default:
         return RunFor(world_, (1 + orders_.Below(60)) * 20 * kMilli);
     }
@@ -374,6 +386,21 @@ class Play {
     args.last_index = Index(Number());
     args.last_term = Term(Number());
     args.pre_vote = orders_.Flag();
+    args.is_transfer = orders_.Flag();
+    places_[who]->Start([args](Rpc& rpc) -> Task<void> { return CallVote(rpc, args); });
+  }
+
+  // Of a candidate that has what the node has.
+  void VoteThatFits(uint64_t who) {
+    const core::Core* core = node_->core();
+    if (core == nullptr) return;
+    RequestVoteArgs args;
+    args.group = kGroup;
+    args.to = NodeId(kSelf);
+    args.term = core->term() + orders_.Below(2);
+    args.candidate_id = NodeId(who);
+    args.last_index = core->last_index();
+    args.last_term = core->TermAt(args.last_index);
     args.is_transfer = orders_.Flag();
     places_[who]->Start([args](Rpc& rpc) -> Task<void> { return CallVote(rpc, args); });
   }
