@@ -147,7 +147,7 @@ struct Report {
 };
 
 // One run. Never throws for what the run finds. An invariant of the library's own that breaks stops the process, as in
-// production; the seed is printed first.
+// production: print the seed before the run, or what it was is lost (ringraft-sim sees to that by itself).
 Report Run(Service& service, const SimOptions& options);
 
 // Runs again with fewer faults and operations while the same rule is broken; returns the smallest that was found.

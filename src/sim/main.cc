@@ -132,7 +132,29 @@ int RunOne(const Arguments& arguments) {
 struct Totals {
   uint64_t seeds = 0, failures = 0, operations = 0, unknown = 0, faults = 0, leaderships = 0, events = 0;
   double virtual_seconds = 0;
+
+  void Add(const Totals& other) {
+    seeds += other.seeds;
+    failures += other.failures;
+    operations += other.operations;
+    unknown += other.unknown;
+    faults += other.faults;
+    leaderships += other.leaderships;
+    events += other.events;
+    virtual_seconds += other.virtual_seconds;
+  }
 };
+
+Totals Count(const Report& report) {
+  return Totals{.seeds = 1,
+                .failures = report.ok() ? uint64_t{0} : 1,
+                .operations = report.operations,
+                .unknown = report.unknown,
+                .faults = report.faults,
+                .leaderships = report.leaderships,
+                .events = report.events,
+                .virtual_seconds = report.virtual_seconds};
+}
 
 // What a worker process tells, in memory that it shares with the first one: that outlives it, however it ends.
 struct Worker {
@@ -147,22 +169,14 @@ void RunSeeds(const Arguments& arguments, uint64_t last, Worker& worker) {
     SimOptions options = OptionsOf(arguments, worker.seed);
     options.story_lines = 0;
     Report report = RunSeed(arguments, options);
-    Totals& totals = worker.totals;
-    ++totals.seeds;
-    totals.operations += report.operations;
-    totals.unknown += report.unknown;
-    totals.faults += report.faults;
-    totals.leaderships += report.leaderships;
-    totals.events += report.events;
-    totals.virtual_seconds += report.virtual_seconds;
     if (arguments.hashes)
       std::printf("%llu %016llx\n", static_cast<unsigned long long>(worker.seed),
                   static_cast<unsigned long long>(report.trace_hash));
     if (!report.ok()) {
-      ++totals.failures;
       worker.has_failed = true;
       TellFailure(arguments, options, report);
     }
+    worker.totals.Add(Count(report));  // last: who dies before that is counted by OnDeath
     std::fflush(stdout);
   }
 }
@@ -235,17 +249,7 @@ int RunMany(const Arguments& arguments, uint64_t first, uint64_t last) {
     return 2;
   }
   Totals all;
-  for (const Worker& worker : workers) {
-    const Totals& one = worker.totals;
-    all.seeds += one.seeds;
-    all.failures += one.failures;
-    all.operations += one.operations;
-    all.unknown += one.unknown;
-    all.faults += one.faults;
-    all.leaderships += one.leaderships;
-    all.events += one.events;
-    all.virtual_seconds += one.virtual_seconds;
-  }
+  for (const Worker& worker : workers) all.Add(worker.totals);
   if (all.failures != 0 && arguments.stop) {
     std::printf("stopped at the first failure\n");
     return 1;

@@ -7,6 +7,15 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
+// 0 .. n - 1, by splitmix64: the same with every compiler.
+inline uint64_t DrawFrom(uint64_t& state, uint64_t n) {
+  state += 0x9e3779b97f4a7c15u;
+  uint64_t z = state;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return (z ^ (z >> 31)) % n;
+}
+
 // A fuzzer may have its own way to change an input, in place; it returns the new size. What it calls to have bytes
 // changed is libFuzzer's, or the driver's.
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned int seed);

@@ -195,7 +195,7 @@ class Orders {
   std::string_view rest_;
 };
 
-class Liar final : public RpcService {
+class Liar final : public AnyPeer {
  public:
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) override {
     AppendEntriesResults results;
@@ -220,18 +220,12 @@ class Liar final : public RpcService {
     }
     co_return results;
   }
-  Task<Result<ForwardResults>> Forward(ForwardArgs args) override {
-    ForwardResults results;
-    results.outcomes.resize(args.calls.size());
-    co_return results;
-  }
   Task<Result<FormResults>> Form(FormArgs) override {
     FormResults results;
     results.incarnation = directory;
     results.is_formed = true;
     co_return results;
   }
-  Result<void> OnHandshake(const Identity&) override { return Success(); }
 
   uint64_t directory = 0;
   std::deque<AppendEntriesResults> append_answers;  // then what an honest peer says
@@ -316,23 +310,17 @@ class Play {
     return command;
   }
 
-  void Send(uint64_t who, AppendEntriesArgs args) {
-    places_[who]->Start([args = std::move(args)](Rpc& rpc) -> Task<void> { return CallAppend(rpc, args); });
+  template <class Args, class Results>
+  using Method = Task<Result<Results>> (Rpc::*)(Addr, Args);
+
+  template <class Args, class Results>
+  void Call(uint64_t who, Method<Args, Results> method, Args args) {
+    auto shared = std::make_shared<Args>(std::move(args));
+    places_[who]->Start([method, shared](Rpc& rpc) { return Await(rpc, method, std::move(*shared)); });
   }
-  static Task<void> CallAppend(Rpc& rpc, AppendEntriesArgs args) {
-    auto call = rpc.CallAppendEntries(Addr(AddressOf(kSelf)), std::move(args));
-    [[maybe_unused]] auto unheard = co_await call;
-  }
-  static Task<void> CallVote(Rpc& rpc, RequestVoteArgs args) {
-    auto call = rpc.CallRequestVote(Addr(AddressOf(kSelf)), args);
-    [[maybe_unused]] auto unheard = co_await call;
-  }
-  static Task<void> CallForward(Rpc& rpc, ForwardArgs args) {
-    auto call = rpc.CallForward(Addr(AddressOf(kSelf)), std::move(args));
-    [[maybe_unused]] auto unheard = co_await call;
-  }
-  static Task<void> CallForm(Rpc& rpc, FormArgs args) {
-    auto call = rpc.CallForm(Addr(AddressOf(kSelf)), args);
+  template <class Args, class Results>
+  static Task<void> Await(Rpc& rpc, Method<Args, Results> method, Args args) {
+    auto call = (rpc.*method)(Addr(AddressOf(kSelf)), std::move(args));
     [[maybe_unused]] auto unheard = co_await call;
   }
 
@@ -350,7 +338,7 @@ class Play {
     if (orders_.Below(16) == 0) args.generation.counter = Number();
     for (uint64_t count = orders_.Below(3); count > 0; --count)
       args.entries.push_back(DrawBatch(Index(Number()), Term(Number()), orders_.Below(8) == 0 ? Number() : who));
-    Send(who, std::move(args));
+    Call(who, &Rpc::CallAppendEntries, std::move(args));
   }
 
   // What an honest leader could send, but for what it says that is committed.
@@ -374,7 +362,7 @@ class Play {
       args.entries.push_back(DrawBatch(next, args.term, who));
       next = args.entries.back().last() + 1;
     }
-    Send(who, std::move(args));
+    Call(who, &Rpc::CallAppendEntries, std::move(args));
   }
 
   void Vote(uint64_t who) {
@@ -387,7 +375,7 @@ class Play {
     args.last_term = Term(Number());
     args.pre_vote = orders_.Flag();
     args.is_transfer = orders_.Flag();
-    places_[who]->Start([args](Rpc& rpc) -> Task<void> { return CallVote(rpc, args); });
+    Call(who, &Rpc::CallRequestVote, args);
   }
 
   // Of a candidate that has what the node has.
@@ -402,7 +390,7 @@ class Play {
     args.last_index = core->last_index();
     args.last_term = core->TermAt(args.last_index);
     args.is_transfer = orders_.Flag();
-    places_[who]->Start([args](Rpc& rpc) -> Task<void> { return CallVote(rpc, args); });
+    Call(who, &Rpc::CallRequestVote, args);
   }
 
   void AnswerAppend(uint64_t who) {
@@ -436,15 +424,14 @@ class Play {
       for (uint64_t count = orders_.Below(4); count > 0; --count)
         call.commands.push_back(Bytes(std::string(orders_.Byte(), 'f')));
     }
-    auto shared = std::make_shared<ForwardArgs>(std::move(args));
-    places_[who]->Start([shared](Rpc& rpc) -> Task<void> { return CallForward(rpc, std::move(*shared)); });
+    Call(who, &Rpc::CallForward, std::move(args));
   }
 
   void Form(uint64_t who) {
     FormArgs args;
     args.group = orders_.Flag() ? kGroup : GroupId(9);
     args.to = NodeId(orders_.Flag() ? kSelf : Number());
-    places_[who]->Start([args](Rpc& rpc) -> Task<void> { return CallForm(rpc, args); });
+    Call(who, &Rpc::CallForm, args);
   }
 
   Orders orders_;

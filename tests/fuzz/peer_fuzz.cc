@@ -21,7 +21,7 @@ using namespace ringraft::sim;
 constexpr const char* kServer = "10.0.0.2:7000";
 constexpr const char* kClient = "10.0.0.1:7000";
 
-class Answering final : public RpcService {
+class Answering final : public AnyPeer {
  public:
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) override {
     ++calls;
@@ -34,17 +34,11 @@ class Answering final : public RpcService {
     results.term = args.term;
     co_return results;
   }
-  Task<Result<ForwardResults>> Forward(ForwardArgs args) override {
-    ForwardResults results;
-    results.outcomes.resize(args.calls.size());
-    co_return results;
-  }
   Task<Result<FormResults>> Form(FormArgs) override {
     FormResults results;
     results.members = "anything";
     co_return results;
   }
-  Result<void> OnHandshake(const Identity&) override { return Success(); }
 
   uint64_t calls = 0;
 };

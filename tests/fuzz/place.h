@@ -15,6 +15,17 @@
 
 namespace ringraft::sim {
 
+// What every fuzzed peer answers alike.
+class AnyPeer : public RpcService {
+ public:
+  Task<Result<ForwardResults>> Forward(ForwardArgs args) override {
+    ForwardResults results;
+    results.outcomes.resize(args.calls.size());
+    co_return results;
+  }
+  Result<void> OnHandshake(const Identity&) override { return Success(); }
+};
+
 class Place {
  public:
   Place(World& world, Net& net, const char* address, const Identity& identity, RpcService& service)

@@ -55,13 +55,7 @@ void Play(Scenario scenario) {
 // --- other scenarios than this one ---
 
 uint64_t state;
-uint64_t Draw(uint64_t n) {
-  state += 0x9e3779b97f4a7c15u;
-  uint64_t z = state;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return (z ^ (z >> 31)) % n;
-}
+uint64_t Draw(uint64_t n) { return DrawFrom(state, n); }
 
 // N is a server of the first seven; what may happen often stands here often.
 constexpr std::string_view kCommands =
