@@ -127,15 +127,15 @@ struct ForwardResults {
 }
 
 # The members of a fixed list find out whose data directories they have, before there is a cluster.
-struct FormArgs {
+struct BootstrapArgs {
   group @0 :UInt64;
   to @1 :UInt64;
 }
 
-struct FormResults {
+struct BootstrapResults {
   errc @0 :UInt16;
   incarnation @1 :UInt64;
-  isFormed @2 :Bool;
+  isBootstrapped @2 :Bool;
   members @3 :Data;  # the configuration that it has written down to begin with, see stored.md; empty: none yet
 }
 
@@ -143,5 +143,5 @@ interface Session {
   appendEntries @0 (args :AppendEntriesArgs) -> (results :AppendEntriesResults);
   requestVote @1 (args :RequestVoteArgs) -> (results :RequestVoteResults);
   forward @2 (args :ForwardArgs) -> (results :ForwardResults);
-  form @3 (args :FormArgs) -> (results :FormResults);
+  bootstrap @3 (args :BootstrapArgs) -> (results :BootstrapResults);
 }

@@ -120,13 +120,13 @@ struct ForwardResults {
 };
 
 // Asked by the members of a fixed list before there is a cluster, and by every node that starts.
-struct FormArgs {
+struct BootstrapArgs {
   GroupId group;
   NodeId to;
 };
-struct FormResults {
+struct BootstrapResults {
   uint64_t incarnation = 0;
-  bool is_formed = false;  // it has a log
+  bool is_bootstrapped = false;  // it has a log
   std::string members;     // the configuration that it has written down to begin with; empty: none yet
 };
 
@@ -137,7 +137,7 @@ class RpcService {
   virtual Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) = 0;
   virtual Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) = 0;
   virtual Task<Result<ForwardResults>> Forward(ForwardArgs args) = 0;
-  virtual Task<Result<FormResults>> Form(FormArgs args) = 0;
+  virtual Task<Result<BootstrapResults>> Bootstrap(BootstrapArgs args) = 0;
   // A peer's handshake has been checked against our identity and holds; refuse it here with an error, or learn from it.
   virtual Result<void> OnHandshake(const Identity& peer) = 0;
   // Before each call of the peer, and to it, on a connection whose handshake was good: another process may have taken
@@ -170,7 +170,7 @@ class Rpc {
   virtual Task<Result<AppendEntriesResults>> CallAppendEntries(Addr addr, AppendEntriesArgs args) = 0;
   virtual Task<Result<RequestVoteResults>> CallRequestVote(Addr addr, RequestVoteArgs args) = 0;
   virtual Task<Result<ForwardResults>> CallForward(Addr addr, ForwardArgs args) = 0;
-  virtual Task<Result<FormResults>> CallForm(Addr addr, FormArgs args) = 0;
+  virtual Task<Result<BootstrapResults>> CallBootstrap(Addr addr, BootstrapArgs args) = 0;
 };
 
 struct RpcOptions {

@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <string>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "ringraft/options.h"
 #include "rpc/admin_codec.h"
 #include "rpc/kj_error.h"

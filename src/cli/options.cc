@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <iterator>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "ringraft/options.h"
 #include "rpc/admin_codec.h"
 

@@ -63,7 +63,7 @@ std::vector<Peer> Configuration::Members() const {
   return members;
 }
 
-BatchRef FoundingBatch(const Configuration& members, GroupId group) {
+BatchRef BootstrapBatch(const Configuration& members, GroupId group) {
   BatchBuilder builder;
   builder.Add(LogEntryType::kConfiguration, members.Encode());
   return builder.Seal(Index(1), Term(1), NodeId(0), group, 0);

@@ -68,6 +68,6 @@ struct Configuration {
 };
 
 // The entry that begins a cluster: index 1, term 1, the same bytes on each of its members, and of no leader.
-BatchRef FoundingBatch(const Configuration& members, GroupId group);
+BatchRef BootstrapBatch(const Configuration& members, GroupId group);
 
 }  // namespace ringraft::core

@@ -40,7 +40,7 @@ struct CoreOptions {
   bool is_witness = false;   // the data directory is for a log without commands
   // It belongs to those who begin the cluster: that its log is empty means that it has not begun, or that the log is
   // lost, and with it what this server has voted (C17). It does not vote then.
-  bool founds = false;
+  bool bootstraps = false;
   GroupId group;
   Duration election_timeout_min{};
   Duration election_timeout_max{};
@@ -254,7 +254,7 @@ class Core {
   // --- beginning ---
   // The log is empty, and these members begin a cluster: the entry at index 1, of term 1, the same bytes on each of
   // them, which needs no leader.
-  void Form(const Configuration& members);
+  void Bootstrap(const Configuration& members);
   // The number of a write that waits, made if there is none: what the driver stores along with it is durable then.
   WriteNumber NextWriteNumber();
 

@@ -18,12 +18,12 @@ void Core::State::AppendConfigurations(const BatchRef& batch) {
   UpdatePeers();
 }
 
-void Core::Form(const Configuration& members) {
+void Core::Bootstrap(const Configuration& members) {
   State& s = *state_;
   RINGRAFT_ASSERT(s.last_index() == Index(0));
   RINGRAFT_ASSERT(!members.empty());
   if (s.term == Term(0)) s.BecomeFollower(Term(1), NodeId(0));
-  s.AppendToLog(FoundingBatch(members, s.options.group));
+  s.AppendToLog(BootstrapBatch(members, s.options.group));
   s.ResetElectionTimer();
 }
 

@@ -47,7 +47,7 @@ VoteReply Core::OnRequestVote(TimePoint now, const RequestVoteArgs& args) {
     return VoteReply{RequestVoteResults{s.term, is_granted, s.options.incarnation}, s.persistence.HardStateGate()};
   };
   if (!IsPlausible(s.options, args)) return answer(false);
-  if (s.options.founds && s.last_index() == Index(0)) return answer(false);
+  if (s.options.bootstraps && s.last_index() == Index(0)) return answer(false);
   if (s.MayLeaderBeAlive() && !s.IsHandedOver(args)) return answer(false);
   if (args.term < s.term) return answer(false);
 

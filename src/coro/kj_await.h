@@ -16,7 +16,7 @@
 #include <utility>
 
 #include "coro/scope.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "ringraft/task.h"
 
 namespace ringraft::coro {
@@ -54,7 +54,7 @@ struct KjOutcome<void> {
 template <class T>
 class [[nodiscard]] KjAwaiter {
  public:
-  KjAwaiter(reactor::Loop& loop, kj::Promise<T> promise)
+  KjAwaiter(coro::Loop& loop, kj::Promise<T> promise)
       : loop_(loop), promise_(Observe(kj::mv(promise)).eagerlyEvaluate(nullptr)) {}
   KjAwaiter(const KjAwaiter&) = delete;
   KjAwaiter& operator=(const KjAwaiter&) = delete;
@@ -86,15 +86,15 @@ class [[nodiscard]] KjAwaiter {
     if (node_.handle) loop_.MakeReady(node_);
   }
 
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   bool is_done_ = false;
-  reactor::ReadyNode node_;
+  coro::ReadyNode node_;
   KjOutcome<T> outcome_;
   kj::Promise<void> promise_;  // last: destroyed first, while what its callbacks use is there
 };
 
 template <class T>
-KjAwaiter<T> Await(reactor::Loop& loop, kj::Promise<T> promise) {
+KjAwaiter<T> Await(coro::Loop& loop, kj::Promise<T> promise) {
   return KjAwaiter<T>(loop, kj::mv(promise));
 }
 

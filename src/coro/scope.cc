@@ -47,7 +47,7 @@ Scope::Runner Scope::RunnerPromise::get_return_object() noexcept { return Runner
 
 Scope::Runner Scope::Run(Scope&, Task<void> task) { co_await task; }
 
-Scope::Scope(reactor::Loop& loop) : emptied_(loop) {}
+Scope::Scope(coro::Loop& loop) : emptied_(loop) {}
 
 Scope::~Scope() { Cancel(); }
 

@@ -5,7 +5,7 @@
 
 #include "base/list.h"
 #include "coro/signal.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "ringraft/task.h"
 
 namespace ringraft::coro {
@@ -13,7 +13,7 @@ namespace ringraft::coro {
 // One reactor thread. Must not be destroyed, or cancelled, from inside one of its own coroutines.
 class Scope {
  public:
-  explicit Scope(reactor::Loop& loop);
+  explicit Scope(coro::Loop& loop);
   ~Scope();  // destroys every coroutine that has not ended
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;

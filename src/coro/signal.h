@@ -4,14 +4,14 @@
 #include <coroutine>
 
 #include "base/list.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 
 namespace ringraft::coro {
 
 // Wakes all that wait; each tests its condition again. One reactor thread. A waiter unlinks itself when it dies.
 class Signal {
  public:
-  explicit Signal(reactor::Loop& loop) : loop_(loop) {}
+  explicit Signal(coro::Loop& loop) : loop_(loop) {}
   ~Signal();  // nobody may be waiting
   Signal(const Signal&) = delete;
   Signal& operator=(const Signal&) = delete;
@@ -22,7 +22,7 @@ class Signal {
   void Notify();                      // everyone who waits becomes ready, in the order of waiting
 
  private:
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   base::List<Awaiter> waiters_;
 };
 
@@ -37,7 +37,7 @@ class [[nodiscard]] Signal::Awaiter final : public base::ListHook {
 
  private:
   friend class Signal;
-  struct Timer final : reactor::TimerNode {
+  struct Timer final : coro::TimerNode {
     explicit Timer(Awaiter& awaiter) : awaiter(awaiter) {}
     void OnTimer() override;
     Awaiter& awaiter;
@@ -46,7 +46,7 @@ class [[nodiscard]] Signal::Awaiter final : public base::ListHook {
   Signal& signal_;
   TimePoint until_;  // TimePoint::max(): no limit
   bool is_notified_ = false;
-  reactor::ReadyNode node_;
+  coro::ReadyNode node_;
   Timer timer_;
 };
 

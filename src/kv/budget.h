@@ -13,7 +13,7 @@ namespace ringraft::kv {
 
 class CallBudget {
  public:
-  CallBudget(reactor::Loop& loop, size_t limit) : limit_(limit), freed_(loop) {}
+  CallBudget(coro::Loop& loop, size_t limit) : limit_(limit), freed_(loop) {}
   CallBudget(const CallBudget&) = delete;
 
   // Gives back what it holds when it goes. Dies before the budget.

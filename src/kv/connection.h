@@ -21,7 +21,7 @@
 #include "kv/request_parser.h"
 #include "kv/session.h"
 #include "kv/store.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "reactor/socket.h"
 #include "ringraft/raft.h"
 #include "ringraft/task.h"
@@ -30,7 +30,7 @@ namespace ringraft::kv {
 
 // What all connections share. Owned by the server; outlives them.
 struct ConnectionContext {
-  reactor::Loop& loop;
+  coro::Loop& loop;
   Raft& raft;
   const KeyValueStore& store;
   ServerFacts& facts;
@@ -67,7 +67,7 @@ class Connection : public base::ListHook {
   Task<void> Linger();
   void AdaptReadBuffer(size_t got);
 
-  struct CloseTimer final : reactor::TimerNode {
+  struct CloseTimer final : coro::TimerNode {
     explicit CloseTimer(reactor::Socket& socket) : socket(socket) {}
     void OnTimer() override { socket.Close(); }
     reactor::Socket& socket;

@@ -132,7 +132,7 @@ class Service {
   Reactor& reactor_;
   Raft& raft_;
   const KvOptions& options_;
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   reactor::Poller& poller_;
   coro::Signal changed_;
   Server server_;

@@ -14,7 +14,7 @@ constexpr size_t kMaxInFlight = size_t{48} << 20;
 
 }  // namespace
 
-Server::Server(reactor::Loop& loop, reactor::Poller& poller, Raft& raft, const KeyValueStore& store,
+Server::Server(coro::Loop& loop, reactor::Poller& poller, Raft& raft, const KeyValueStore& store,
                const KvOptions& options)
     : loop_(loop),
       poller_(poller),

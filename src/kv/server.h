@@ -16,7 +16,7 @@ namespace ringraft::kv {
 
 class Server {
  public:
-  Server(reactor::Loop& loop, reactor::Poller& poller, Raft& raft, const KeyValueStore& store,
+  Server(coro::Loop& loop, reactor::Poller& poller, Raft& raft, const KeyValueStore& store,
          const KvOptions& options);
   // Ends the connections that are left. Not from inside one of them.
   ~Server() = default;
@@ -33,7 +33,7 @@ class Server {
   Task<void> Accept();
   Task<void> Serve(reactor::Socket socket);
 
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   reactor::Poller& poller_;
   Logger& logger_;
   ServerFacts facts_;

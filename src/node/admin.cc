@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "node/node.h"
 
 namespace ringraft::node {

@@ -33,7 +33,7 @@ bool Node::Refuse(Call& call, Error error) const {
   return false;
 }
 
-bool Node::OnReactor() const { return reactor::Loop::Current() == &host_->loop(); }
+bool Node::OnReactor() const { return coro::Loop::Current() == &host_->loop(); }
 
 Error Node::CheckSize(std::span<const Command> commands, size_t& bytes) const {
   const Limits& limits = options_.limits;

@@ -5,14 +5,14 @@
 
 #include "base/list.h"
 #include "node/call_slot.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "ringraft/types.h"
 
 namespace ringraft::node {
 
-class Deadlines final : private reactor::TimerNode {
+class Deadlines final : private coro::TimerNode {
  public:
-  Deadlines(reactor::Loop& loop, Node& node) : loop_(loop), node_(node) {}
+  Deadlines(coro::Loop& loop, Node& node) : loop_(loop), node_(node) {}
 
   void Add(CallSlot& slot);  // leaves by itself when the call completes
   void Clear();
@@ -25,7 +25,7 @@ class Deadlines final : private reactor::TimerNode {
   void Schedule();
   static int64_t TickOf(TimePoint when) { return when.time_since_epoch() / kTick; }
 
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   Node& node_;
   std::array<base::List<CallSlot>, kBuckets> buckets_;
   int64_t last_tick_ = 0;  // all buckets up to this tick have been looked at

@@ -10,7 +10,7 @@
 #include <xxhash.h>
 
 #include "core/configuration.h"
-#include "coro/try.h"
+#include "base/try.h"
 #include "storage/commit_queue.h"
 
 namespace ringraft::node {
@@ -134,10 +134,10 @@ Result<Identity> DecodeIdentity(const std::string& value) {
   return identity;
 }
 
-Generation Founded(std::string_view founding_command) {
+Generation FirstGeneration(std::string_view bootstrap_command) {
   Generation generation;
   generation.counter = 1;
-  generation.origin = std::max<uint64_t>(XXH3_64bits(founding_command.data(), founding_command.size()), 1);
+  generation.origin = std::max<uint64_t>(XXH3_64bits(bootstrap_command.data(), bootstrap_command.size()), 1);
   return generation;
 }
 
@@ -160,8 +160,8 @@ Result<Generation> ReadGeneration(Storage& storage, const RecoveredLog& recovere
   Generation generation;
   generation.counter = std::max<uint64_t>(stored.counter, 1);
   generation.origin = stored.origin;
-  const bool has_founding = !recovered.configurations.empty() && recovered.configurations.front().index == Index(1);
-  if (generation.counter == 1 && has_founding) return Founded(recovered.configurations.front().command);
+  const bool has_bootstrap = !recovered.configurations.empty() && recovered.configurations.front().index == Index(1);
+  if (generation.counter == 1 && has_bootstrap) return FirstGeneration(recovered.configurations.front().command);
   return generation;
 }
 
@@ -247,8 +247,8 @@ Result<void> BeginAlone(const Options& options, Identity& identity, Storage& sto
   alone.voters.back().incarnation = identity.incarnation;
   HardState hard_state = recovered.hard_state;
   hard_state.term = std::max(hard_state.term, Term(1));
-  const BatchRef batch = core::FoundingBatch(alone, options.group);
-  identity.generation = Founded(alone.Encode());
+  const BatchRef batch = core::BootstrapBatch(alone, options.group);
+  identity.generation = FirstGeneration(alone.Encode());
   RINGRAFT_TRYV(storage.Commit(hard_state, std::nullopt, std::span<const BatchRef>(&batch, 1)));
   RINGRAFT_TRY(again, storage.Recover());
   recovered = std::move(again);

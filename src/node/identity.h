@@ -35,7 +35,7 @@ inline constexpr const char* kRefusedKey = "ringraft/refused";  // why this dire
 
 // The first generation of a log whose entry at index 1 has this command. All founders have the same; another founding
 // has another, since there are other data directories in it.
-Generation Founded(std::string_view founding_command);
+Generation FirstGeneration(std::string_view bootstrap_command);
 // The stored form of Identity::generation. Without a log it is not known, whatever is stored: no entry is of it.
 std::string EncodeGeneration(const Generation& generation);
 Result<Generation> ReadGeneration(Storage& storage, const RecoveredLog& recovered);

@@ -29,7 +29,7 @@ class Leadership {
 
  private:
   struct Pipeline {
-    Pipeline(reactor::Loop& loop, Peer peer) : peer(std::move(peer)), progress(loop), scope(loop) {}
+    Pipeline(coro::Loop& loop, Peer peer) : peer(std::move(peer)), progress(loop), scope(loop) {}
     Peer peer;
     coro::Signal progress;
     TimePoint retry_at;      // after a failure: not before

@@ -65,7 +65,7 @@ void Node::StartOnReactor() {
   core_options.self = options_.id;
   core_options.incarnation = identity_.incarnation;
   core_options.is_witness = options_.is_witness;
-  core_options.founds = !options_.initial_members.empty();
+  core_options.bootstraps = !options_.initial_members.empty();
   core_options.group = options_.group;
   core_options.election_timeout_min = options_.election_timeout_min;
   core_options.election_timeout_max = options_.election_timeout_max;

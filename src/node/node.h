@@ -37,7 +37,7 @@
 
 namespace ringraft::node {
 
-class Node final : private reactor::TurnEndNode {
+class Node final : private coro::TurnEndNode {
  public:
   // One of the two machines is given. `storage` has been recovered and belongs to this node.
   struct Parts {
@@ -87,7 +87,7 @@ class Node final : private reactor::TurnEndNode {
   // A message of calls to the leader is on its way.
   void StartForwarding(Task<void> message) { scope_->Start(std::move(message)); }
 
-  reactor::Loop& loop() { return host_->loop(); }
+  coro::Loop& loop() { return host_->loop(); }
   reactor::Host& host() { return *host_; }
   core::Core& core() { return *core_; }
   Rpc& rpc() { return *rpc_; }
@@ -122,16 +122,16 @@ class Node final : private reactor::TurnEndNode {
 
   // Before the elections: looks whether it may be who it is, and begins a cluster from a fixed list (forming.cc).
   Task<void> Begin();
-  Task<void> LookForDouble();
+  Task<void> FindDuplicate();
   Task<void> RefuseDirectory(std::string why);
   Task<void> Announce();
-  Task<void> AskAll(std::vector<Peer> members, std::map<NodeId, FormResults>& answers);
-  Task<void> AskPeer(Peer peer, std::map<NodeId, FormResults>& answers);
-  Task<void> FormFromList();
+  Task<void> AskAll(std::vector<Peer> members, std::map<NodeId, BootstrapResults>& answers);
+  Task<void> AskPeer(Peer peer, std::map<NodeId, BootstrapResults>& answers);
+  Task<void> BootstrapFromList();
   Task<void> WriteMembers(std::string members);
-  enum class Agreement { kWait, kWrite, kFormed };
-  Agreement Compare(const std::map<NodeId, FormResults>& answers);
-  std::string ListWithDirectories(const std::map<NodeId, FormResults>& answers) const;
+  enum class Agreement { kWait, kWrite, kBootstrapped };
+  Agreement Compare(const std::map<NodeId, BootstrapResults>& answers);
+  std::string ListWithDirectories(const std::map<NodeId, BootstrapResults>& answers) const;
   void TellOnce(LogLevel level, const std::string& message);
 
   void OnTurnEnd() override;

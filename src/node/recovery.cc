@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "core/core.h"
-#include "coro/try.h"
+#include "base/try.h"
 #include "node/identity.h"
 
 namespace ringraft::node {

@@ -72,12 +72,12 @@ Task<void> Service::ForwardOne(const ForwardCall& call, TimePoint deadline, Forw
   }
 }
 
-Task<Result<FormResults>> Service::Form(FormArgs args) {
+Task<Result<BootstrapResults>> Service::Bootstrap(BootstrapArgs args) {
   if (node_.is_stopping()) co_return Errc::kStopped;
   if (args.group != node_.options().group) co_return Errc::kProtocol;
-  FormResults results;
+  BootstrapResults results;
   results.incarnation = node_.identity().incarnation;
-  results.is_formed = node_.core().last_index() != Index(0);
+  results.is_bootstrapped = node_.core().last_index() != Index(0);
   results.members = node_.written_members();
   co_return results;
 }

@@ -17,7 +17,7 @@ class Service final : public RpcService {
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) override;
   Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) override;
   Task<Result<ForwardResults>> Forward(ForwardArgs args) override;
-  Task<Result<FormResults>> Form(FormArgs args) override;
+  Task<Result<BootstrapResults>> Bootstrap(BootstrapArgs args) override;
   Result<void> OnHandshake(const Identity& peer) override;
   Result<void> OnCall(const Identity& peer) override;
   Result<AdminService*> Admin(std::optional<GroupId> group) override { return admin_.Admit(group); }

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "ringraft/errc.h"
 #include "ringraft/logger.h"
 #include "ringraft/storage.h"
@@ -87,7 +87,7 @@ class Mailbox {
 class Host {
  public:
   virtual ~Host() = default;
-  virtual Loop& loop() = 0;
+  virtual coro::Loop& loop() = 0;
   virtual Network& network() = 0;
   virtual Mailbox& mailbox() = 0;
   // Runs blocking work off the reactor, on a small pool of threads; reads of the log and name look-ups, never commits.

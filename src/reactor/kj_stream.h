@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "reactor/io_buffer.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "reactor/socket.h"
 
 namespace ringraft::reactor {
@@ -55,7 +55,7 @@ class RingStream final : public kj::AsyncIoStream {
     void Advance(size_t bytes);
     size_t Fill(struct iovec* vectors, size_t room) const;
   };
-  struct TurnEnd final : TurnEndNode {
+  struct TurnEnd final : coro::TurnEndNode {
     explicit TurnEnd(RingStream& stream) : stream(stream) {}
     void OnTurnEnd() override { stream.Flush(); }
     RingStream& stream;

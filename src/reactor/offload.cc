@@ -17,7 +17,7 @@ struct OffloadPool::Job final : base::ListHook, MailboxNode {
   Waiter* waiter = nullptr;  // reactor only
 };
 
-class OffloadPool::Waiter final : private TimerNode {
+class OffloadPool::Waiter final : private coro::TimerNode {
  public:
   Waiter(OffloadPool& pool, std::function<void()> work, TimePoint deadline)
       : pool_(pool), job_(new Job(pool, std::move(work))), deadline_(deadline) {}
@@ -51,7 +51,7 @@ class OffloadPool::Waiter final : private TimerNode {
   Job* job_;  // null when it is done
   bool is_enqueued_ = false;
   TimePoint deadline_;
-  ReadyNode node_;
+  coro::ReadyNode node_;
 };
 
 void OffloadPool::Job::OnDelivered() {

@@ -11,7 +11,7 @@
 #include "base/list.h"
 #include "coro/signal.h"
 #include "reactor/host.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "ringraft/task.h"
 
 namespace ringraft::reactor {
@@ -22,7 +22,7 @@ class OffloadPool {
   static constexpr size_t kMaxThreads = 2;
   static constexpr size_t kMaxQueued = 256;  // more callers wait for room
 
-  OffloadPool(Loop& loop, Mailbox& mailbox) : loop_(loop), mailbox_(mailbox), room_(loop) {}
+  OffloadPool(coro::Loop& loop, Mailbox& mailbox) : loop_(loop), mailbox_(mailbox), room_(loop) {}
   // Waits for work that is running; drops what has not begun.
   ~OffloadPool();
   OffloadPool(const OffloadPool&) = delete;
@@ -38,7 +38,7 @@ class OffloadPool {
   void Enqueue(Job& job);
   void Work();
 
-  Loop& loop_;
+  coro::Loop& loop_;
   Mailbox& mailbox_;
   coro::Signal room_;
   base::List<Job> jobs_;  // all that have not been delivered; reactor only

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 
 namespace ringraft::reactor {
 
@@ -13,7 +13,7 @@ void PolledFd::Unref() {
   delete this;
 }
 
-Loop& PolledFd::loop() { return poller_.loop(); }
+coro::Loop& PolledFd::loop() { return poller_.loop(); }
 
 void PollWaiter::StartPolling(PolledFd& fd, uint32_t events) {
   RINGRAFT_ASSERT(op_ == nullptr);

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "base/list.h"
+#include "coro/loop.h"
 #include "reactor/ring.h"
 
 namespace ringraft::reactor {
 
-class Loop;
 class PollOp;
 class Poller;
 
@@ -30,7 +30,7 @@ class PolledFd {
 
   int fd() const { return fd_; }
   Poller& poller() { return poller_; }
-  Loop& loop();
+  coro::Loop& loop();
 
   // Hints of the stream that reads from it: a short read has shown that nothing more is there.
   bool is_drained = false;
@@ -96,7 +96,7 @@ class PollWaiter {
 // Keeps the operations, reuses them, and knows which are in flight.
 class Poller {
  public:
-  Poller(Ring& ring, Loop& loop) : ring_(ring), loop_(loop) {}
+  Poller(Ring& ring, coro::Loop& loop) : ring_(ring), loop_(loop) {}
   ~Poller();  // the ring has been destroyed, or has nothing in flight
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
@@ -104,7 +104,7 @@ class Poller {
   // Asks the kernel to end everything that is in flight; what is cancelled is not told to its waiter.
   void CancelAll();
   Ring& ring() { return ring_; }
-  Loop& loop() { return loop_; }
+  coro::Loop& loop() { return loop_; }
 
  private:
   friend class PollOp;
@@ -112,7 +112,7 @@ class Poller {
   PollOp* Acquire();
 
   Ring& ring_;
-  Loop& loop_;
+  coro::Loop& loop_;
   base::List<PollOp> in_flight_;
   base::List<PollOp> free_;
 };

@@ -87,7 +87,7 @@ Reactor::~Reactor() {
   if (impl_->thread.joinable()) impl_->thread.join();
   {
     // The coroutines may hold KJ objects. What they post meanwhile is dropped with the rest.
-    reactor::Loop::Entered entered(host_->loop());
+    coro::Loop::Entered entered(host_->loop());
     impl_->tasks.Cancel();
     std::vector<Impl::Item> dropped;
     {
@@ -134,10 +134,10 @@ void Reactor::Spawn(Task<void> task) {
 
 bool Reactor::IsDriven() const { return impl_->is_driven.load(std::memory_order_acquire); }
 
-bool Reactor::IsInTurn() const { return reactor::Loop::Current() == &host_->loop(); }
+bool Reactor::IsInTurn() const { return coro::Loop::Current() == &host_->loop(); }
 
 Task<void> Reactor::Sleep(Duration duration) {
-  reactor::Loop& loop = host_->loop();
+  coro::Loop& loop = host_->loop();
   auto sleep = loop.SleepUntil(loop.Now() + duration);
   co_await sleep;
 }

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "coro/try.h"
+#include "base/try.h"
 
 namespace ringraft::reactor {
 

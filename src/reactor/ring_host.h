@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "reactor/host.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "reactor/offload.h"
 #include "reactor/poller.h"
 #include "reactor/ring.h"
@@ -15,7 +15,7 @@
 
 namespace ringraft::reactor {
 
-class SystemTime final : public TimeSource {
+class SystemTime final : public coro::TimeSource {
  public:
   TimePoint Now() const override { return Clock::now(); }
   std::chrono::system_clock::time_point WallNow() const override { return std::chrono::system_clock::now(); }
@@ -70,7 +70,7 @@ class RingHost final : public Host {
   // kernel. Everything that uses it must be gone.
   ~RingHost() override;
 
-  Loop& loop() override { return loop_; }
+  coro::Loop& loop() override { return loop_; }
   Network& network() override { return network_; }
   Mailbox& mailbox() override { return mailbox_; }
   Task<void> RunBlocking(std::function<void()> work) override;
@@ -91,7 +91,7 @@ class RingHost final : public Host {
 
   Logger& logger_;
   SystemTime time_;
-  Loop loop_;
+  coro::Loop loop_;
   std::unique_ptr<Ring> ring_;
   RingMailbox mailbox_;
   WakeUp wake_up_;

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "reactor/kj_stream.h"
 
 namespace ringraft::reactor {

@@ -285,7 +285,7 @@ Addr Listener::BoundAddr() const {
 namespace {
 
 // Waits until a connect in progress has ended, or the deadline.
-class ConnectAwaiter final : private PollWaiter, private TimerNode {
+class ConnectAwaiter final : private PollWaiter, private coro::TimerNode {
  public:
   ConnectAwaiter(PolledFdRef fd, TimePoint deadline) : fd_(std::move(fd)), deadline_(deadline) {}
   bool await_ready() const noexcept { return false; }
@@ -317,7 +317,7 @@ class ConnectAwaiter final : private PollWaiter, private TimerNode {
   PolledFdRef fd_;
   TimePoint deadline_;
   bool has_timed_out_ = false;
-  ReadyNode node_;
+  coro::ReadyNode node_;
 };
 
 Error ConnectError(const Addr& addr, int error) {

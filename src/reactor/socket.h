@@ -15,7 +15,7 @@
 #include <string>
 #include <string_view>
 
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "reactor/poller.h"
 #include "reactor/resolve.h"
 #include "ringraft/errc.h"
@@ -43,7 +43,7 @@ class SocketAwaiter : protected PollWaiter {
   void Finish();  // makes the coroutine ready
 
   PolledFdRef fd_;
-  ReadyNode node_;
+  coro::ReadyNode node_;
 
  private:
   void OnPoll(int events) override;
@@ -127,7 +127,7 @@ class [[nodiscard]] AcceptAwaiter final : public SocketAwaiter {
   Result<Socket> await_resume();
 
  private:
-  struct Retry final : TimerNode {
+  struct Retry final : coro::TimerNode {
     explicit Retry(AcceptAwaiter& awaiter) : awaiter(awaiter) {}
     void OnTimer() override;
     AcceptAwaiter& awaiter;

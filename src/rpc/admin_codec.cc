@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "coro/try.h"
+#include "base/try.h"
 
 namespace ringraft::rpc {
 namespace {

@@ -12,7 +12,7 @@
 #include <optional>
 
 #include "base/list.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "ringraft/errc.h"
 #include "rpc/kj_error.h"
 
@@ -20,7 +20,7 @@ namespace ringraft::rpc {
 
 class CallBase : public base::ListHook {
  public:
-  CallBase(reactor::Loop& loop, TimePoint deadline) : deadline(deadline), loop_(loop) {}
+  CallBase(coro::Loop& loop, TimePoint deadline) : deadline(deadline), loop_(loop) {}
   virtual ~CallBase() noexcept {}
 
   // Ends it with an error instead of an answer. Not from inside its own promise.
@@ -55,9 +55,9 @@ class CallBase : public base::ListHook {
     if (waiter_.handle) loop_.MakeReady(waiter_);
   }
 
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   bool is_done_ = false;
-  reactor::ReadyNode waiter_;
+  coro::ReadyNode waiter_;
   kj::Promise<void> promise_ = nullptr;  // its callbacks end the call
 };
 

@@ -35,8 +35,8 @@ class CapnpRpc final : public Rpc {
   Task<Result<ForwardResults>> CallForward(Addr addr, ForwardArgs args) override {
     return client_.Forward(std::move(addr), std::move(args));
   }
-  Task<Result<FormResults>> CallForm(Addr addr, FormArgs args) override {
-    return client_.Form(std::move(addr), std::move(args));
+  Task<Result<BootstrapResults>> CallBootstrap(Addr addr, BootstrapArgs args) override {
+    return client_.Bootstrap(std::move(addr), std::move(args));
   }
 
  private:

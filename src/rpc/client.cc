@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "coro/try.h"
+#include "base/try.h"
 #include "rpc/handshake.h"
 
 namespace ringraft::rpc {
@@ -232,7 +232,7 @@ void Client::Register(RpcService& service, std::function<Identity()> identity) {
 void Client::Close() {
   if (is_closed_) return;
   is_closed_ = true;
-  reactor::Loop::Entered entered(context_->loop);
+  coro::Loop::Entered entered(context_->loop);
   connecting_.Cancel();
   for (auto& [key, entry] : lanes_) {
     for (auto& lane : entry.lanes) {
@@ -261,10 +261,10 @@ Task<Result<ForwardResults>> Client::Forward(Addr addr, ForwardArgs args) {
   return RunCall<ForwardResults>(std::move(lane), std::move(args), timeout);
 }
 
-Task<Result<FormResults>> Client::Form(Addr addr, FormArgs args) {
-  if (is_closed_) return Stopped<FormResults>();
+Task<Result<BootstrapResults>> Client::Bootstrap(Addr addr, BootstrapArgs args) {
+  if (is_closed_) return Stopped<BootstrapResults>();
   auto lane = FindLane(addr, args.to, Lane::kControl);
-  return RunCall<FormResults>(std::move(lane), std::move(args), context_->options.call_timeout);
+  return RunCall<BootstrapResults>(std::move(lane), std::move(args), context_->options.call_timeout);
 }
 
 std::shared_ptr<LaneClient> Client::FindLane(const Addr& addr, NodeId to, Lane lane) {

@@ -30,7 +30,7 @@ struct ClientContext {
       : host(host), loop(host.loop()), options(options), logger(logger) {}
 
   reactor::Host& host;
-  reactor::Loop& loop;
+  coro::Loop& loop;
   const RpcOptions options;
   Logger& logger;
   RpcService* service = nullptr;
@@ -60,12 +60,12 @@ class Link {
 };
 
 // One lane to one peer.
-class LaneClient final : private OutgoingConnection::Owner, private reactor::TurnEndNode {
+class LaneClient final : private OutgoingConnection::Owner, private coro::TurnEndNode {
  public:
   LaneClient(std::shared_ptr<Link> link, Lane lane, coro::Scope& connecting);
   ~LaneClient() noexcept override;
 
-  reactor::Loop& loop() { return loop_; }
+  coro::Loop& loop() { return loop_; }
   const RpcOptions& options() { return link_->context().options; }
   bool IsReady() const { return waiting_ == 0 && IsConnected(); }
   bool IsConnected() const { return connection_ != nullptr && !is_connecting_ && !connection_->has_ended(); }
@@ -95,7 +95,7 @@ class LaneClient final : private OutgoingConnection::Owner, private reactor::Tur
 
   std::shared_ptr<Link> link_;
   const Lane lane_;
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   coro::Scope& connecting_;
   std::unique_ptr<OutgoingConnection> connection_;
   Identity peer_;  // of the connection
@@ -118,7 +118,7 @@ class Client {
 
   Task<Result<AppendEntriesResults>> AppendEntries(Addr addr, AppendEntriesArgs args);
   Task<Result<RequestVoteResults>> RequestVote(Addr addr, RequestVoteArgs args);
-  Task<Result<FormResults>> Form(Addr addr, FormArgs args);
+  Task<Result<BootstrapResults>> Bootstrap(Addr addr, BootstrapArgs args);
   Task<Result<ForwardResults>> Forward(Addr addr, ForwardArgs args);
 
   size_t links() const { return lanes_.size(); }

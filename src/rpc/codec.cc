@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "coro/try.h"
+#include "base/try.h"
 
 namespace ringraft::rpc {
 namespace {
@@ -348,36 +348,36 @@ Result<ForwardResults> Decode(schema::ForwardResults::Reader from) {
   });
 }
 
-// --- Form ---
+// --- Bootstrap ---
 
-void Encode(const FormArgs& args, schema::FormArgs::Builder to) {
+void Encode(const BootstrapArgs& args, schema::BootstrapArgs::Builder to) {
   to.setGroup(args.group.value());
   to.setTo(args.to.value());
 }
 
-Result<FormArgs> Decode(schema::FormArgs::Reader from) {
-  FormArgs args;
+Result<BootstrapArgs> Decode(schema::BootstrapArgs::Reader from) {
+  BootstrapArgs args;
   args.group = GroupId(from.getGroup());
   args.to = NodeId(from.getTo());
   return args;
 }
 
-void Encode(const Result<FormResults>& result, schema::FormResults::Builder to) {
+void Encode(const Result<BootstrapResults>& result, schema::BootstrapResults::Builder to) {
   if (!result) {
     to.setErrc(static_cast<uint16_t>(result.error().code()));
     return;
   }
   to.setIncarnation(result.value().incarnation);
-  to.setIsFormed(result.value().is_formed);
+  to.setIsBootstrapped(result.value().is_bootstrapped);
   to.setMembers(ToData(result.value().members));
 }
 
-Result<FormResults> Decode(schema::FormResults::Reader from) {
-  return Guard<FormResults>([&]() -> Result<FormResults> {
+Result<BootstrapResults> Decode(schema::BootstrapResults::Reader from) {
+  return Guard<BootstrapResults>([&]() -> Result<BootstrapResults> {
     if (from.getErrc() != 0) return DecodeError(from.getErrc());
-    FormResults results;
+    BootstrapResults results;
     results.incarnation = from.getIncarnation();
-    results.is_formed = from.getIsFormed();
+    results.is_bootstrapped = from.getIsBootstrapped();
     results.members = ToView(from.getMembers());
     return results;
   });
@@ -400,7 +400,7 @@ capnp::MessageSize SizeHint(const AppendEntriesArgs& args) {
   return capnp::MessageSize{words, 0};
 }
 
-capnp::MessageSize SizeHint(const FormArgs&) { return capnp::MessageSize{kEnvelopeWords, 0}; }
+capnp::MessageSize SizeHint(const BootstrapArgs&) { return capnp::MessageSize{kEnvelopeWords, 0}; }
 capnp::MessageSize SizeHint(const RequestVoteArgs&) { return capnp::MessageSize{kEnvelopeWords, 0}; }
 
 capnp::MessageSize SizeHint(const ForwardArgs& args) {
@@ -412,7 +412,7 @@ capnp::MessageSize SizeHint(const ForwardArgs& args) {
   return capnp::MessageSize{words, 0};
 }
 
-capnp::MessageSize SizeHint(const Result<FormResults>& result) {
+capnp::MessageSize SizeHint(const Result<BootstrapResults>& result) {
   return capnp::MessageSize{kEnvelopeWords + (result ? Words(result.value().members.size()) : 0), 0};
 }
 
@@ -438,7 +438,7 @@ size_t MessageBytes(const AppendEntriesArgs& args) {
   return bytes;
 }
 
-size_t MessageBytes(const FormArgs& args) { return SizeHint(args).wordCount * sizeof(capnp::word); }
+size_t MessageBytes(const BootstrapArgs& args) { return SizeHint(args).wordCount * sizeof(capnp::word); }
 
 size_t MessageBytes(const RequestVoteArgs& args) { return SizeHint(args).wordCount * sizeof(capnp::word); }
 

@@ -46,7 +46,7 @@ void Encode(const Hello& hello, schema::Hello::Builder to);
 void Encode(const Welcome& welcome, schema::Welcome::Builder to);
 void Encode(const RequestVoteArgs& args, schema::RequestVoteArgs::Builder to);
 void Encode(const ForwardArgs& args, schema::ForwardArgs::Builder to);
-void Encode(const FormArgs& args, schema::FormArgs::Builder to);
+void Encode(const BootstrapArgs& args, schema::BootstrapArgs::Builder to);
 // `referenced` gets the batches whose bytes the message points to: they must live until the message is sent or
 // destroyed.
 void Encode(const AppendEntriesArgs& args, schema::AppendEntriesArgs::Builder to, std::vector<BatchRef>& referenced);
@@ -55,7 +55,7 @@ void Encode(const AppendEntriesArgs& args, schema::AppendEntriesArgs::Builder to
 void Encode(const Result<AppendEntriesResults>& result, schema::AppendEntriesResults::Builder to);
 void Encode(const Result<RequestVoteResults>& result, schema::RequestVoteResults::Builder to);
 void Encode(const Result<ForwardResults>& result, schema::ForwardResults::Builder to);
-void Encode(const Result<FormResults>& result, schema::FormResults::Builder to);
+void Encode(const Result<BootstrapResults>& result, schema::BootstrapResults::Builder to);
 
 // Errors: kProtocol for what no peer may send, kCorrupt for a batch that fails its checks.
 Result<Hello> Decode(schema::Hello::Reader from);
@@ -63,26 +63,26 @@ Result<Welcome> Decode(schema::Welcome::Reader from);
 Result<AppendEntriesArgs> Decode(schema::AppendEntriesArgs::Reader from);
 Result<RequestVoteArgs> Decode(schema::RequestVoteArgs::Reader from);
 Result<ForwardArgs> Decode(schema::ForwardArgs::Reader from);
-Result<FormArgs> Decode(schema::FormArgs::Reader from);
+Result<BootstrapArgs> Decode(schema::BootstrapArgs::Reader from);
 
 // The result that the peer's service ended with; kProtocol also if the message makes no sense.
 Result<AppendEntriesResults> Decode(schema::AppendEntriesResults::Reader from);
 Result<RequestVoteResults> Decode(schema::RequestVoteResults::Reader from);
 Result<ForwardResults> Decode(schema::ForwardResults::Reader from);
-Result<FormResults> Decode(schema::FormResults::Reader from);
+Result<BootstrapResults> Decode(schema::BootstrapResults::Reader from);
 
 // How much room to reserve for a request, so that all but referenced batches lies in its first segment.
 capnp::MessageSize SizeHint(const AppendEntriesArgs& args);
 capnp::MessageSize SizeHint(const RequestVoteArgs& args);
 capnp::MessageSize SizeHint(const ForwardArgs& args);
-capnp::MessageSize SizeHint(const FormArgs& args);
+capnp::MessageSize SizeHint(const BootstrapArgs& args);
 capnp::MessageSize SizeHint(const Result<ForwardResults>& result);
-capnp::MessageSize SizeHint(const Result<FormResults>& result);
+capnp::MessageSize SizeHint(const Result<BootstrapResults>& result);
 
 // About how long the message will be, referenced batches included; a little more rather than less.
 size_t MessageBytes(const AppendEntriesArgs& args);
 size_t MessageBytes(const RequestVoteArgs& args);
 size_t MessageBytes(const ForwardArgs& args);
-size_t MessageBytes(const FormArgs& args);
+size_t MessageBytes(const BootstrapArgs& args);
 
 }  // namespace ringraft::rpc

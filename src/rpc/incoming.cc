@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "rpc/admin_codec.h"
 #include "rpc/admin_session.h"
 #include "rpc/answer.h"
@@ -29,7 +29,7 @@ StreamLimits HandshakeLimits() { return StreamLimits{kHandshakeBytes, kHandshake
 capnp::MessageSize AnswerSize(const Result<AppendEntriesResults>&) { return capnp::MessageSize{64, 0}; }
 capnp::MessageSize AnswerSize(const Result<RequestVoteResults>&) { return capnp::MessageSize{64, 0}; }
 capnp::MessageSize AnswerSize(const Result<ForwardResults>& result) { return SizeHint(result); }
-capnp::MessageSize AnswerSize(const Result<FormResults>& result) { return SizeHint(result); }
+capnp::MessageSize AnswerSize(const Result<BootstrapResults>& result) { return SizeHint(result); }
 
 template <class Context, class Results>
 void EncodeAnswer(Context& context, const Result<Results>& result) {
@@ -61,8 +61,8 @@ class Session final : public schema::Session::Server {
   kj::Promise<void> forward(ForwardContext context) override {
     return Dispatch<ForwardArgs>(kj::mv(context), &RpcService::Forward);
   }
-  kj::Promise<void> form(FormContext context) override {
-    return Dispatch<FormArgs>(kj::mv(context), &RpcService::Form);
+  kj::Promise<void> bootstrap(BootstrapContext context) override {
+    return Dispatch<BootstrapArgs>(kj::mv(context), &RpcService::Bootstrap);
   }
 
  private:

@@ -19,7 +19,7 @@
 #include <string>
 
 #include "coro/scope.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "ringraft/rpc.h"
 #include "rpc/admin_codec.h"
 #include "rpc/codec.h"
@@ -30,7 +30,7 @@ namespace ringraft::rpc {
 
 // What all incoming connections share. Owned by the server, outlives them.
 struct IncomingContext {
-  reactor::Loop& loop;
+  coro::Loop& loop;
   const RpcOptions& options;
   RateLimitedLog& log;
   RpcService& service;
@@ -39,7 +39,7 @@ struct IncomingContext {
   std::function<void()> on_connection_ended;  // drop it later in the turn
 };
 
-class IncomingConnection final : private MessageStream::Owner, private reactor::TimerNode {
+class IncomingConnection final : private MessageStream::Owner, private coro::TimerNode {
  public:
   IncomingConnection(IncomingContext& context, kj::Own<kj::AsyncIoStream> stream);
   ~IncomingConnection() noexcept override;

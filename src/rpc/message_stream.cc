@@ -40,7 +40,7 @@ void BlankOut(capnp::Text::Reader text) {
 
 }  // namespace
 
-MessageStream::MessageStream(reactor::Loop& loop, kj::AsyncIoStream& stream, Side side, const StreamLimits& limits,
+MessageStream::MessageStream(coro::Loop& loop, kj::AsyncIoStream& stream, Side side, const StreamLimits& limits,
                              Owner& owner)
     : loop_(loop), stream_(stream), side_(side), limits_(limits), owner_(owner), last_received_(loop.Now()) {}
 

@@ -24,7 +24,7 @@
 #include <deque>
 #include <vector>
 
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "ringraft/batch.h"
 
 namespace ringraft::rpc {
@@ -50,7 +50,7 @@ class MessageStream final : public capnp::MessageStream {
     ~Owner() = default;
   };
 
-  MessageStream(reactor::Loop& loop, kj::AsyncIoStream& stream, Side side, const StreamLimits& limits, Owner& owner);
+  MessageStream(coro::Loop& loop, kj::AsyncIoStream& stream, Side side, const StreamLimits& limits, Owner& owner);
   ~MessageStream() noexcept;
 
   void SetLimits(const StreamLimits& limits) { limits_ = limits; }
@@ -110,7 +110,7 @@ class MessageStream final : public capnp::MessageStream {
 
   void End(const char* violation);
 
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   kj::AsyncIoStream& stream_;
   const Side side_;
   StreamLimits limits_;

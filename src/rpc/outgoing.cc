@@ -13,7 +13,7 @@ StreamLimits AnswerLimits(const RpcOptions& options) { return StreamLimits{optio
 
 }  // namespace
 
-OutgoingConnection::OutgoingConnection(reactor::Loop& loop, const RpcOptions& options, Lane lane,
+OutgoingConnection::OutgoingConnection(coro::Loop& loop, const RpcOptions& options, Lane lane,
                                        kj::Own<kj::AsyncIoStream> stream, Owner& owner)
     : loop_(loop),
       options_(options),
@@ -69,8 +69,8 @@ void OutgoingConnection::Send(Call<ForwardResults>& call, const ForwardArgs& arg
   call.Start(request.send(), [](auto& response) { return Decode(response.getResults()); });
 }
 
-void OutgoingConnection::Send(Call<FormResults>& call, const FormArgs& args) {
-  auto request = KJ_ASSERT_NONNULL(session_).formRequest(SizeHint(args));
+void OutgoingConnection::Send(Call<BootstrapResults>& call, const BootstrapArgs& args) {
+  auto request = KJ_ASSERT_NONNULL(session_).bootstrapRequest(SizeHint(args));
   Encode(args, request.initArgs());
   Add(call);
   call.Start(request.send(), [](auto& response) { return Decode(response.getResults()); });

@@ -12,7 +12,7 @@
 #include <optional>
 
 #include "base/list.h"
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "ringraft/rpc.h"
 #include "rpc/call.h"
 #include "rpc/codec.h"
@@ -20,7 +20,7 @@
 
 namespace ringraft::rpc {
 
-class OutgoingConnection final : private MessageStream::Owner, private reactor::TimerNode {
+class OutgoingConnection final : private MessageStream::Owner, private coro::TimerNode {
  public:
   class Owner {
    public:
@@ -31,7 +31,7 @@ class OutgoingConnection final : private MessageStream::Owner, private reactor::
     ~Owner() = default;
   };
 
-  OutgoingConnection(reactor::Loop& loop, const RpcOptions& options, Lane lane, kj::Own<kj::AsyncIoStream> stream,
+  OutgoingConnection(coro::Loop& loop, const RpcOptions& options, Lane lane, kj::Own<kj::AsyncIoStream> stream,
                      Owner& owner);
   // All calls have ended: see Fail.
   ~OutgoingConnection() noexcept override;
@@ -43,7 +43,7 @@ class OutgoingConnection final : private MessageStream::Owner, private reactor::
   void Send(Call<Welcome>& call, const Hello& hello);
   void Send(Call<AppendEntriesResults>& call, const AppendEntriesArgs& args);
   void Send(Call<RequestVoteResults>& call, const RequestVoteArgs& args);
-  void Send(Call<FormResults>& call, const FormArgs& args);
+  void Send(Call<BootstrapResults>& call, const BootstrapArgs& args);
   void Send(Call<ForwardResults>& call, const ForwardArgs& args);
 
   // Ends all calls with the error.
@@ -55,7 +55,7 @@ class OutgoingConnection final : private MessageStream::Owner, private reactor::
   void OnStreamEnded(const char* violation) override;
   void OnTimer() override;
 
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   const RpcOptions& options_;
   const Lane lane_;
   Owner& owner_;

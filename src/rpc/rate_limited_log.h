@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "reactor/loop.h"
+#include "coro/loop.h"
 #include "ringraft/logger.h"
 
 namespace ringraft::rpc {
@@ -11,12 +11,12 @@ namespace ringraft::rpc {
 // One reactor thread.
 class RateLimitedLog {
  public:
-  RateLimitedLog(reactor::Loop& loop, Logger& logger) : loop_(loop), logger_(logger) {}
+  RateLimitedLog(coro::Loop& loop, Logger& logger) : loop_(loop), logger_(logger) {}
 
   void Warn(std::string_view message);
 
  private:
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   Logger& logger_;
   TimePoint next_ = TimePoint::min();
   uint64_t left_out_ = 0;

@@ -42,7 +42,7 @@ Result<void> Server::Serve() {
   if (context_) return Error(Errc::kRanRepeatedly, "Serve was called twice");
   context_.emplace(
       IncomingContext{loop_, options_, log_, *service_, identity_, calls_, [this]() { loop_.AtTurnEnd(*this); }});
-  reactor::Loop::Entered entered(loop_);
+  coro::Loop::Entered entered(loop_);
   accepting_.Start(AcceptLoop());
   return Success();
 }
@@ -79,7 +79,7 @@ void Server::OnTurnEnd() {
 void Server::Close() {
   if (is_closed_) return;
   is_closed_ = true;
-  reactor::Loop::Entered entered(loop_);
+  coro::Loop::Entered entered(loop_);
   accepting_.Cancel();
   listener_.reset();
   connections_.clear();

@@ -15,7 +15,7 @@
 
 namespace ringraft::rpc {
 
-class Server final : private reactor::TurnEndNode {
+class Server final : private coro::TurnEndNode {
  public:
   Server(reactor::Host& host, const RpcOptions& options, Logger& logger);
   ~Server();
@@ -35,7 +35,7 @@ class Server final : private reactor::TurnEndNode {
   void OnTurnEnd() override;  // drops the connections that have ended
 
   reactor::Host& host_;
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   const RpcOptions options_;
   RateLimitedLog log_;
   RpcService* service_ = nullptr;

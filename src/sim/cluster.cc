@@ -47,7 +47,7 @@ Cluster::Cluster(World& world, Service& service, const SimOptions& options, std:
 }
 
 Cluster::~Cluster() {
-  for (auto* all : {&slots_, &doubles_})
+  for (auto* all : {&slots_, &duplicates_})
     for (auto& slot : *all)
       if (slot->raft != nullptr) Crash(*slot, true);
 }
@@ -178,7 +178,7 @@ void Cluster::OnTurn(Slot& slot) {
     slot.state = Slot::State::kDown;
     world_.After(kMilli, [this, &slot, life = slot.life] {
       if (slot.life != life || slot.raft == nullptr) return;
-      if (slot.is_double) return OnDoubleStopped(slot);
+      if (slot.is_duplicate) return OnDuplicateStopped(slot);
       const bool is_damaged = slot.disk->is_rotten();
       Crash(slot, false);
       slot.disk->MendFailure();
@@ -193,7 +193,7 @@ void Cluster::OnTurn(Slot& slot) {
     return;
   }
   // The start is a message: there is no core before it has been delivered.
-  if (!node.has_started() || slot.is_double) return;
+  if (!node.has_started() || slot.is_duplicate) return;
   Oracle::Subject subject;
   subject.id = slot.id;
   subject.core = &node.core();
@@ -307,12 +307,12 @@ bool Cluster::IsBackupKnown(Slot& slot) {
   });
 }
 
-std::string Cluster::StartDouble(Slot& slot) {
-  doubles_.push_back(std::make_unique<Slot>(world_, slot.number));
-  Slot& copy = *doubles_.back();
+std::string Cluster::StartDuplicate(Slot& slot) {
+  duplicates_.push_back(std::make_unique<Slot>(world_, slot.number));
+  Slot& copy = *duplicates_.back();
   copy.id = slot.id;
   copy.address = fmt::format("10.0.1.{}:{}", slot.id, next_port_++);
-  copy.is_double = true;
+  copy.is_duplicate = true;
   copy.is_joiner = true;
   copy.is_witness = slot.is_witness;
   copy.disk = slot.backup->Copy(copy.subject());
@@ -341,7 +341,7 @@ bool Cluster::KnowsOthers(Slot& copy) const {
   });
 }
 
-void Cluster::OnDoubleStopped(Slot& slot) {
+void Cluster::OnDuplicateStopped(Slot& slot) {
   Crash(slot, false);
   if (!IsRefused(*slot.disk))
     return world_.Fail("a copy is refused", fmt::format("the copy of node {} ends for another reason", slot.id));

@@ -29,7 +29,7 @@ class Slot final : public Logger {
   Slot(World& world, size_t number) : world_(world), number(number) {}
   void Write(LogLevel level, std::string_view message) override;
   // What the rules know it as.
-  uint64_t subject() const { return is_double ? Oracle::kDoubles + id : id; }
+  uint64_t subject() const { return is_duplicate ? Oracle::kDuplicate + id : id; }
 
   World& world_;
   const size_t number;
@@ -38,7 +38,7 @@ class Slot final : public Logger {
   State state = State::kDown;
   bool is_joiner = false;  // not of the first list
   bool is_witness = false;
-  bool is_double = false;    // runs on a copy of another slot's disk, under its id
+  bool is_duplicate = false;    // runs on a copy of another slot's disk, under its id
   uint64_t life = 0;         // raised by each start and end
   Nanos down_for = kSecond;  // after it has stopped
   std::shared_ptr<SimDisk> disk;
@@ -74,7 +74,7 @@ class Cluster final {
   // Do all others know on their disks that this is not the start that the backup would have?
   bool IsBackupKnown(Slot& slot);
   // A copy of such a backup starts at another address, beside its original, until it is refused. Returns the address.
-  std::string StartDouble(Slot& slot);
+  std::string StartDuplicate(Slot& slot);
   bool HasWitness() const;
   void RestartAfter(Slot& slot, Nanos delay);
   // Takes a member out and puts it back in.
@@ -119,7 +119,7 @@ class Cluster final {
   void BackUp(Slot& slot);
   size_t Unsaved();
   void OnTurn(Slot& slot);
-  void OnDoubleStopped(Slot& slot);
+  void OnDuplicateStopped(Slot& slot);
   bool KnowsOthers(Slot& copy) const;
   void TakeApart(Slot& slot);
   bool IsChangeCommitted(const ConfigChange& change);
@@ -142,7 +142,7 @@ class Cluster final {
   DiskFaults disk_faults_;
   TapFaults taps_;
   std::vector<std::unique_ptr<Slot>> slots_;
-  std::vector<std::unique_ptr<Slot>> doubles_;                             // that were ever started
+  std::vector<std::unique_ptr<Slot>> duplicates_;                             // that were ever started
   std::vector<std::pair<uint64_t, std::shared_ptr<SimDisk>>> lost_disks_;  // nobody reads them but the rules
   std::vector<Peer> first_members_;
   uint64_t next_id_ = 1;

@@ -124,7 +124,7 @@ class SimStream final : public kj::AsyncIoStream {
    private:
     SimStream& stream_;
   };
-  struct TurnEnd final : reactor::TurnEndNode {
+  struct TurnEnd final : coro::TurnEndNode {
     explicit TurnEnd(SimStream& stream) : stream(stream) {}
     void OnTurnEnd() override { stream.Flush(); }
     SimStream& stream;

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "coro/try.h"
+#include "base/try.h"
 #include "node/identity.h"
 
 namespace ringraft::sim {

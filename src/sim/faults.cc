@@ -48,7 +48,7 @@ constexpr KindInfo kKinds[] = {
     {FaultKind::kWipe, "emptied disk", &FaultKinds::membership, 3, 10 * kMilli, 3 * kSecond},
     {FaultKind::kRestore, "restored backup", &FaultKinds::membership, 3, 10 * kMilli, 3 * kSecond},
     {FaultKind::kWitness, "witness", &FaultKinds::membership, 1, 0, 0},
-    {FaultKind::kDouble, "copy beside its original", &FaultKinds::membership, 3, 10 * kMilli, 5 * kSecond},
+    {FaultKind::kDuplicate, "copy beside its original", &FaultKinds::membership, 3, 10 * kMilli, 5 * kSecond},
 };
 
 const KindInfo& InfoOf(FaultKind kind) {
@@ -258,11 +258,11 @@ bool Saboteur::DoToNode(const Fault& fault, Slot& slot) {
       tell(for_time);
       cluster_.Restore(slot, fault.lasts);
       return true;
-    case FaultKind::kDouble: {
+    case FaultKind::kDuplicate: {
       if (!cluster_.IsWhole() || !cluster_.AllUp() || cluster_.size() < 3 || !cluster_.IsBackupKnown(slot))
         return false;
       tell(for_time);
-      const std::string address = cluster_.StartDouble(slot);
+      const std::string address = cluster_.StartDuplicate(slot);
       // At first it may not reach its original, or not everybody.
       for (Slot* each : cluster_.slots()) {
         const bool is_cut = each == &slot ? fault.amount % 2 == 0 : (fault.amount >> (2 + each->number) & 1) != 0;

@@ -43,7 +43,7 @@ enum class FaultKind {
   kWipe,     // the same node comes back with nothing
   kRestore,  // or with a backup
   kWitness,  // a witness takes a voter's place
-  kDouble,   // a copy of the disk is started beside it
+  kDuplicate,   // a copy of the disk is started beside it
 };
 const char* FaultName(FaultKind kind);
 

@@ -49,7 +49,7 @@ Nanos DriftingTime::WorldTime(TimePoint when) const {
 
 struct SimHost::Job {
   std::function<void()> work;
-  reactor::ReadyNode* waiter = nullptr;  // null once it is dropped
+  coro::ReadyNode* waiter = nullptr;  // null once it is dropped
   bool is_done = false;
 };
 
@@ -67,7 +67,7 @@ class SimHost::JobAwaiter {
 
  private:
   std::shared_ptr<Job> job_;
-  reactor::ReadyNode node_;
+  coro::ReadyNode node_;
 };
 
 Task<void> SimHost::RunBlocking(std::function<void()> work) {

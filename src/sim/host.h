@@ -20,7 +20,7 @@ namespace ringraft::sim {
 class Net;
 
 // A clock that runs faster or slower than the world's, and whose wall side may be set to another time.
-class DriftingTime final : public reactor::TimeSource {
+class DriftingTime final : public coro::TimeSource {
  public:
   explicit DriftingTime(const World& world) : world_(world) {}
   TimePoint Now() const override { return TimePoint(Duration(Local(world_.now()))); }
@@ -51,13 +51,13 @@ struct ScheduleFaults {
   int least_passes = 64;               // of a turn; 1 tears it into as many as possible
 };
 
-class SimHost final : public reactor::Host, private reactor::ReadyOrder {
+class SimHost final : public reactor::Host, private coro::ReadyOrder {
  public:
   SimHost(World& world, Net& net, std::string address, uint64_t node, Logger& logger);
   ~SimHost() override;
 
   // --- Host ---
-  reactor::Loop& loop() override { return loop_; }
+  coro::Loop& loop() override { return loop_; }
   reactor::Network& network() override { return *network_; }
   reactor::Mailbox& mailbox() override { return mailbox_; }
   Task<void> RunBlocking(std::function<void()> work) override;
@@ -115,7 +115,7 @@ class SimHost final : public reactor::Host, private reactor::ReadyOrder {
   const std::string address_;
   const uint64_t node_;
   DriftingTime time_;
-  reactor::Loop loop_;
+  coro::Loop loop_;
   SimMailbox mailbox_;
   std::unique_ptr<reactor::Network> network_;
   std::deque<std::function<void()>> inbox_;

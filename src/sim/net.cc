@@ -96,7 +96,7 @@ class HostNetwork final : public reactor::Network {
 
  private:
   struct Attempt {
-    explicit Attempt(reactor::Loop& loop) : answered(loop) {}
+    explicit Attempt(coro::Loop& loop) : answered(loop) {}
     bool is_over = false;
     std::shared_ptr<Connection> connection;  // null: refused
     coro::Signal answered;

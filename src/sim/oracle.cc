@@ -319,10 +319,10 @@ void Oracle::OnFlushed(uint64_t node, const storage::WriteRequest& request) {
 
 // --- messages ---
 
-bool Oracle::IsDouble(uint64_t node, bool has_say, const char* what) {
-  if (node < kDoubles) return false;
+bool Oracle::IsDuplicate(uint64_t node, bool has_say, const char* what) {
+  if (node < kDuplicate) return false;
   if (has_say)
-    world_.Fail("a copy has no say", fmt::format("the copy of node {} beside its original {}", node - kDoubles, what));
+    world_.Fail("a copy has no say", fmt::format("the copy of node {} beside its original {}", node - kDuplicate, what));
   return true;
 }
 
@@ -336,7 +336,7 @@ void Oracle::OnVote(uint64_t node, Term term, NodeId candidate) {
 
 void Oracle::OnVoteRequest(uint64_t node, const RequestVoteArgs& args) {
   world_.trace().Mix(3, node, args.term.value(), args.last_index.value());
-  if (args.pre_vote || IsDouble(node, true, "stands for election")) return;
+  if (args.pre_vote || IsDuplicate(node, true, "stands for election")) return;
   OnVote(node, args.term, NodeId(node));
   const SimDisk* disk = disk_of_(node, 0);
   const HardState stored = disk->hard_state();
@@ -348,7 +348,7 @@ void Oracle::OnVoteRequest(uint64_t node, const RequestVoteArgs& args) {
 
 void Oracle::OnVoteReply(uint64_t node, const RequestVoteArgs& args, const RequestVoteResults& results) {
   world_.trace().Mix(4, node, args.term.value(), results.vote_granted ? 1 : 0);
-  if (IsDouble(node, results.vote_granted, "votes")) return;
+  if (IsDuplicate(node, results.vote_granted, "votes")) return;
   const HardState stored = disk_of_(node, 0)->hard_state();
   if (stored.term < results.term && !args.pre_vote)
     world_.Fail("a reply leaves when its term is durable",
@@ -364,7 +364,7 @@ void Oracle::OnVoteReply(uint64_t node, const RequestVoteArgs& args, const Reque
 
 void Oracle::OnAppendRequest(uint64_t node, const AppendEntriesArgs& args) {
   world_.trace().Mix(5, node, args.prev_index.value(), args.entries.size());
-  if (IsDouble(node, true, "leads")) return;
+  if (IsDuplicate(node, true, "leads")) return;
   Term before = args.prev_term;
   for (const BatchRef& batch : args.entries) {
     Remember(node, batch);
@@ -375,7 +375,7 @@ void Oracle::OnAppendRequest(uint64_t node, const AppendEntriesArgs& args) {
 
 void Oracle::OnAppendReply(uint64_t node, const AppendEntriesArgs& args, const AppendEntriesResults& results) {
   world_.trace().Mix(6, node, results.durable_match.value(), results.success ? 1 : 0);
-  if (IsDouble(node, results.success, "acknowledges")) return;
+  if (IsDuplicate(node, results.success, "acknowledges")) return;
   const SimDisk* disk = disk_of_(node, 0);
   if (disk->hard_state().term < results.term)
     world_.Fail("a reply leaves when its term is durable",
@@ -395,7 +395,7 @@ void Oracle::OnAppendReply(uint64_t node, const AppendEntriesArgs& args, const A
 
 void Oracle::OnApply(uint64_t node, const LogEntry& entry) {
   world_.trace().Mix(7, node, entry.index.value(), entry.term.value());
-  if (IsDouble(node, true, "applies")) return;
+  if (IsDuplicate(node, true, "applies")) return;
   auto found = lives_.find(node);
   if (found == lives_.end()) return;  // it is dead, and on its way out
   Life& life = found->second;

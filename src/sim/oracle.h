@@ -60,7 +60,7 @@ class Oracle final : public DiskObserver {
   uint64_t committed() const { return committed_.size(); }
   uint64_t leaderships() const { return leader_of_term_.size(); }
   // Who runs on a copy beside its original is told of under this number plus its id. It has no say in anything.
-  static constexpr uint64_t kDoubles = 1'000'000;
+  static constexpr uint64_t kDuplicate = 1'000'000;
   // The rules, by name, for the report.
   static std::vector<std::string_view> Rules();
 
@@ -93,7 +93,7 @@ class Oracle final : public DiskObserver {
   void CheckGiven(uint64_t node, Life& life);
   void CheckBounds(const Subject& subject);
   void CheckPeerBounds(const Subject& subject);
-  bool IsDouble(uint64_t node, bool has_say, const char* what);
+  bool IsDuplicate(uint64_t node, bool has_say, const char* what);
   bool IsDurableOnMajority(const core::Configuration& members, Index index, Term term) const;
   bool IsDurableOnMajority(const std::vector<core::Member>& voters, Index index, Term term) const;
   bool IsApplied(const Entry& committed, const Entry& applied) const;

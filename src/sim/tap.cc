@@ -32,7 +32,7 @@ class TapRpc::Service final : public RpcService {
     co_return results;
   }
   Task<Result<ForwardResults>> Forward(ForwardArgs args) override { return inner_.Forward(std::move(args)); }
-  Task<Result<FormResults>> Form(FormArgs args) override { return inner_.Form(std::move(args)); }
+  Task<Result<BootstrapResults>> Bootstrap(BootstrapArgs args) override { return inner_.Bootstrap(std::move(args)); }
   Result<void> OnHandshake(const Identity& peer) override { return inner_.OnHandshake(peer); }
   Result<void> OnCall(const Identity& peer) override { return inner_.OnCall(peer); }
   Result<AdminService*> Admin(std::optional<GroupId> group) override { return inner_.Admin(group); }
@@ -53,7 +53,7 @@ void TapRpc::Register(RpcService& service, std::function<Identity()> identity) {
 }
 
 void TapRpc::Close() {
-  reactor::Loop::Entered entered(host_.loop());
+  coro::Loop::Entered entered(host_.loop());
   duplicates_.Cancel();
   inner_->Close();
 }
@@ -74,7 +74,7 @@ Task<Result<RequestVoteResults>> TapRpc::CallRequestVote(Addr addr, RequestVoteA
   return inner_->CallRequestVote(std::move(addr), std::move(args));
 }
 
-Task<Result<FormResults>> TapRpc::CallForm(Addr addr, FormArgs args) { return inner_->CallForm(std::move(addr), args); }
+Task<Result<BootstrapResults>> TapRpc::CallBootstrap(Addr addr, BootstrapArgs args) { return inner_->CallBootstrap(std::move(addr), args); }
 
 Task<Result<ForwardResults>> TapRpc::CallForward(Addr addr, ForwardArgs args) {
   return inner_->CallForward(std::move(addr), std::move(args));

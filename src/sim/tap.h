@@ -34,7 +34,7 @@ class TapRpc final : public Rpc {
   Task<Result<AppendEntriesResults>> CallAppendEntries(Addr addr, AppendEntriesArgs args) override;
   Task<Result<RequestVoteResults>> CallRequestVote(Addr addr, RequestVoteArgs args) override;
   Task<Result<ForwardResults>> CallForward(Addr addr, ForwardArgs args) override;
-  Task<Result<FormResults>> CallForm(Addr addr, FormArgs args) override;
+  Task<Result<BootstrapResults>> CallBootstrap(Addr addr, BootstrapArgs args) override;
 
  private:
   class Service;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "storage/batch_log.h"
 #include "storage/stored_format.h"
 

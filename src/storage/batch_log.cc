@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "coro/try.h"
+#include "base/try.h"
 
 namespace ringraft::storage {
 namespace {

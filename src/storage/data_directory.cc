@@ -11,7 +11,7 @@
 #include <charconv>
 #include <ctime>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "storage/database_check.h"
 #include "storage/stored_format.h"
 

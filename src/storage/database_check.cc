@@ -16,7 +16,7 @@
 #include <cstring>
 #include <optional>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "storage/file.h"
 
 namespace ringraft::storage {

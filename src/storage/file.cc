@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "coro/try.h"
+#include "base/try.h"
 
 namespace ringraft::storage {
 

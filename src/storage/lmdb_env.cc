@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "coro/try.h"
+#include "base/try.h"
 
 namespace ringraft::storage {
 

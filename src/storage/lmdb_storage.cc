@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "storage/stored_format.h"
 
 namespace ringraft {

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "storage/lmdb_storage.h"
 #include "storage/stored_format.h"
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "storage/stored_format.h"
 
 namespace ringraft {

@@ -12,7 +12,7 @@
 #include <new>
 
 #include "base/assert.h"
-#include "coro/try.h"
+#include "base/try.h"
 
 namespace ringraft::storage {
 namespace {

@@ -8,7 +8,7 @@
 #include <xxhash.h>
 
 #include "base/assert.h"
-#include "coro/try.h"
+#include "base/try.h"
 
 namespace ringraft::storage {
 namespace {

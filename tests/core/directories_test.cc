@@ -142,8 +142,8 @@ TEST_SUITE("members are their data directories") {
 
   TEST_CASE("C17: a founding member without a log has not begun, or lost it, and does not vote") {
     CoreOptions options = OptionsOf(1, 11);
-    for (bool founds : {true, false}) {
-      options.founds = founds;
+    for (bool bootstraps : {true, false}) {
+      options.bootstraps = founds;
       ServerSpec spec;
       spec.terms = {};
       Server server(spec, options);
@@ -234,10 +234,10 @@ TEST_SUITE("members are their data directories") {
       ServerSpec spec;
       spec.terms = {};
       CoreOptions options = OptionsOf(self, 10 * self);
-      options.founds = true;
+      options.bootstraps = true;
       Server server(spec, options);
       CHECK(server->NextTick() == TimePoint::max());
-      server->Form(Known({1, 2, 3}));
+      server->Bootstrap(Known({1, 2, 3}));
       server->CheckInvariants();
       server.Persist();
       CHECK(server->last_index() == Index(1));

@@ -10,13 +10,12 @@
 #include "coro/kj_await.h"
 #include "coro/scope.h"
 #include "coro/signal.h"
+#include "manual_time.h"
 #include "ringraft/task.h"
 
 namespace ringraft::coro {
 namespace {
 
-using reactor::Loop;
-using reactor::ManualTime;
 using std::chrono::milliseconds;
 
 struct CoroFixture {

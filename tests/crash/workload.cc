@@ -14,7 +14,7 @@
 #include <optional>
 
 #include "base/assert.h"
-#include "coro/try.h"
+#include "base/try.h"
 #include "storage/lmdb_storage.h"
 #include "storage/storage_thread.h"
 

@@ -61,7 +61,7 @@ Identity IdentityOf(uint64_t node) {
   identity.incarnation = DirectoryOf(node);
   identity.start_count = 1;
   identity.process = 100 + node;
-  identity.generation = node::Founded(Members().Encode());
+  identity.generation = node::FirstGeneration(Members().Encode());
   return identity;
 }
 
@@ -101,7 +101,7 @@ class FuzzedNode {
  public:
   FuzzedNode(World& world, Net& net) : disk_(std::make_shared<SimDisk>(world, kSelf, observer_)) {
     Options options = OptionsOfNode();
-    const BatchRef founding = core::FoundingBatch(Members(), kGroup);
+    const BatchRef founding = core::BootstrapBatch(Members(), kGroup);
     RINGRAFT_ASSERT(disk_->Store().Set(node::kIdentityKey, node::EncodeIdentity(IdentityOf(kSelf), options)));
     RINGRAFT_ASSERT(disk_->Commit(HardState{Term(1), NodeId(0)}, std::nullopt, {&founding, 1}));
     options.storage = disk_;
@@ -220,10 +220,10 @@ class Liar final : public AnyPeer {
     }
     co_return results;
   }
-  Task<Result<FormResults>> Form(FormArgs) override {
-    FormResults results;
+  Task<Result<BootstrapResults>> Bootstrap(BootstrapArgs) override {
+    BootstrapResults results;
     results.incarnation = directory;
-    results.is_formed = true;
+    results.is_bootstrapped = true;
     co_return results;
   }
 
@@ -270,7 +270,7 @@ class Play {
       case 5:
         return Forward(who);
       case 6:
-        return Form(who);
+        return Bootstrap(who);
       case 7:
         return VoteThatFits(who);
       default:
@@ -427,11 +427,11 @@ class Play {
     Call(who, &Rpc::CallForward, std::move(args));
   }
 
-  void Form(uint64_t who) {
-    FormArgs args;
+  void Bootstrap(uint64_t who) {
+    BootstrapArgs args;
     args.group = orders_.Flag() ? kGroup : GroupId(9);
     args.to = NodeId(orders_.Flag() ? kSelf : Number());
-    Call(who, &Rpc::CallForm, args);
+    Call(who, &Rpc::CallBootstrap, args);
   }
 
   Orders orders_;

@@ -34,8 +34,8 @@ class Answering final : public AnyPeer {
     results.term = args.term;
     co_return results;
   }
-  Task<Result<FormResults>> Form(FormArgs) override {
-    FormResults results;
+  Task<Result<BootstrapResults>> Bootstrap(BootstrapArgs) override {
+    BootstrapResults results;
     results.members = "anything";
     co_return results;
   }

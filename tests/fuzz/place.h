@@ -40,7 +40,7 @@ class Place {
   }
   ~Place() {
     host_->Crash();
-    reactor::Loop::Entered entered(host_->loop());
+    coro::Loop::Entered entered(host_->loop());
     calls_.reset();
     rpc_.reset();
   }

@@ -12,7 +12,7 @@ namespace {
 
 // Sends an append after so many turns of the node (a turn of the reactor has several, one after the other, for as long
 // as there is something to do).
-class DeposeAfter final : public reactor::TurnEndNode {
+class DeposeAfter final : public coro::TurnEndNode {
  public:
   DeposeAfter(RealLeader& real, int turns) : real_(real), turns_(turns) {}
   void Start(AppendEntriesArgs args) {

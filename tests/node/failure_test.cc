@@ -126,7 +126,7 @@ TEST_SUITE("node/failure") {
       Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs) override { co_return Errc::kStopped; }
       Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs) override { co_return Errc::kStopped; }
       Task<Result<ForwardResults>> Forward(ForwardArgs) override { co_return Errc::kStopped; }
-      Task<Result<FormResults>> Form(FormArgs) override { co_return Errc::kStopped; }
+      Task<Result<BootstrapResults>> Bootstrap(BootstrapArgs) override { co_return Errc::kStopped; }
       Result<void> OnHandshake(const Identity&) override { return Success(); }
     } service;
     REQUIRE(candidate.Listen(PeerAt(2).addr).has_value());

@@ -47,7 +47,7 @@ class FakePeer final : public RpcService {
     co_return results;
   }
   Task<Result<ForwardResults>> Forward(ForwardArgs) override { co_return Errc::kStopped; }
-  Task<Result<FormResults>> Form(FormArgs) override { co_return Errc::kStopped; }
+  Task<Result<BootstrapResults>> Bootstrap(BootstrapArgs) override { co_return Errc::kStopped; }
   Result<void> OnHandshake(const Identity&) override { return Success(); }
 
   void Acknowledge() {

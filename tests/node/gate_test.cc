@@ -39,7 +39,7 @@ class HoldingMachine final : public AsyncStateMachine {
 };
 
 // Lets the machine go on some passes of the loop later.
-Detached ReleaseAfter(reactor::Loop& loop, int passes, HoldingMachine& machine) {
+Detached ReleaseAfter(coro::Loop& loop, int passes, HoldingMachine& machine) {
   for (; passes > 0; --passes) {
     auto later = loop.Yield();
     co_await later;

@@ -92,7 +92,7 @@ TEST_SUITE("node/identity") {
     options.initial_members = kMembers;
     WriteFirstEntry(options, *storage);
     const RecoveredLog recovered = storage->Recover().value();
-    const Generation founded = node::Founded(recovered.configurations.front().command);
+    const Generation founded = node::FirstGeneration(recovered.configurations.front().command);
     CHECK(founded.counter == 1);
     CHECK(founded.origin != 0);
     const auto read = [&](const std::string& stored) {
@@ -116,7 +116,7 @@ TEST_SUITE("node/identity") {
     REQUIRE(TryCreate(options) == Errc::kOk);
     const RecoveredLog recovered = storage->Recover().value();
     CHECK(node::ReadGeneration(*storage, recovered).value() ==
-          node::Founded(recovered.configurations.front().command));
+          node::FirstGeneration(recovered.configurations.front().command));
   }
 
   TEST_CASE("a log without an identity is refused") {

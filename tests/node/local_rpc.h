@@ -72,15 +72,15 @@ class LocalRpc final : public Rpc {
   Task<Result<ForwardResults>> CallForward(Addr addr, ForwardArgs args) override {
     return CallOn<ForwardResults>(std::move(addr), std::move(args), &RpcService::Forward);
   }
-  Task<Result<FormResults>> CallForm(Addr addr, FormArgs args) override {
+  Task<Result<BootstrapResults>> CallBootstrap(Addr addr, BootstrapArgs args) override {
     ++network_.forms_asked_;
-    return CallOn<FormResults>(std::move(addr), std::move(args), &RpcService::Form);
+    return CallOn<BootstrapResults>(std::move(addr), std::move(args), &RpcService::Bootstrap);
   }
 
  private:
   template <class R>
   struct Pending {
-    explicit Pending(reactor::Loop& loop) : done(loop) {}
+    explicit Pending(coro::Loop& loop) : done(loop) {}
     coro::Signal done;
     std::optional<Result<R>> result;
   };
@@ -124,7 +124,7 @@ class LocalRpc final : public Rpc {
     co_return std::move(*pending->result);
   }
 
-  reactor::Loop& loop_;
+  coro::Loop& loop_;
   LocalNetwork& network_;
   Addr addr_;
   bool is_serving_ = false;

@@ -33,7 +33,7 @@ inline void WriteFirstEntry(const Options& options, Storage& storage) {
   RINGRAFT_ASSERT(storage.Store().Set(node::kIdentityKey, node::EncodeIdentity(identity, options)).has_value());
   core::Configuration configuration;
   configuration.voters.assign(options.initial_members.begin(), options.initial_members.end());
-  const BatchRef batch = core::FoundingBatch(configuration, GroupId(1));
+  const BatchRef batch = core::BootstrapBatch(configuration, GroupId(1));
   HardState hard_state;
   hard_state.term = Term(1);
   RINGRAFT_ASSERT(storage.Commit(hard_state, std::nullopt, std::span<const BatchRef>(&batch, 1)).has_value());

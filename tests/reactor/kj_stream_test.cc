@@ -57,7 +57,7 @@ struct StreamFixture {
   }
 
   std::unique_ptr<RingHost> host = MakeHost();
-  Loop::Entered entered{host->loop()};
+  coro::Loop::Entered entered{host->loop()};
   kj::Own<RingStream> left, right;
 };
 
@@ -247,7 +247,7 @@ struct Side {
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
 };
 
-Task<void> CallMany(Loop& loop, test::Echo::Client echo, int count, size_t size, int& right_answers) {
+Task<void> CallMany(coro::Loop& loop, test::Echo::Client echo, int count, size_t size, int& right_answers) {
   const std::string text(size, 'e');
   for (int i = 0; i < count; ++i) {
     auto request = echo.echoRequest();
@@ -260,7 +260,7 @@ Task<void> CallMany(Loop& loop, test::Echo::Client echo, int count, size_t size,
   }
 }
 
-Task<void> Hang(Loop& loop, test::Echo::Client echo, bool& has_failed) {
+Task<void> Hang(coro::Loop& loop, test::Echo::Client echo, bool& has_failed) {
   kj::Promise<capnp::Response<test::Echo::HangResults>> promise = echo.hangRequest().send();
   auto call = coro::Await(loop, kj::mv(promise));
   auto outcome = co_await call;

@@ -1,4 +1,4 @@
-// What the tests of the reactor share: a clock that the test moves, and driving a host until something has happened.
+// What the tests of the reactor share: driving a host until something has happened.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -6,19 +6,12 @@
 #include <memory>
 #include <utility>
 
+#include "coro/loop.h"
 #include "coro/scope.h"
-#include "reactor/loop.h"
 #include "reactor/ring_host.h"
 #include "ringraft/logger.h"
 
 namespace ringraft::reactor {
-
-class ManualTime final : public TimeSource {
- public:
-  TimePoint Now() const override { return now; }
-  std::chrono::system_clock::time_point WallNow() const override { return {}; }
-  TimePoint now = TimePoint(std::chrono::seconds(1000));
-};
 
 inline std::unique_ptr<RingHost> MakeHost(unsigned entries = 64) {
   auto host = RingHost::Create(entries, SilentLogger());
@@ -40,21 +33,21 @@ bool TurnUntil(Host& host, Condition condition) {
 // A scope whose coroutines are destroyed inside a turn, as KJ wants it.
 class TurnScope {
  public:
-  explicit TurnScope(Loop& loop) : loop_(loop), scope_(std::make_unique<coro::Scope>(loop)) {}
+  explicit TurnScope(coro::Loop& loop) : loop_(loop), scope_(std::make_unique<coro::Scope>(loop)) {}
   ~TurnScope() { Drop(); }
   void Start(Task<void> task) {
-    Loop::Entered entered(loop_);
+    coro::Loop::Entered entered(loop_);
     scope_->Start(std::move(task));
   }
   void Drop() {
-    Loop::Entered entered(loop_);
+    coro::Loop::Entered entered(loop_);
     scope_.reset();
   }
   bool is_empty() const { return scope_->size() == 0; }
   coro::Scope& scope() { return *scope_; }
 
  private:
-  Loop& loop_;
+  coro::Loop& loop_;
   std::unique_ptr<coro::Scope> scope_;
 };
 

@@ -134,10 +134,10 @@ Task<Result<ForwardResults>> FakeService::Forward(ForwardArgs args) {
   co_return results;
 }
 
-Task<Result<FormResults>> FakeService::Form(FormArgs args) {
-  FormResults results;
+Task<Result<BootstrapResults>> FakeService::Bootstrap(BootstrapArgs args) {
+  BootstrapResults results;
   results.incarnation = 7;
-  results.is_formed = args.group == GroupId(1);
+  results.is_bootstrapped = args.group == GroupId(1);
   results.members = "those of node " + std::to_string(args.to.value());
   co_return results;
 }

@@ -38,7 +38,7 @@ class World {
   World();
   ~World();
 
-  reactor::Loop& loop() { return reactor_->host().loop(); }
+  coro::Loop& loop() { return reactor_->host().loop(); }
   Reactor& reactor() { return *reactor_; }
   coro::Scope& scope() { return *scope_; }
   // Turns until the condition holds; fails the test if it does not for very long.
@@ -47,7 +47,7 @@ class World {
 
  private:
   std::unique_ptr<Reactor> reactor_;
-  std::optional<reactor::Loop::Entered> entered_;
+  std::optional<coro::Loop::Entered> entered_;
   std::optional<coro::Scope> scope_;
 };
 
@@ -62,7 +62,7 @@ class FakeService final : public RpcService {
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) override;
   Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) override;
   Task<Result<ForwardResults>> Forward(ForwardArgs args) override;
-  Task<Result<FormResults>> Form(FormArgs args) override;
+  Task<Result<BootstrapResults>> Bootstrap(BootstrapArgs args) override;
   Result<void> OnHandshake(const Identity& peer) override;
   Result<void> OnCall(const Identity& peer) override;
   Result<AdminService*> Admin(std::optional<GroupId> group) override;
@@ -140,7 +140,7 @@ class Proxy {
 
  private:
   struct Connection {
-    explicit Connection(reactor::Loop& loop) : changed(loop) {}
+    explicit Connection(coro::Loop& loop) : changed(loop) {}
     coro::Signal changed;
     bool is_paused = false;
     std::unique_ptr<coro::Scope> pumps;

@@ -29,7 +29,7 @@ class End {
   }
   ~End() {
     host_.Crash();
-    reactor::Loop::Entered entered(host_.loop());
+    coro::Loop::Entered entered(host_.loop());
     scope_.reset();
     stream_ = nullptr;
     listener_.reset();

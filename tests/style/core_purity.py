@@ -62,7 +62,7 @@ def self_test():
     bad = [
         '#include <thread>', '#include <mutex>', '#include <coroutine>', '#include <kj/async.h>',
         '#include <capnp/rpc.h>', '#include <lmdb.h>', '#include <liburing.h>', '#include <random>',
-        '#include "reactor/loop.h"', '#include "ringraft/raft.h"', 'auto t = std::chrono::steady_clock::now();',
+        '#include "coro/loop.h"', '#include "ringraft/raft.h"', 'auto t = std::chrono::steady_clock::now();',
         'auto t = Clock::now();', 'time(nullptr);', 'int r = rand();', 'co_await x;', '::write(fd, p, n);',
         'read(fd, p, n);', 'open("x", 0);', 'std::mutex m;', 'kj::Promise<void> p;', 'mdb_txn_commit(t);',
         'std::unordered_map<int, int> m;', 'Task<void> F();', 'std::cout << 1;',

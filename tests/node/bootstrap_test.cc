@@ -115,17 +115,17 @@ class ListedMember final : public RpcService {
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs) override { co_return Errc::kStopped; }
   Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs) override { co_return Errc::kStopped; }
   Task<Result<ForwardResults>> Forward(ForwardArgs) override { co_return Errc::kStopped; }
-  Task<Result<FormResults>> Form(FormArgs) override {
-    FormResults results;
+  Task<Result<BootstrapResults>> Bootstrap(BootstrapArgs) override {
+    BootstrapResults results;
     results.incarnation = self_.incarnation;
-    results.is_formed = is_formed;
+    results.is_bootstrapped = is_bootstrapped;
     results.members = written;
     co_return results;
   }
   Result<void> OnHandshake(const Identity&) override { return Success(); }
 
   std::string written;
-  bool is_formed = false;
+  bool is_bootstrapped = false;
 
  private:
   Identity self_;
@@ -316,12 +316,12 @@ TEST_SUITE("node/forming") {
       ListedMember first(forming.cluster, 1), last(forming.cluster, 4);
       forming.Start(2, {PeerAt(1), PeerAt(2), PeerAt(4)});
       forming.cluster.Until("the list to be written", [&] { return !forming.Written(2).empty(); });
-      (readmitted == 1 ? first : last).is_formed = true;
+      (readmitted == 1 ? first : last).is_bootstrapped = true;
       forming.UntilSaid(2, "does not vote: the cluster has begun without this data directory");
       CHECK_FALSE(forming.HasBegun(2));
       ListedMember& founder = readmitted == 1 ? last : first;
       founder.written = forming.Written(2);
-      founder.is_formed = true;
+      founder.is_bootstrapped = true;
       forming.cluster.Until("its beginning", [&] { return forming.HasBegun(2); });
     }
   }

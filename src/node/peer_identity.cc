@@ -1,7 +1,7 @@
 // Whom a node has before it: each peer at each handshake and call, and whose cluster and generation it takes over.
 #include <fmt/format.h>
 
-#include "coro/try.h"
+#include "base/try.h"
 #include "node/node.h"
 
 namespace ringraft::node {

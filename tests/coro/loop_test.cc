@@ -1,4 +1,4 @@
-#include "reactor/loop.h"
+#include "coro/loop.h"
 
 #include <doctest/doctest.h>
 
@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "coro/scope.h"
-#include "support.h"
+#include "manual_time.h"
 
-namespace ringraft::reactor {
+namespace ringraft::coro {
 namespace {
 
 using std::chrono::milliseconds;
@@ -183,4 +183,4 @@ TEST_CASE("one thread drives two loops in turn") {
   CHECK(story == std::vector<int>{1, 2, 1, 2});
 }
 
-}  // namespace ringraft::reactor
+}  // namespace ringraft::coro

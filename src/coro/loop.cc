@@ -1,8 +1,8 @@
-#include "reactor/loop.h"
+#include "coro/loop.h"
 
 #include "base/assert.h"
 
-namespace ringraft::reactor {
+namespace ringraft::coro {
 namespace {
 thread_local Loop* current_loop = nullptr;
 // KJ events in one pass: ready coroutines get their chance even if KJ never runs dry.
@@ -176,4 +176,4 @@ void Loop::SiftDown(size_t position) {
   Place(timer, position);
 }
 
-}  // namespace ringraft::reactor
+}  // namespace ringraft::coro

@@ -16,7 +16,7 @@
 #include "base/list.h"
 #include "ringraft/types.h"
 
-namespace ringraft::reactor {
+namespace ringraft::coro {
 
 // Where time comes from.
 class TimeSource {
@@ -212,4 +212,4 @@ class [[nodiscard]] Loop::YieldAwaiter final {
 inline Loop::SleepAwaiter Loop::SleepUntil(TimePoint when) { return SleepAwaiter(*this, when); }
 inline Loop::YieldAwaiter Loop::Yield() { return YieldAwaiter(*this); }
 
-}  // namespace ringraft::reactor
+}  // namespace ringraft::coro

@@ -23,28 +23,28 @@ constexpr Duration kAnnounceAgain = std::chrono::seconds(1);
 
 Task<void> Node::Begin() {
   if (core_->last_index() != Index(0)) {
-    auto looking = LookForDouble();
+    auto looking = FindDuplicate();
     co_await looking;
     // A copy tells nobody of its start, or the others would take the original for the older one.
     if (failure_.code() != Errc::kOk) co_return;
     scope_->Start(Announce());
   } else if (!options_.initial_members.empty()) {
-    scope_->Start(FormFromList());
+    scope_->Start(BootstrapFromList());
   }
   auto elections = RunElections();
   co_await elections;
 }
 
 // A copy of a directory that is started elsewhere knows where its original may run.
-Task<void> Node::LookForDouble() {
+Task<void> Node::FindDuplicate() {
   const core::Member* self = core_->configuration().Find(options_.id);
   if (self == nullptr || self->addr == options_.addr) co_return;
-  FormArgs args;
+  BootstrapArgs args;
   args.group = options_.group;
   args.to = options_.id;
   const Addr addr = self->addr;
-  auto call = rpc_->CallForm(addr, args);
-  Result<FormResults> answer = co_await call;
+  auto call = rpc_->CallBootstrap(addr, args);
+  Result<BootstrapResults> answer = co_await call;
   const bool is_there = answer || answer.error().code() == Errc::kDuplicateNode;
   if (!is_there) co_return;
   auto refusal = RefuseDirectory(
@@ -65,7 +65,7 @@ Task<void> Node::RefuseDirectory(std::string why) {
   Fail(Error(Errc::kDuplicateNode, std::move(why)));
 }
 
-Task<void> Node::AskAll(std::vector<Peer> members, std::map<NodeId, FormResults>& answers) {
+Task<void> Node::AskAll(std::vector<Peer> members, std::map<NodeId, BootstrapResults>& answers) {
   coro::Scope asking(loop());
   for (const Peer& peer : members)
     if (peer.id != options_.id) asking.Start(AskPeer(peer, answers));
@@ -73,12 +73,12 @@ Task<void> Node::AskAll(std::vector<Peer> members, std::map<NodeId, FormResults>
   co_await all;
 }
 
-Task<void> Node::AskPeer(Peer peer, std::map<NodeId, FormResults>& answers) {
-  FormArgs args;
+Task<void> Node::AskPeer(Peer peer, std::map<NodeId, BootstrapResults>& answers) {
+  BootstrapArgs args;
   args.group = options_.group;
   args.to = peer.id;
-  auto call = rpc_->CallForm(peer.addr, args);
-  Result<FormResults> answer = co_await call;
+  auto call = rpc_->CallBootstrap(peer.addr, args);
+  Result<BootstrapResults> answer = co_await call;
   if (answer) {
     answers[peer.id] = std::move(answer.value());
   } else if (answer.error().code() == Errc::kDuplicateNode && !is_stopping_) {
@@ -93,7 +93,7 @@ Task<void> Node::AskPeer(Peer peer, std::map<NodeId, FormResults>& answers) {
 // The others hear of this start before an older copy of this directory can speak to them, and they say so if this is
 // the copy.
 Task<void> Node::Announce() {
-  std::map<NodeId, FormResults> answers;
+  std::map<NodeId, BootstrapResults> answers;
   for (;;) {
     std::vector<Peer> silent = core_->configuration().Members();
     std::erase_if(silent, [&](const Peer& peer) { return peer.id == options_.id || answers.contains(peer.id); });
@@ -105,19 +105,19 @@ Task<void> Node::Announce() {
   }
 }
 
-Task<void> Node::FormFromList() {
+Task<void> Node::BootstrapFromList() {
   while (core_->last_index() == Index(0)) {  // otherwise a leader has admitted this node
-    std::map<NodeId, FormResults> answers;
+    std::map<NodeId, BootstrapResults> answers;
     auto asking = AskAll(options_.initial_members, answers);
     co_await asking;
     if (core_->last_index() != Index(0)) co_return;
     Touch();
     switch (Compare(answers)) {
-      case Agreement::kFormed: {
+      case Agreement::kBootstrapped: {
         auto members = core::Configuration::Decode(written_members_);
         if (!members) co_return Fail(members.error());
-        core_->Form(members.value());
-        identity_.generation = Founded(members.value().Encode());
+        core_->Bootstrap(members.value());
+        identity_.generation = FirstGeneration(members.value().Encode());
         Touch();
         co_return;
       }
@@ -144,7 +144,7 @@ Task<void> Node::WriteMembers(std::string members) {
   written_members_ = std::move(members);
 }
 
-std::string Node::ListWithDirectories(const std::map<NodeId, FormResults>& answers) const {
+std::string Node::ListWithDirectories(const std::map<NodeId, BootstrapResults>& answers) const {
   core::Configuration members;
   for (const Peer& peer : options_.initial_members) {
     core::Member member(peer);
@@ -155,14 +155,14 @@ std::string Node::ListWithDirectories(const std::map<NodeId, FormResults>& answe
   return members.Encode();
 }
 
-Node::Agreement Node::Compare(const std::map<NodeId, FormResults>& answers) {
+Node::Agreement Node::Compare(const std::map<NodeId, BootstrapResults>& answers) {
   // Whoever has begun with our list has seen that all had written it. One such answer is enough: others, who were
   // readmitted or added since, have written nothing.
   const auto has_our_list = [this](const auto& entry) {
-    return entry.second.is_formed && !written_members_.empty() && entry.second.members == written_members_;
+    return entry.second.is_bootstrapped && !written_members_.empty() && entry.second.members == written_members_;
   };
-  if (std::any_of(answers.begin(), answers.end(), has_our_list)) return Agreement::kFormed;
-  const auto has_begun = [](const auto& entry) { return entry.second.is_formed; };
+  if (std::any_of(answers.begin(), answers.end(), has_our_list)) return Agreement::kBootstrapped;
+  const auto has_begun = [](const auto& entry) { return entry.second.is_bootstrapped; };
   if (std::any_of(answers.begin(), answers.end(), has_begun)) {
     TellOnce(LogLevel::kError,
              fmt::format("does not vote: the cluster has begun without this data directory ({:016x}); if node {} has "
@@ -194,7 +194,7 @@ Node::Agreement Node::Compare(const std::map<NodeId, FormResults>& answers) {
     if (answer.members.empty()) have_all_written = false;
   }
   if (written_members_.empty()) return Agreement::kWrite;
-  return have_all_written ? Agreement::kFormed : Agreement::kWait;
+  return have_all_written ? Agreement::kBootstrapped : Agreement::kWait;
 }
 
 void Node::TellOnce(LogLevel level, const std::string& message) {
