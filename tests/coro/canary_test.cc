@@ -207,7 +207,7 @@ struct Case {
 
 }  // namespace
 
-TEST_CASE("what the library's rules allow is destroyed exactly once on this compiler") {
+TEST_CASE("H1, H2, H3, H6, H7: patterns that the rules allow destroy each object exactly once") {
   const Case cases[] = {
       {"named aggregate", NamedAggregate},
       {"named lambda", NamedLambda},
@@ -231,7 +231,7 @@ TEST_CASE("what the library's rules allow is destroyed exactly once on this comp
   }
 }
 
-TEST_CASE("a coroutine that is destroyed inside await_suspend is destroyed once, with all that it holds") {
+TEST_CASE("H7: a coroutine destroyed inside await_suspend destroys all that it holds, once") {
   counts = Counts();
   DestroyedInAwaitSuspend(Tracked());
   CHECK(counts.made >= 3);
@@ -239,7 +239,7 @@ TEST_CASE("a coroutine that is destroyed inside await_suspend is destroyed once,
   CHECK(counts.made == counts.destroyed);
 }
 
-TEST_CASE("what the lint forbids is reported per compiler") {
+TEST_CASE("H1, H2, H3, H6, H7: patterns that the lint forbids are reported per compiler") {
   const Case cases[] = {
       {"aggregate temporary", AggregateTemporary},
       {"aggregate temporary by reference", AggregateTemporaryByReference},

@@ -86,7 +86,7 @@ Task<void> JoinAndTell(Scope& scope, std::vector<int>& story) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(CoroFixture, "a million awaits that complete at once use constant stack") {
+TEST_CASE_FIXTURE(CoroFixture, "H4: a million awaits that complete at once use constant stack") {
   Scope scope(loop);
   int64_t sum = 0;
   scope.Start(Sum(1'000'000, sum));
@@ -94,7 +94,7 @@ TEST_CASE_FIXTURE(CoroFixture, "a million awaits that complete at once use const
   CHECK(sum == 499'999'500'000);
 }
 
-TEST_CASE_FIXTURE(CoroFixture, "an exception goes to the one who awaits") {
+TEST_CASE_FIXTURE(CoroFixture, "an exception reaches the awaiting coroutine") {
   Scope scope(loop);
   bool is_caught = false;
   scope.Start(Catching(is_caught));
@@ -111,7 +111,7 @@ TEST_CASE_FIXTURE(CoroFixture, "a task that never starts destroys its parameters
   CHECK(living == 0);
 }
 
-TEST_CASE_FIXTURE(CoroFixture, "a signal wakes all that wait, in order, and nobody who came later") {
+TEST_CASE_FIXTURE(CoroFixture, "a signal wakes all its waiters in order, and none that came later") {
   Signal signal(loop);
   Scope scope(loop);
   int living = 0;
@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(CoroFixture, "a signal wakes all that wait, in order, and nobo
   CHECK(living == 0);
 }
 
-TEST_CASE_FIXTURE(CoroFixture, "a wait with a limit tells whether it was notified") {
+TEST_CASE_FIXTURE(CoroFixture, "a wait with a deadline reports whether it was notified") {
   Signal signal(loop);
   Scope scope(loop);
   scope.Start(WaitWithLimit(signal, loop.Now() + milliseconds(10), story));
@@ -145,7 +145,7 @@ TEST_CASE_FIXTURE(CoroFixture, "a wait with a limit tells whether it was notifie
   CHECK(story == std::vector<int>{0, 1});
 }
 
-TEST_CASE_FIXTURE(CoroFixture, "dropping a scope destroys what waits, also what has been made ready already") {
+TEST_CASE_FIXTURE(CoroFixture, "dropping a scope destroys waiting coroutines, ready ones included") {
   Signal signal(loop);
   int living = 0;
   for (bool is_notified : {false, true}) {
@@ -180,7 +180,7 @@ TEST_CASE_FIXTURE(CoroFixture, "joining a scope waits for its last coroutine") {
   CHECK(story == std::vector<int>{1, 2, 100});
 }
 
-TEST_CASE_FIXTURE(CoroFixture, "one coroutine may cancel another scope whose coroutines are ready behind it") {
+TEST_CASE_FIXTURE(CoroFixture, "a coroutine may cancel another scope whose coroutines are already ready") {
   Signal signal(loop);
   Scope killers(loop);
   Scope victims(loop);
@@ -236,7 +236,8 @@ Task<void> Nothing(Loop& loop, Life life) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(CoroFixture, "a KJ promise is awaited, with its value, its exception, or when its fulfiller dies") {
+TEST_CASE_FIXTURE(CoroFixture,
+                  "awaiting a KJ promise gives its value or its exception, also when its fulfiller is destroyed") {
   Loop::Entered entered(loop);
   Scope scope(loop);
   kj::Own<kj::PromiseFulfiller<int>> fulfiller;
@@ -284,7 +285,7 @@ TEST_CASE_FIXTURE(CoroFixture, "a task becomes a KJ promise, with its value and 
 }
 
 TEST_CASE_FIXTURE(CoroFixture,
-                  "a KJ promise of a task may be dropped, and the task goes on; a cancelled scope rejects it") {
+                  "a task outlives its dropped KJ promise; cancelling its scope rejects the promise") {
   Loop::Entered entered(loop);
   Scope scope(loop);
   int living = 0;

@@ -45,7 +45,7 @@ Task<void> YieldAndTell(Loop& loop, std::vector<int>& story, int id, int times) 
 
 }  // namespace
 
-TEST_CASE_FIXTURE(LoopFixture, "timers run by time, ties in the order of scheduling") {
+TEST_CASE_FIXTURE(LoopFixture, "timers run by time, equal times in scheduling order") {
   Recorder a(story, 1), b(story, 2), c(story, 3), d(story, 4);
   const TimePoint t = loop.Now();
   loop.Schedule(a, t + milliseconds(20));
@@ -63,7 +63,7 @@ TEST_CASE_FIXTURE(LoopFixture, "timers run by time, ties in the order of schedul
   CHECK_FALSE(loop.NextTimer().has_value());
 }
 
-TEST_CASE_FIXTURE(LoopFixture, "a timer that is scheduled again moves, a cancelled or destroyed one does not run") {
+TEST_CASE_FIXTURE(LoopFixture, "rescheduling a timer moves it, and a cancelled or destroyed timer does not run") {
   Recorder a(story, 1), b(story, 2);
   auto c = std::make_unique<Recorder>(story, 3);
   const TimePoint t = loop.Now();
@@ -78,7 +78,7 @@ TEST_CASE_FIXTURE(LoopFixture, "a timer that is scheduled again moves, a cancell
   CHECK(story == std::vector<int>{1});
 }
 
-TEST_CASE_FIXTURE(LoopFixture, "the timer heap keeps its order under random scheduling, moving and cancelling") {
+TEST_CASE_FIXTURE(LoopFixture, "the timer heap stays ordered under random scheduling, moving and cancelling") {
   std::vector<std::unique_ptr<Recorder>> timers;
   std::vector<std::pair<int64_t, int>> expected;
   uint64_t random = 12345;
@@ -109,7 +109,7 @@ TEST_CASE_FIXTURE(LoopFixture, "the timer heap keeps its order under random sche
   CHECK(story == ids);
 }
 
-TEST_CASE_FIXTURE(LoopFixture, "ready coroutines run first in, first out, and a yield goes behind all that are ready") {
+TEST_CASE_FIXTURE(LoopFixture, "ready coroutines run in FIFO order, and a yield goes to the end of the queue") {
   coro::Scope scope(loop);
   scope.Start(YieldAndTell(loop, story, 1, 3));
   scope.Start(YieldAndTell(loop, story, 2, 3));
@@ -118,7 +118,7 @@ TEST_CASE_FIXTURE(LoopFixture, "ready coroutines run first in, first out, and a 
   CHECK(scope.size() == 0);
 }
 
-TEST_CASE_FIXTURE(LoopFixture, "a sleep into the past still lets one pass go by") {
+TEST_CASE_FIXTURE(LoopFixture, "a sleep until a past time still suspends for one pass") {
   coro::Scope scope(loop);
   scope.Start(SleepAndTell(loop, -milliseconds(5), story, 1));
   CHECK(story.empty());
@@ -134,7 +134,8 @@ struct Hook final : TurnEndNode {
 };
 }  // namespace
 
-TEST_CASE_FIXTURE(LoopFixture, "turn-end hooks run when nothing else is left, and also in a turn that is cut short") {
+TEST_CASE_FIXTURE(LoopFixture,
+                  "turn-end hooks run when nothing else is ready, and also in a turn that reaches its pass limit") {
   coro::Scope scope(loop);
   Hook hook(*this);
   scope.Start(YieldAndTell(loop, story, 1, 3));
@@ -151,7 +152,7 @@ TEST_CASE_FIXTURE(LoopFixture, "turn-end hooks run when nothing else is left, an
   CHECK(loop.HasWork());
 }
 
-TEST_CASE_FIXTURE(LoopFixture, "KJ events run in turns, and the loop knows that they wait") {
+TEST_CASE_FIXTURE(LoopFixture, "KJ events run in turns, and pending ones count as work") {
   bool has_run = false;
   std::optional<kj::Promise<void>> promise;
   {
@@ -167,7 +168,7 @@ TEST_CASE_FIXTURE(LoopFixture, "KJ events run in turns, and the loop knows that 
   promise.reset();
 }
 
-TEST_CASE("one thread drives two loops in turn") {
+TEST_CASE("one thread drives two loops alternately") {
   ManualTime time;
   Loop a(time), b(time);
   std::vector<int> story;

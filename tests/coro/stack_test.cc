@@ -18,7 +18,7 @@ Task<void> Sum(int count, int64_t& sum) {
 
 }  // namespace
 
-TEST_CASE("a million awaits that complete at once use constant stack, also where nothing is optimized (H4)") {
+TEST_CASE("H4: a million awaits that complete at once use constant stack without optimization") {
   int64_t sum = 0;
   bool is_done = false;
   Run(Sum(1'000'000, sum), is_done);

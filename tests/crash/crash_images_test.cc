@@ -38,7 +38,7 @@ void ExploreUntil(const std::string& directory, Report& report, uint64_t seed, F
   }
 }
 
-TEST_CASE("whatever a power cut leaves opens, with everything acknowledged and no part of what was not") {
+TEST_CASE("F1, F2, F13: any disk state after a power cut opens, with all acknowledged commits and no partial one") {
   uint64_t images = FromEnvironment("RINGRAFT_CRASH_IMAGES", kImages);
   if (std::getenv("RINGRAFT_TEST_SHORT") != nullptr) images /= 10;
   uint64_t seed = FromEnvironment("RINGRAFT_CRASH_SEED", 1);
@@ -64,7 +64,7 @@ TEST_CASE("whatever a power cut leaves opens, with everything acknowledged and n
 }
 
 // The rig finds what it is there for: seeds that it never fails on would prove nothing if it could not fail.
-TEST_CASE("a storage whose flushes do nothing is found out") {
+TEST_CASE("F1, F2: a storage whose flushes do nothing is detected") {
   const std::pair<Flushes, std::string> kinds[] = {{Flushes::kNone, "no flush, no synchronous write"},
                                                    {Flushes::kNoData, "no flush, but synchronous writes"},
                                                    {Flushes::kNoMeta, "flushes, but no synchronous write"}};

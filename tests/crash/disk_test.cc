@@ -13,7 +13,7 @@ constexpr uint64_t kSector = FileModel::kSector;
 
 FileModel TwoBlocks() { return FileModel(FileImage{std::string(2 * kBlock, 'a'), 2 * kBlock}); }
 
-TEST_CASE("what was flushed is never lost, and what was not may be") {
+TEST_CASE("flushed writes are never lost, and unflushed ones may be") {
   Random random(1);
   FileModel file = TwoBlocks();
   file.Write(kBlock, std::string(kBlock, 'b'));
@@ -26,7 +26,7 @@ TEST_CASE("what was flushed is never lost, and what was not may be") {
     CHECK(file.After(Cut{kind}, 0, random) == file.Now());
 }
 
-TEST_CASE("each state of a block since the last flush may be there, and blocks do not wait for each other") {
+TEST_CASE("any state of a block since the last flush may survive, independently of other blocks") {
   Random random(1);
   FileModel file = TwoBlocks();
   file.Write(0, std::string(kBlock, 'b'));
@@ -55,7 +55,7 @@ TEST_CASE("a block may be torn between sectors, never within one") {
   CHECK(is_torn);
 }
 
-TEST_CASE("every choice of blocks can be made by its number") {
+TEST_CASE("every choice of blocks has a number") {
   Random random(1);
   FileModel file = TwoBlocks();
   file.Write(0, std::string(3 * kBlock, 'b'));
@@ -68,7 +68,7 @@ TEST_CASE("every choice of blocks can be made by its number") {
   CHECK(found.size() == 12);  // without the new size the third block is cut off
 }
 
-TEST_CASE("a synchronous write is durable when it is settled, the writes beside it are not") {
+TEST_CASE("a synchronous write is durable when it completes, and concurrent writes are not") {
   Random random(1);
   FileModel file = TwoBlocks();
   file.Write(0, "b");
@@ -79,7 +79,7 @@ TEST_CASE("a synchronous write is durable when it is settled, the writes beside 
   CHECK(image.bytes[kBlock + 32] == 'c');
 }
 
-TEST_CASE("directory entries are durable when the directory is flushed, a rename is never torn") {
+TEST_CASE("directory entries are durable when the directory is flushed, and a rename is never torn") {
   Random random(1);
   DiskImage nothing;
   nothing.has_directory = true;

@@ -40,14 +40,14 @@ Report Explored(Flushes flushes, const std::vector<std::vector<int>>& kills) {
   return worker.Wait();
 }
 
-TEST_CASE("a first start that loses power at any point is completed by the next, and its first commits stay") {
+TEST_CASE("F15: a first start that loses power at any point is completed by the next, and its first commits stay") {
   Report report = Explored(Flushes::kHonest, {{}});
   CHECK_MESSAGE(report.problem[0] == '\0', report.problem);
   CHECK(report.images > 50);
   MESSAGE(report.images, " different images at ", report.points, " crash points");
 }
 
-TEST_CASE("so is one that follows on first starts that were killed") {
+TEST_CASE("F15: a first start that follows killed ones may lose power at any point, too") {
   std::vector<std::vector<int>> kills;
   for (int step = 0; step < kSteps; ++step) kills.push_back({step});
   for (int step = 0; step < kSteps; ++step) kills.push_back({step, kSteps - 1 - step, step / 2});
@@ -58,13 +58,13 @@ TEST_CASE("so is one that follows on first starts that were killed") {
   MESSAGE(report.images, " different images at ", report.points, " crash points");
 }
 
-TEST_CASE("a first start whose flushes do nothing, of files or of directories, is found out") {
+TEST_CASE("F15: a first start whose file or directory flushes do nothing is detected") {
   CHECK(Explored(Flushes::kNone, {{}}).problem[0] != '\0');
   CHECK(Explored(Flushes::kNoDirectory, {{}}).problem[0] != '\0');
 }
 
 // The directory itself is as durable as what is in it, whoever has made it.
-TEST_CASE("a directory that others made and did not flush does not vanish with the commits in it") {
+TEST_CASE("F15: commits survive in a directory that another program created and did not flush") {
   Worker worker([](const std::string& directory, Report& report) {
     Random random(1);
     Explorer explorer(directory, Flushes::kHonest, random);

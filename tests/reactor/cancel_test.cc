@@ -94,7 +94,7 @@ Task<void> WaitForIt(World& world) {
 
 }  // namespace
 
-TEST_CASE("dropping everything after turn k, for every k, frees everything and leaves nothing in flight") {
+TEST_CASE("G3, G4, G15, H10: dropping everything after any turn frees everything and leaves nothing in flight") {
   bool is_complete = false;
   int turns = 0;
   for (; !is_complete && turns < 500; ++turns) {
@@ -116,7 +116,7 @@ TEST_CASE("dropping everything after turn k, for every k, frees everything and l
   CHECK(turns > 5);
 }
 
-TEST_CASE("dropping everything after pass k, for every k, frees everything and leaves nothing in flight") {
+TEST_CASE("G3, G4, G15, H10: dropping everything after any pass frees everything and leaves nothing in flight") {
   bool is_complete = false;
   int passes = 0;
   for (; !is_complete && passes < 2000; ++passes) {
@@ -138,7 +138,7 @@ TEST_CASE("dropping everything after pass k, for every k, frees everything and l
   CHECK(is_complete);
 }
 
-TEST_CASE("a host may die with its thread gone and operations in flight") {
+TEST_CASE("H10: a host may be destroyed after its thread has ended, with operations in flight") {
   auto host = MakeHost();
   auto world = std::make_unique<World>(*host);
   auto scope = std::make_unique<TurnScope>(host->loop());

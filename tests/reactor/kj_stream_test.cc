@@ -73,7 +73,7 @@ std::string Pattern(size_t size) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(StreamFixture, "small writes are gathered and go out together at the end of the turn") {
+TEST_CASE_FIXTURE(StreamFixture, "small writes are gathered and sent together at the end of the turn") {
   bool is_written = false;
   auto write = left->write("hel", 3)
                    .then([&] { return left->write("lo", 2); })
@@ -85,7 +85,7 @@ TEST_CASE_FIXTURE(StreamFixture, "small writes are gathered and go out together 
   CHECK(::recv(KJ_ASSERT_NONNULL(right->getFd()), peek, sizeof(peek), MSG_PEEK | MSG_DONTWAIT) == 5);
 }
 
-TEST_CASE_FIXTURE(StreamFixture, "reading keeps its minimum and maximum, and what comes beyond is read ahead") {
+TEST_CASE_FIXTURE(StreamFixture, "a read keeps to its minimum and maximum, and further bytes are read ahead") {
   char buffer[10] = {};
   std::vector<size_t> sizes;
   bool is_done = false;
@@ -117,7 +117,7 @@ TEST_CASE_FIXTURE(StreamFixture, "reading keeps its minimum and maximum, and wha
   CHECK(std::string(buffer, 9) == "abcdefghi");
 }
 
-TEST_CASE_FIXTURE(StreamFixture, "gathered bytes that the socket takes in parts arrive all, in order") {
+TEST_CASE_FIXTURE(StreamFixture, "G1: gathered bytes that the socket takes in parts all arrive in order") {
   Connect(4096);
   const std::string bytes = Pattern(60'000);
   auto writing = kj::Promise<void>(kj::READY_NOW);
@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(StreamFixture, "gathered bytes that the socket takes in parts 
   CHECK(ReadAll(bytes.size()) == bytes);
 }
 
-TEST_CASE_FIXTURE(StreamFixture, "8 MiB go through tiny buffers, behind gathered bytes and before a shutdown") {
+TEST_CASE_FIXTURE(StreamFixture, "G1: 8 MiB pass through tiny buffers, after gathered bytes and before a shutdown") {
   Connect(4096);
   const std::string bytes = Pattern(8 << 20);
   std::vector<kj::ArrayPtr<const kj::byte>> pieces;
@@ -153,7 +153,7 @@ TEST_CASE_FIXTURE(StreamFixture, "8 MiB go through tiny buffers, behind gathered
 }
 
 TEST_CASE_FIXTURE(StreamFixture,
-                  "dropped reads and writes leave nothing in flight, and a half-sent write breaks the stream") {
+                  "G2: dropped reads and writes leave nothing in flight, and a half-sent write breaks the stream") {
   Connect(4096);
   char buffer[10];
   const std::string bytes(1 << 20, 'x');
@@ -173,7 +173,7 @@ TEST_CASE_FIXTURE(StreamFixture,
   CHECK(Quiet());
 }
 
-TEST_CASE_FIXTURE(StreamFixture, "bytes that were accepted survive the stream that accepted them") {
+TEST_CASE_FIXTURE(StreamFixture, "accepted bytes are sent even if the stream is destroyed") {
   bool is_done = false;
   char buffer[10];
   left->write("last words", 10).detach([](kj::Exception&&) {});
@@ -183,7 +183,7 @@ TEST_CASE_FIXTURE(StreamFixture, "bytes that were accepted survive the stream th
 }
 
 TEST_CASE_FIXTURE(StreamFixture,
-                  "a peer that is gone is a DISCONNECTED exception, and whenWriteDisconnected resolves") {
+                  "a closed peer is a DISCONNECTED exception, and whenWriteDisconnected resolves") {
   bool is_disconnected = false, has_failed = false;
   auto watch = left->whenWriteDisconnected().then([&] { is_disconnected = true; }).eagerlyEvaluate(nullptr);
   host->Turn(Duration::zero());
@@ -199,7 +199,7 @@ TEST_CASE_FIXTURE(StreamFixture,
   CHECK(Quiet());
 }
 
-TEST_CASE_FIXTURE(StreamFixture, "a gathered write that fails is told to the next write") {
+TEST_CASE_FIXTURE(StreamFixture, "a failed gathered write is reported by the next write") {
   right = nullptr;
   bool is_accepted = false, has_failed = false;
   auto write = left->write("x", 1)
@@ -347,7 +347,7 @@ TEST_CASE_FIXTURE(StreamFixture, "streams that the network connects and accepts 
   REQUIRE(Until(is_done));
 }
 
-TEST_CASE_FIXTURE(StreamFixture, "the network refuses what is malformed, and nobody listens where nobody listens") {
+TEST_CASE_FIXTURE(StreamFixture, "the network refuses malformed addresses, and a connect to an unused port fails") {
   auto malformed = host->network().Listen(Addr("nowhere"));
   REQUIRE_FALSE(malformed);
   CHECK(malformed.error() == Errc::kInvalidArgument);

@@ -39,7 +39,7 @@ struct PingPong final : MailboxNode {
 
 }  // namespace
 
-TEST_CASE("8 threads post, nothing is lost and each one's order is kept") {
+TEST_CASE("8 threads post, nothing is lost and the order of each thread is kept") {
   const int per_thread = 5000;
   auto host = MakeHost();
   std::vector<int> last(kThreads, 0);
@@ -88,7 +88,7 @@ void ExchangeWithThreads(RingHost& host) {
   CHECK(finished == 2);
 }
 
-TEST_CASE("no wake-up is lost when every letter finds the reactor asleep or falling asleep, with each set of flags") {
+TEST_CASE("G11: no wake-up is lost when the reactor is asleep or falling asleep, with each set of ring flags") {
   for (size_t flag_set = 0; flag_set < Ring::kFlagSets; ++flag_set) {
     CAPTURE(flag_set);
     auto host = RingHost::Create(64, SilentLogger(), flag_set);
@@ -128,7 +128,7 @@ struct WakeUpFixture {
   }
 };
 
-TEST_CASE_FIXTURE(WakeUpFixture, "the poll for wake-ups is armed again whenever the kernel ends it (G6)") {
+TEST_CASE_FIXTURE(WakeUpFixture, "G6: the wake-up poll is rearmed whenever the kernel ends it") {
   wake_up.Arm();
   CHECK(IsWoken());
   for (int round = 0; round < 3; ++round) {
@@ -148,7 +148,7 @@ TEST_CASE_FIXTURE(WakeUpFixture, "the poll for wake-ups is armed again whenever 
   }
 }
 
-TEST_CASE_FIXTURE(WakeUpFixture, "a post is delivered after any last completion that the kernel gives (G6, G11)") {
+TEST_CASE_FIXTURE(WakeUpFixture, "G6, G11: a post is delivered after any final completion of the wake-up poll") {
   int result = 0;
   SUBCASE("no buffers") { result = -ENOBUFS; }
   SUBCASE("no polls that last: each is armed anew (before Linux 5.13)") { result = -EINVAL; }
@@ -158,7 +158,7 @@ TEST_CASE_FIXTURE(WakeUpFixture, "a post is delivered after any last completion 
   for (int i = 0; i < 10; ++i) REQUIRE(IsWoken());
 }
 
-TEST_CASE("a node may post itself again when it is delivered") {
+TEST_CASE("a mailbox node may repost itself when it is delivered") {
   struct Again final : MailboxNode {
     void OnDelivered() override {
       if (++count < 10) mailbox->Post(*this);
@@ -173,7 +173,7 @@ TEST_CASE("a node may post itself again when it is delivered") {
   REQUIRE(TurnUntil(*host, [&] { return again.count == 10; }));
 }
 
-TEST_CASE("an interrupt ends a wait, also one that comes before the wait") {
+TEST_CASE("an interrupt ends a wait, also if it comes before the wait") {
   auto host = MakeHost();
   host->Interrupt();
   host->Turn(std::chrono::hours(1));

@@ -37,7 +37,7 @@ Task<void> RunAndCount(Host& host, std::function<void()> work, int& done) {
 
 }  // namespace
 
-TEST_CASE("blocking work runs on other threads, and its caller goes on in a turn") {
+TEST_CASE("blocking work runs on another thread, and its caller resumes in a turn") {
   auto host = MakeHost();
   std::thread::id worker;
   int done = 0;
@@ -47,7 +47,7 @@ TEST_CASE("blocking work runs on other threads, and its caller goes on in a turn
   CHECK(worker != std::this_thread::get_id());
 }
 
-TEST_CASE("more work than the queue holds waits for room and is all done") {
+TEST_CASE("work beyond the queue's limit waits for room, and all of it runs") {
   auto host = MakeHost();
   auto gate = std::make_shared<Gate>();
   auto ran = std::make_shared<std::atomic<int>>(0);
@@ -64,7 +64,7 @@ TEST_CASE("more work than the queue holds waits for room and is all done") {
   CHECK(*ran == count);
 }
 
-TEST_CASE("dropping the caller while its work waits, runs or has ended is safe") {
+TEST_CASE("the caller may be dropped while its work waits, runs or has ended") {
   auto gate = std::make_shared<Gate>();
   auto ran = std::make_shared<std::atomic<int>>(0);
   int done = 0;
@@ -85,7 +85,7 @@ TEST_CASE("dropping the caller while its work waits, runs or has ended is safe")
   CHECK(done == 0);
 }
 
-TEST_CASE("a host that dies drops the work that has not begun") {
+TEST_CASE("a destroyed host drops work that has not begun") {
   auto gate = std::make_shared<Gate>();
   auto ran = std::make_shared<std::atomic<int>>(0);
   int done = 0;

@@ -35,7 +35,7 @@ Task<void> SleepForLong(Reactor& reactor, std::shared_ptr<int> life) {
 
 }  // namespace
 
-TEST_CASE("a reactor made on one thread runs on a thread of its own") {
+TEST_CASE("G7: a reactor created on one thread runs on a thread of its own") {
   auto reactor = MakeReactor();
   std::promise<std::thread::id> ran;
   REQUIRE(reactor->Start());
@@ -47,7 +47,7 @@ TEST_CASE("a reactor made on one thread runs on a thread of its own") {
   CHECK_FALSE(reactor->IsInTurn());
 }
 
-TEST_CASE("a reactor runs on its caller's thread until it is stopped from a coroutine of its own") {
+TEST_CASE("a reactor runs on its caller's thread until one of its coroutines stops it") {
   auto reactor = MakeReactor();
   bool was_in_turn = false;
   reactor->Spawn(SleepAndStop(*reactor, was_in_turn));
@@ -55,7 +55,7 @@ TEST_CASE("a reactor runs on its caller's thread until it is stopped from a coro
   CHECK(was_in_turn);
 }
 
-TEST_CASE("a reactor made here may be run, and another one driven, by some other thread") {
+TEST_CASE("G7: a reactor created here may be run, and another one driven, by another thread") {
   auto reactor = MakeReactor();
   bool was_in_turn = false;
   reactor->Spawn(SleepAndStop(*reactor, was_in_turn));
@@ -63,7 +63,7 @@ TEST_CASE("a reactor made here may be run, and another one driven, by some other
   CHECK(was_in_turn);
 }
 
-TEST_CASE("posted functions run in order, in a later turn, also when posted in a turn") {
+TEST_CASE("posted functions run in order in a later turn, also if posted within a turn") {
   auto reactor = MakeReactor();
   std::vector<int> story;
   reactor->Post([&] {
@@ -77,7 +77,7 @@ TEST_CASE("posted functions run in order, in a later turn, also when posted in a
   CHECK(story == std::vector<int>{1, 2, 3});
 }
 
-TEST_CASE("a reactor that dies destroys its coroutines and what was posted") {
+TEST_CASE("a destroyed reactor destroys its coroutines and posted functions") {
   auto life = std::make_shared<int>(1);
   {
     auto reactor = MakeReactor();

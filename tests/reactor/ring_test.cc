@@ -50,13 +50,13 @@ void CarryTenThousand(Ring& ring) {
 
 }  // namespace
 
-TEST_CASE("a submission queue of 8 entries carries 10,000 operations queued at once") {
+TEST_CASE("G14: a submission queue of 8 entries carries 10,000 operations queued at once") {
   auto ring = MakeRing(8);
   CHECK(ring->entries() == 8);
   CarryTenThousand(*ring);
 }
 
-TEST_CASE("a burst that overflows the completion queue loses nothing") {
+TEST_CASE("G5: a burst that overflows the completion queue loses nothing") {
   auto ring = MakeRing(8);
   ring->SubmitAndPeek();  // bound: from here on a full queue is submitted at once
   Counter counter;
@@ -70,7 +70,7 @@ TEST_CASE("a burst that overflows the completion queue loses nothing") {
   }
 }
 
-TEST_CASE("a ring made on one thread works on another") {
+TEST_CASE("G7: a ring created on one thread works on another") {
   auto ring = MakeRing(64);
   Counter counter;
   io_uring_sqe nop{};
@@ -86,7 +86,7 @@ TEST_CASE("a ring made on one thread works on another") {
   CHECK_FALSE(ring->IsOwnThread());
 }
 
-TEST_CASE("each set of flags, also those for older kernels, makes a ring that loses nothing") {
+TEST_CASE("G8, G11: with each set of flags, including those for older kernels, a ring loses nothing") {
   for (size_t flag_set = 0; flag_set < Ring::kFlagSets; ++flag_set) {
     CAPTURE(flag_set);
     auto ring = MakeRing(8, flag_set);
@@ -98,7 +98,7 @@ TEST_CASE("each set of flags, also those for older kernels, makes a ring that lo
   }
 }
 
-TEST_CASE("what completes later is seen by looking, without anything to submit, with each set of flags (G8)") {
+TEST_CASE("G8: with each set of flags, a later completion is seen without anything to submit") {
   for (size_t flag_set = 0; flag_set < Ring::kFlagSets; ++flag_set) {
     CAPTURE(flag_set);
     auto ring = MakeRing(8, flag_set);
@@ -121,13 +121,13 @@ TEST_CASE("what completes later is seen by looking, without anything to submit, 
   }
 }
 
-TEST_CASE("a wait without anything to do ends with its time") {
+TEST_CASE("a wait with nothing in flight ends at its timeout") {
   auto ring = MakeRing(8);
   ring->SubmitAndWait(milliseconds(1));
   CHECK_FALSE(ring->Dispatch());
 }
 
-TEST_CASE("a cancelled operation completes, and so does its cancellation") {
+TEST_CASE("G15: a cancelled operation completes, and so does its cancellation") {
   auto ring = MakeRing(8);
   int pair[2];
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
@@ -147,7 +147,7 @@ TEST_CASE("a cancelled operation completes, and so does its cancellation") {
   ::close(pair[1]);
 }
 
-TEST_CASE("an operation that is over, or nearly, when it is cancelled completes once, and so does its cancellation") {
+TEST_CASE("G15: an operation cancelled at or after its end completes once, and so does its cancellation") {
   for (bool is_collected : {false, true}) {
     for (size_t flag_set = 0; flag_set < Ring::kFlagSets; ++flag_set) {
       CAPTURE(is_collected);
@@ -180,7 +180,7 @@ TEST_CASE("an operation that is over, or nearly, when it is cancelled completes 
 
 #ifdef RINGRAFT_GUARD_PAGES
 // Why buffers come from that allocator: this is what an operation would do whose buffer was freed too early.
-TEST_CASE("with guard pages the kernel's write into a freed buffer fails") {
+TEST_CASE("G4: with guard pages the kernel's write into a freed buffer fails") {
   auto ring = MakeRing(8);
   int pair[2];
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);

@@ -105,7 +105,7 @@ std::string Expected(Errc code, const std::string& text) { return std::to_string
 
 }  // namespace
 
-TEST_CASE("a seccomp profile that refuses io_uring is named, with the remedy") {
+TEST_CASE("G9: a seccomp profile that refuses io_uring is named, with the remedy") {
   const std::string text = MessageInChild([] { return RefuseIoUring(EPERM); });
   CHECK(text ==
         Expected(Errc::kUnsupported,
@@ -114,19 +114,19 @@ TEST_CASE("a seccomp profile that refuses io_uring is named, with the remedy") {
                  "docker run --security-opt seccomp=unconfined)"));
 }
 
-TEST_CASE("a kernel without io_uring is named, with the remedy") {
+TEST_CASE("G9: a kernel without io_uring is named, with the remedy") {
   const std::string text = MessageInChild([] { return RefuseIoUring(ENOSYS); });
   CHECK(text.starts_with(Expected(Errc::kUnsupported, "io_uring_setup: Function not implemented")));
   CHECK(text.find("Linux 5.19 or newer") != std::string::npos);
 }
 
-TEST_CASE("too little locked memory is named, with the remedy") {
+TEST_CASE("G10: too little locked memory is named, with the remedy") {
   const std::string text = MessageInChild([] { return RefuseIoUring(ENOMEM); });
   CHECK(text.starts_with(Expected(Errc::kIo, "io_uring_setup: Cannot allocate memory")));
   CHECK(text.find("RLIMIT_MEMLOCK is too small even for 64 entries") != std::string::npos);
 }
 
-TEST_CASE("what the kernel refuses to take for the moment stays queued, and goes with what comes next") {
+TEST_CASE("G14: submissions that the kernel refuses temporarily stay queued and go with the next ones") {
   for (int error : {EAGAIN, EBUSY, EINTR}) {
     CAPTURE(error);
     CHECK(InChild([&] { return SubmitWhileRefused(error); }) == "5 refused, 6 completed");

@@ -107,7 +107,7 @@ bool Quiet(RingHost& host) {
 
 }  // namespace
 
-TEST_CASE("8 MiB in pieces arrive whole through a tiny send buffer") {
+TEST_CASE("G1: 8 MiB in pieces arrive whole through a tiny send buffer") {
   auto host = MakeHost();
   auto [left, right] = MakePair(*host, 4096);
   const std::string bytes = Pattern(8 << 20);
@@ -131,7 +131,7 @@ TEST_CASE("8 MiB in pieces arrive whole through a tiny send buffer") {
   CHECK(Quiet(*host));
 }
 
-TEST_CASE("a read ends with 0 bytes at the end of the stream, and an empty write is done at once") {
+TEST_CASE("a read returns 0 bytes at the end of the stream, and an empty write completes at once") {
   auto host = MakeHost();
   auto [left, right] = MakePair(*host);
   Outcome read, write;
@@ -161,7 +161,7 @@ TEST_CASE("a write to a closed peer is an error, not a signal") {
   CHECK(read.error == Errc::kStopped);
 }
 
-TEST_CASE("dropping a coroutine that reads or writes leaves nothing in flight, whenever it happens") {
+TEST_CASE("G15: dropping a coroutine that reads or writes at any time leaves nothing in flight") {
   const std::string bytes = Pattern(1 << 20);
   for (int turns = 0; turns < 6; ++turns) {
     for (bool is_ready : {false, true}) {
@@ -186,7 +186,7 @@ TEST_CASE("dropping a coroutine that reads or writes leaves nothing in flight, w
   }
 }
 
-TEST_CASE("closing a socket under a coroutine that reads ends the read, and the peer hears of it") {
+TEST_CASE("G3: closing a socket under a reading coroutine ends the read, and the peer sees the end") {
   auto host = MakeHost();
   auto [left, right] = MakePair(*host);
   Outcome mine, theirs;
@@ -201,7 +201,7 @@ TEST_CASE("closing a socket under a coroutine that reads ends the read, and the 
   CHECK(Quiet(*host));
 }
 
-TEST_CASE("a descriptor stays open until the ring has let go of it") {
+TEST_CASE("a descriptor stays open until the ring has released it") {
   auto host = MakeHost();
   auto [left, right] = MakePair(*host);
   const int fd = left.fd();
@@ -215,7 +215,7 @@ TEST_CASE("a descriptor stays open until the ring has let go of it") {
   CHECK(::fcntl(fd, F_GETFD) < 0);
 }
 
-TEST_CASE("a fast peer does not keep the reactor: reads that never block let others run") {
+TEST_CASE("a fast peer does not starve the reactor: reads that never block yield to other coroutines") {
   auto host = MakeHost();
   auto [left, right] = MakePair(*host);
   struct Firehose {
@@ -290,7 +290,7 @@ TEST_CASE("a refused connect is kUnreachable and names the address") {
   CHECK(connected.error.message() == "cannot connect to " + addr.text() + ": Connection refused");
 }
 
-TEST_CASE("a connect without an answer is kTimedOut") {
+TEST_CASE("an unanswered connect is kTimedOut") {
   auto host = MakeHost();
   // A backlog that is full leaves further connections unanswered.
   auto listener = host->ring_network().ListenSocket(Addr("127.0.0.1:0"));

@@ -125,7 +125,7 @@ TEST_CASE("a status of as many members as there may be is one segment, and one o
   CHECK(Names(back.error(), "a list of members of 2049 is over the limit of 2048"));
 }
 
-TEST_CASE("kinds of members and roles of a later version keep their numbers") {
+TEST_CASE("member kinds and roles of a later version keep their numbers") {
   AdminStatus status = Status(1);
   status.raft.role = static_cast<Role>(17);
   status.raft.peers = {Member(1, static_cast<MemberKind>(99))};
@@ -153,7 +153,7 @@ TEST_CASE("a change keeps every step and its condition") {
   CHECK_FALSE(RoundTrip<schema::ConfigChange>(ConfigChange().Remove(NodeId(1))).value().based_on());
 }
 
-TEST_CASE("a step of a later version is refused, with its place, its member and its kind") {
+TEST_CASE("a step of a later version is refused, naming its position, member and kind") {
   capnp::MallocMessageBuilder message;
   auto steps = message.initRoot<schema::ConfigChange>().initSteps(2);
   steps[0].setKind(schema::StepKind::REMOVE);
@@ -165,7 +165,7 @@ TEST_CASE("a step of a later version is refused, with its place, its member and 
   CHECK(Names(back.error(), "step 2 of the change, about node 5, is of kind 77"));
 }
 
-TEST_CASE("a change over a limit is refused, with the limit") {
+TEST_CASE("a change over a limit is refused, naming the limit") {
   ConfigChange many;
   for (size_t i = 0; i < kMaxAdminSteps; ++i) many.Remove(NodeId(i + 1));
   CHECK(RoundTrip<schema::ConfigChange>(many));
@@ -202,7 +202,7 @@ TEST_CASE("every error arrives with its text, and kNotLeader with the leader") {
   CHECK_FALSE(RoundTrip<schema::Outcome>(Error::NotLeader(std::nullopt)).error().leader());
 }
 
-TEST_CASE("a long text of an error is cut, and an error of a later version keeps its text and its number") {
+TEST_CASE("a long error text is cut, and an error of a later version keeps its text and its number") {
   const auto cut = RoundTrip<schema::Outcome>(Error(Errc::kIo, std::string(10'000, 'x')));
   CHECK(cut.error() == Errc::kIo);
   CHECK(cut.error().message().size() == kMaxAdminTextBytes);
@@ -224,14 +224,14 @@ TEST_CASE("a hello keeps its version and its group, also group 0") {
   CHECK(back.value().group == GroupId(0));
 }
 
-TEST_CASE("no time-out is negative or longer than a day") {
+TEST_CASE("a timeout is clamped between zero and a day") {
   CHECK(DecodeTimeout(INT64_MIN) == Duration::zero());
   CHECK(DecodeTimeout(-1) == Duration::zero());
   CHECK(DecodeTimeout(1'500'000'000) == std::chrono::milliseconds(1500));
   CHECK(DecodeTimeout(INT64_MAX) == std::chrono::hours(24));
 }
 
-TEST_CASE("messages with any bits flipped are read or refused, and nothing is thrown") {
+TEST_CASE("messages with flipped bits are read or refused, and nothing throws") {
   AdminStatus status = Status(5);
   status.raft.leader = Peer(NodeId(3), Addr("c:3"));
   status.raft.peers = {Member(1, MemberKind::kVoter), Member(2, MemberKind::kLearner)};

@@ -127,7 +127,7 @@ struct Served {
   Node node;
 };
 
-TEST_CASE("an operator needs to be no node, and each of the four calls reaches the service") {
+TEST_CASE("an operator does not have to be a node, and each of the four calls reaches the service") {
   Served s;
   Tool tool(s.world, s.node);
   tool.Enter();
@@ -158,7 +158,7 @@ TEST_CASE("an operator needs to be no node, and each of the four calls reaches t
   CHECK(s.admin.timeouts == std::vector<Duration>{std::chrono::seconds(1), std::chrono::hours(24)});
 }
 
-TEST_CASE("an error arrives with its text, which peers are not told") {
+TEST_CASE("an error reaches an operator with its text, which peers do not get") {
   Served s;
   Tool tool(s.world, s.node);
   tool.Enter();
@@ -172,7 +172,7 @@ TEST_CASE("an error arrives with its text, which peers are not told") {
   CHECK(tool.Outcome(tool.admin.statusRequest().send()).error() == Errc::kStopped);
 }
 
-TEST_CASE("who speaks another version, or wants another group, is refused by name") {
+TEST_CASE("another version or another group is refused by name") {
   Served s;
   for (int round = 0; round < 2; ++round) {
     Tool tool(s.world, s.node);
@@ -188,14 +188,14 @@ TEST_CASE("who speaks another version, or wants another group, is refused by nam
   CHECK(s.node.logger.Count("refused the operator at 127.0.0.1") >= 1);
 }
 
-TEST_CASE("a service that knows nothing of operators refuses them") {
+TEST_CASE("a service without operators' calls refuses operators") {
   World world;
   Node node(world, 2);
   Tool tool(world, node);
   CHECK(tool.Greet(rpc::AdminHello{kProtocolVersion, std::nullopt}).error() == Errc::kUnsupported);
 }
 
-TEST_CASE("one connection is an operator's or a peer's, once") {
+TEST_CASE("a connection serves either an operator or a peer") {
   Served s;
   Tool tool(s.world, s.node);
   tool.Enter();
@@ -203,7 +203,7 @@ TEST_CASE("one connection is an operator's or a peer's, once") {
   CHECK(tool.Change(ConfigChange().Remove(NodeId(1))));
 }
 
-TEST_CASE("a change of a kind that is not known does not reach the service, and the connection lives on") {
+TEST_CASE("a change of an unknown kind does not reach the service, and the connection survives") {
   Served s;
   Tool tool(s.world, s.node);
   tool.Enter();
@@ -214,7 +214,7 @@ TEST_CASE("a change of a kind that is not known does not reach the service, and 
   CHECK(tool.Change(ConfigChange().Remove(NodeId(1))));
 }
 
-TEST_CASE("an operator's connection lasts, and has few unfinished calls") {
+TEST_CASE("an operator's connection stays open, with a lower limit of unfinished calls") {
   RpcOptions options;
   options.idle_handshake = std::chrono::milliseconds(50);
   Served s(options);
@@ -232,7 +232,7 @@ TEST_CASE("an operator's connection lasts, and has few unfinished calls") {
   CHECK(Finish(s.world, peer.rpc->CallAppendEntries(s.node.addr(), AppendTo(peer, s.node))));
 }
 
-TEST_CASE("an order goes on when its operator has gone, and ends with the node") {
+TEST_CASE("an operator's call continues after the operator disconnects, and ends with the node") {
   for (bool by_node : {false, true}) {
     Served s;
     {

@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 
 TEST_SUITE_BEGIN("rpc calls");
 
-TEST_CASE("each of the three calls reaches the service and brings its answer back") {
+TEST_CASE("each of the three calls reaches the service and returns its reply") {
   World world;
   Node a(world, 1), b(world, 2);
   AppendEntriesResults appended;
@@ -60,7 +60,7 @@ TEST_CASE("each of the three calls reaches the service and brings its answer bac
   CHECK(b.service.handshakes[0].start_count == 3);
 }
 
-TEST_CASE("a service's error arrives as its number, with the leader that it names") {
+TEST_CASE("a service's error arrives as its code, with the leader that it names") {
   World world;
   Node a(world, 1), b(world, 2);
   b.service.append_answer = Error(Errc::kFull, "internal text");
@@ -78,7 +78,7 @@ TEST_CASE("a service's error arrives as its number, with the leader that it name
   CHECK(forwarded.error().leader()->id == NodeId(3));
 }
 
-TEST_CASE("calls start in the order in which they were sent, also those sent before there is a connection") {
+TEST_CASE("calls start in sending order, also those sent before there is a connection") {
   World world;
   Node a(world, 1), b(world, 2);
   b.service.Hold();
@@ -102,7 +102,7 @@ TEST_CASE("calls start in the order in which they were sent, also those sent bef
   world.RunUntil([&]() { return calls.back()->is_done(); });
 }
 
-TEST_CASE("heartbeats and votes go on while the data connection is blocked") {
+TEST_CASE("B21: heartbeats and votes continue while the data connection is blocked") {
   World world;
   Node a(world, 1), b(world, 2);
   Proxy proxy(world, b.addr());
@@ -120,7 +120,7 @@ TEST_CASE("heartbeats and votes go on while the data connection is blocked") {
   CHECK(*data.result);
 }
 
-TEST_CASE("a dropped call is not awaited any more, and the connection lives on") {
+TEST_CASE("a dropped call is abandoned, and the connection survives") {
   World world;
   Node a(world, 1), b(world, 2);
   b.service.Hold();
@@ -135,7 +135,7 @@ TEST_CASE("a dropped call is not awaited any more, and the connection lives on")
   CHECK(b.service.handshakes.size() <= 2);
 }
 
-TEST_CASE("a peer that dies in the middle of a call leaves it unknown, and is reached again when it is back") {
+TEST_CASE("a peer that crashes during a call leaves it unknown, and is reached again after its restart") {
   World world;
   RpcOptions options;
   options.retry_delay = milliseconds(1);
@@ -166,7 +166,7 @@ TEST_CASE("a peer that dies in the middle of a call leaves it unknown, and is re
   world.RunUntil([&]() { return bool(Finish(world, a.rpc->CallAppendEntries(Loopback(port), args))); });
 }
 
-TEST_CASE("a silent connection to an earlier start of the peer is given up, and a later call reaches the new start") {
+TEST_CASE("a silent connection to an earlier start of the peer is dropped, and a later call reaches the new start") {
   World world;
   RpcOptions options;
   options.retry_delay = milliseconds(0);
@@ -186,7 +186,7 @@ TEST_CASE("a silent connection to an earlier start of the peer is given up, and 
   CHECK(b.service.appends.size() == 2);
 }
 
-TEST_CASE("calls in flight to an earlier start of the peer end unknown when the next call finds out") {
+TEST_CASE("calls in flight to an earlier start of the peer end unknown when the next call detects the restart") {
   World world;
   Node a(world, 1), b(world, 2);
   b.service.Hold();
@@ -205,7 +205,7 @@ TEST_CASE("calls in flight to an earlier start of the peer end unknown when the 
   CHECK(a.logger.Count("lost the data connection") == 1);
 }
 
-TEST_CASE("a peer that stays who it should not be is refused by the handshake of the next attempt") {
+TEST_CASE("a peer of the wrong incarnation is refused by the handshake of the next attempt") {
   World world;
   RpcOptions options;
   options.retry_delay = milliseconds(0);
@@ -218,7 +218,7 @@ TEST_CASE("a peer that stays who it should not be is refused by the handshake of
   CHECK(b.service.appends.size() == 1);
 }
 
-TEST_CASE("a port where nobody listens is unreachable, and calls fail at once until the retry delay is over") {
+TEST_CASE("an unused port is unreachable, and calls fail at once until the retry delay is over") {
   World world;
   RpcOptions options;
   options.retry_delay = std::chrono::hours(1);
@@ -239,7 +239,7 @@ TEST_CASE("a port where nobody listens is unreachable, and calls fail at once un
   CHECK(Finish(world, a.rpc->CallAppendEntries(nobody, args)).error().message().find("cannot reach") == 0);
 }
 
-TEST_CASE("an append or a vote without an answer times out, and takes its connection with it") {
+TEST_CASE("an append or a vote without a reply times out and closes its connection") {
   World world;
   RpcOptions options;
   options.call_timeout = milliseconds(50);
@@ -257,7 +257,7 @@ TEST_CASE("an append or a vote without an answer times out, and takes its connec
   CHECK(b.service.handshakes.size() >= 2);
 }
 
-TEST_CASE("a forwarded call has its own time limit, and the connection outlives it while the peer speaks") {
+TEST_CASE("a forwarded call has its own deadline, and the connection survives it while the peer sends anything") {
   World world;
   Node a(world, 1), b(world, 2);
   b.service.Hold();
@@ -275,7 +275,7 @@ TEST_CASE("a forwarded call has its own time limit, and the connection outlives 
   CHECK(b.service.handshakes.size() == 1);
 }
 
-TEST_CASE("a handshake that gets no answer makes the peer unreachable after the connect timeout") {
+TEST_CASE("an unanswered handshake makes the peer unreachable after the connect timeout") {
   World world;
   RpcOptions options;
   options.connect_timeout = milliseconds(50);
@@ -309,7 +309,7 @@ TEST_CASE("close ends calls in flight and calls that wait for a connection with 
   CHECK(waiting.result->error() == Errc::kStopped);
 }
 
-TEST_CASE("a transport may be destroyed after any turn of a call, on either side") {
+TEST_CASE("H10: a transport may be destroyed after any turn of a call, on either side") {
   for (int destroyed_first : {0, 1}) {
     for (int turns = 0; turns < 24; ++turns) {
       World world;
@@ -360,7 +360,7 @@ TEST_CASE("a dropped call's batch lives as long as its message waits to be sent"
   }
 }
 
-TEST_CASE("an answered call's batch is not held any longer") {
+TEST_CASE("a batch is released when its call has been answered") {
   World world;
   Node a(world, 1), b(world, 2);
   BatchRef batch = MakeTestBatch(1, 5, 1 << 20);

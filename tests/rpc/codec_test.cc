@@ -51,7 +51,7 @@ void CheckSame(const AppendEntriesArgs& a, const AppendEntriesArgs& b) {
   for (size_t i = 0; i < a.entries.size(); ++i) CHECK(a.entries[i].bytes() == b.entries[i].bytes());
 }
 
-TEST_CASE("an append keeps every field, from zero to the largest numbers") {
+TEST_CASE("I9: an append keeps every field, from zero to the largest numbers") {
   for (uint64_t base : {uint64_t{0}, uint64_t{1}, kMax - 6}) {
     AppendEntriesArgs args;
     args.group = GroupId(base);
@@ -68,7 +68,7 @@ TEST_CASE("an append keeps every field, from zero to the largest numbers") {
   }
 }
 
-TEST_CASE("batches of every size and number come out as they went in") {
+TEST_CASE("batches of every size and number survive encoding") {
   AppendEntriesArgs args;
   for (size_t bytes : {0, 1, 7, 8, 4000, 4031, 4032, 5000, 100'001})
     args.entries.push_back(rpc_test::MakeTestBatch(1 + bytes, 3, bytes));
@@ -88,7 +88,7 @@ TEST_CASE("large batches are referenced and not copied, up to as many segments a
   CHECK(referenced == kMaxReferences);
 }
 
-TEST_CASE("a request's first segment has room for all that is copied") {
+TEST_CASE("a request's first segment has room for everything that is copied") {
   AppendEntriesArgs args;
   for (uint64_t i = 1; i <= 300; ++i) args.entries.push_back(rpc_test::MakeTestBatch(i, 1, i % 2 == 0 ? 5000 : 1000));
   capnp::MallocMessageBuilder message(static_cast<unsigned>(SizeHint(args).wordCount),
@@ -113,7 +113,7 @@ TEST_CASE("a batch with one bit flipped is refused as corrupt") {
   }
 }
 
-TEST_CASE("the answer to an append keeps every field") {
+TEST_CASE("I9: the reply to an append keeps every field") {
   for (bool success : {false, true}) {
     AppendEntriesResults results;
     results.priority = success ? 255 : 0;
@@ -135,7 +135,7 @@ TEST_CASE("the answer to an append keeps every field") {
   }
 }
 
-TEST_CASE("a vote's request and answer keep every field") {
+TEST_CASE("I9: a vote request and its reply keep every field") {
   for (bool flag : {false, true}) {
     RequestVoteArgs args;
     args.group = GroupId(kMax);
@@ -188,7 +188,7 @@ TEST_CASE("forwarded commands keep their calls, their order and their bytes") {
   }
 }
 
-TEST_CASE("a forwarded call's time limit is never negative, and never so long that a sum overflows") {
+TEST_CASE("I9: a forwarded call's timeout is never negative, and never so long that a sum overflows") {
   capnp::MallocMessageBuilder message;
   auto builder = message.initRoot<schema::ForwardArgs>();
   builder.setTimeoutNs(INT64_MAX);
@@ -220,7 +220,7 @@ TEST_CASE("outcomes keep their results, their errors, and the leader that an err
   CHECK_FALSE(back.value().outcomes[3].error.leader());
 }
 
-TEST_CASE("every error number survives in every answer, and an unknown one is a broken protocol") {
+TEST_CASE("I9: every error code survives in every reply, and an unknown one is kProtocol") {
   for (int code = 1; code <= static_cast<int>(Errc::kProtocol); ++code) {
     const Error error(static_cast<Errc>(code));
     CHECK(AnswerRoundTrip<schema::AppendEntriesResults>(Result<AppendEntriesResults>(error)).error() == error.code());

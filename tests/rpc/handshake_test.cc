@@ -14,7 +14,7 @@ RpcOptions QuickRetry() {
   return options;
 }
 
-TEST_CASE("a peer of another cluster is refused, with both clusters named, and logged once") {
+TEST_CASE("C13: a peer of another cluster is refused, naming both clusters, and logged once") {
   World world;
   Node a(world, 1, ClusterId{0, 0xaaaa}, QuickRetry()), b(world, 2, ClusterId{0, 0xbbbb});
   for (int i = 0; i < 3; ++i) {
@@ -32,7 +32,7 @@ TEST_CASE("a peer of another cluster is refused, with both clusters named, and l
   CHECK(b.service.appends.empty());
 }
 
-TEST_CASE("an address where another node lives is refused, with both nodes named") {
+TEST_CASE("an address that leads to another node is refused, naming both nodes") {
   World world;
   Node a(world, 1, ClusterId{1, 2}, QuickRetry()), b(world, 2);
   AppendEntriesArgs args = AppendTo(a, b);
@@ -48,7 +48,7 @@ TEST_CASE("an address where another node lives is refused, with both nodes named
   CHECK(b.logger.Count("wants to reach node 33, but this is node 2") == 1);
 }
 
-TEST_CASE("the node that an address names may change, and is reached under its new id") {
+TEST_CASE("the node at an address may change, and is reached under its new id") {
   World world;
   Node a(world, 1, ClusterId{1, 2}, QuickRetry()), b(world, 2);
   REQUIRE(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b))));
@@ -67,7 +67,7 @@ TEST_CASE("a fresh node learns its cluster from the first peer") {
   CHECK(b.service.handshakes[0].cluster == ClusterId{7, 8});
 }
 
-TEST_CASE("a node without a cluster is not let into one that has one") {
+TEST_CASE("C13: a node without a cluster is refused by one that has a cluster") {
   World world;
   Node a(world, 1, ClusterId{}), b(world, 2, ClusterId{7, 8});
   CHECK(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b))).error() == Errc::kWrongCluster);
@@ -89,7 +89,7 @@ TEST_CASE("the service can refuse a peer, on either side") {
   CHECK(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b))));
 }
 
-TEST_CASE("nobody speaks in the name of another node") {
+TEST_CASE("a connection cannot send requests in the name of another node") {
   World world;
   Node a(world, 1), b(world, 2);
   AppendEntriesArgs append = AppendTo(a, b, {MakeTestBatch(1, 5, 10)});

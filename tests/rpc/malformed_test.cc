@@ -27,7 +27,7 @@ bool CanMeasure() {
   return AllocatedBytes() - before >= large.size();
 }
 
-TEST_CASE("random bytes close the connection, and of many such one line a second is logged") {
+TEST_CASE("random bytes close the connection, and only one line a second is logged") {
   World world;
   Node a(world, 1), b(world, 2);
   std::mt19937_64 random(1);
@@ -45,7 +45,7 @@ TEST_CASE("random bytes close the connection, and of many such one line a second
   CheckAlive(world, a, b);
 }
 
-TEST_CASE("random bytes in a frame of the right length close the connection") {
+TEST_CASE("I6: random bytes in a frame of the right length close the connection") {
   World world;
   Node a(world, 1), b(world, 2);
   std::mt19937_64 random(2);
@@ -61,7 +61,7 @@ TEST_CASE("random bytes in a frame of the right length close the connection") {
   CheckAlive(world, a, b);
 }
 
-TEST_CASE("no header makes a stranger's connection last on its word alone") {
+TEST_CASE("I2, I3: no header alone keeps an unknown peer's connection open") {
   World world;
   Node a(world, 1), b(world, 2);
   for (uint32_t segments : {0u, 1u, 511u, 512u, 0xfffffffeu, 0xffffffffu}) {
@@ -80,7 +80,7 @@ TEST_CASE("no header makes a stranger's connection last on its word alone") {
 }
 
 // What a peer that is in may make this node hold by promising: a message as large as the limit, of which nothing comes.
-TEST_CASE("fifty peers that promise the largest message, and send none of it, are not given its room") {
+TEST_CASE("I3: fifty peers that announce the largest message, and send none of it, do not get its memory") {
   World world;
   Node a(world, 1), b(world, 2);
   CheckAlive(world, a, b);
@@ -103,7 +103,7 @@ TEST_CASE("fifty peers that promise the largest message, and send none of it, ar
   CheckAlive(world, a, b);
 }
 
-TEST_CASE("nothing but the two ways in can be called before them, and the refusal quotes nothing internal") {
+TEST_CASE("I7: before a handshake only the two handshakes can be called, and the refusal quotes nothing internal") {
   World world;
   Node a(world, 1), b(world, 2);
   for (uint64_t interface_id : {capnp::typeId<schema::Session>(), capnp::typeId<schema::Admin>(),
@@ -129,7 +129,7 @@ TEST_CASE("nothing but the two ways in can be called before them, and the refusa
   CheckAlive(world, a, b);
 }
 
-TEST_CASE("another version of the protocol is refused, and the answer names ours") {
+TEST_CASE("another protocol version is refused, and the reply names ours") {
   World world;
   Node a(world, 1), b(world, 2);
   RawPeer peer(world, b);
@@ -150,7 +150,7 @@ TEST_CASE("another version of the protocol is refused, and the answer names ours
   CHECK(b.service.handshakes.empty());
 }
 
-TEST_CASE("more messages than a handshake has close the connection of one who has not shaken hands") {
+TEST_CASE("more messages than a handshake needs close a connection without a handshake") {
   World world;
   Node a(world, 1), b(world, 2);
   RawPeer peer(world, b);
@@ -159,7 +159,7 @@ TEST_CASE("more messages than a handshake has close the connection of one who ha
   CheckAlive(world, a, b);
 }
 
-TEST_CASE("messages that make no sense together close the connection without a word") {
+TEST_CASE("I10: contradictory messages close the connection without a reply") {
   World world;
   Node a(world, 1), b(world, 2);
   {
@@ -185,7 +185,7 @@ TEST_CASE("messages that make no sense together close the connection without a w
   CheckAlive(world, a, b);
 }
 
-TEST_CASE("a corrupt batch is refused as such, the connection closed, and the next one works") {
+TEST_CASE("a corrupt batch is refused as corrupt, its connection closed, and the next one works") {
   World world;
   RpcOptions options;
   options.retry_delay = std::chrono::milliseconds(0);
@@ -207,7 +207,7 @@ TEST_CASE("a corrupt batch is refused as such, the connection closed, and the ne
   for (const AppendEntriesArgs& args : b.service.appends) CHECK(args.entries[0].size() < 100);
 }
 
-TEST_CASE("half a message and the end of the connection harm nobody") {
+TEST_CASE("a connection that ends within a message does no harm") {
   World world;
   Node a(world, 1), b(world, 2);
   capnp::MallocMessageBuilder message;
@@ -222,7 +222,7 @@ TEST_CASE("half a message and the end of the connection harm nobody") {
   CheckAlive(world, a, b);
 }
 
-TEST_CASE("a hundred silent connections are closed when their time is over, and keep nobody out") {
+TEST_CASE("I5: a hundred silent connections are closed after idle_handshake, and keep no peer out") {
   World world;
   RpcOptions options;
   options.idle_handshake = std::chrono::milliseconds(100);
@@ -248,7 +248,7 @@ TEST_CASE("more connections than the limit are closed at once") {
   CheckAlive(world, a, b);
 }
 
-TEST_CASE("2000 unfinished calls are more than a connection may have, and harm no other") {
+TEST_CASE("I4: 2000 unfinished calls exceed a connection's limit, and do not affect other connections") {
   World world;
   Node a(world, 1), b(world, 2), c(world, 3);
   b.service.Hold();
@@ -267,7 +267,7 @@ TEST_CASE("2000 unfinished calls are more than a connection may have, and harm n
   CheckAlive(world, c, b);
 }
 
-TEST_CASE("a message over the limit closes the connection, and one below it passes") {
+TEST_CASE("B14: a message over the limit closes the connection, and one below it passes") {
   World world;
   RpcOptions options;
   options.max_message_bytes = 1 << 20;
@@ -278,7 +278,7 @@ TEST_CASE("a message over the limit closes the connection, and one below it pass
   CHECK(b.logger.Count("max_message_bytes") == 1);
 }
 
-TEST_CASE("a message over our own limit is not sent at all, and the connection lives on") {
+TEST_CASE("B14: a message over the sender's own limit is not sent, and the connection survives") {
   World world;
   RpcOptions options;
   options.max_message_bytes = 1 << 20;
@@ -292,7 +292,7 @@ TEST_CASE("a message over our own limit is not sent at all, and the connection l
   CHECK(b.service.handshakes.size() == 1);
 }
 
-TEST_CASE("a server that answers with garbage is unreachable") {
+TEST_CASE("I8: a server that replies with garbage is unreachable") {
   World world;
   Node a(world, 1), b(world, 2);
   const uint16_t port = FreePort();

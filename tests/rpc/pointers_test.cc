@@ -114,7 +114,7 @@ void WriteWelcome(capnp::rpc::Return::Builder to, ClusterId cluster) {
   payload.initCapTable(1)[0].setSenderHosted(1);
 }
 
-TEST_CASE("an answer to a call that is none is an error, or says nothing, and the node goes on (I8)") {
+TEST_CASE("I8: a malformed reply to a call is an error or a refusal, and the node continues") {
   for (const Reply& reply : WrongReplies()) {
     const std::string what = reply.what;
     CAPTURE(what);
@@ -140,7 +140,7 @@ TEST_CASE("an answer to a call that is none is an error, or says nothing, and th
   }
 }
 
-TEST_CASE("an answer to the handshake that is none leaves the peer unreachable, and the node goes on (I8)") {
+TEST_CASE("I8: a malformed reply to the handshake leaves the peer unreachable, and the node continues") {
   for (const Reply& reply : WrongReplies()) {
     const std::string what = reply.what;
     CAPTURE(what);
@@ -158,7 +158,7 @@ TEST_CASE("an answer to the handshake that is none leaves the peer unreachable, 
   }
 }
 
-TEST_CASE("a welcome without a session leaves the peer unreachable, and the node goes on (I8)") {
+TEST_CASE("I8: a welcome without a session leaves the peer unreachable, and the node continues") {
   World world;
   Node a(world, 1), b(world, 2);
   FakeServer server(world);
@@ -207,7 +207,7 @@ std::string AmplifiedAppend(const Node& from, const Node& to, uint32_t count, si
   return std::string(reinterpret_cast<const char*>(words.asBytes().begin()), words.asBytes().size());
 }
 
-TEST_CASE("a list that names the same bytes a thousand times is not followed, and its sender is cut off (I6)") {
+TEST_CASE("I6: a list that refers to the same bytes a thousand times is not followed, and its sender is disconnected") {
   World world;
   Node a(world, 1), b(world, 2);
   RawPeer peer(world, b);
@@ -258,14 +258,14 @@ int DepthGivenOut(World& world, int depth) {
   return reached;
 }
 
-TEST_CASE("what arrives is given out with a limit for nesting that our own messages keep to (I6)") {
+TEST_CASE("I6: a received message has a nesting limit that our own messages keep to") {
   World world;
   CHECK(DepthGivenOut(world, 8) == 8);
   CHECK(DepthGivenOut(world, 1000) <= 24);
   CHECK(DepthGivenOut(world, 1000) > 8);
 }
 
-TEST_CASE("a call with parameters nested a thousand deep is refused, and its sender is cut off (I6)") {
+TEST_CASE("I6: a call with parameters nested a thousand deep is refused, and its sender is disconnected") {
   World world;
   Node a(world, 1), b(world, 2);
   RawPeer peer(world, b);

@@ -74,7 +74,7 @@ std::shared_ptr<Storage> Adapt(User& user) {
   return AdaptStorage(std::make_shared<UserLog>(user), std::make_shared<UserStore>(user));
 }
 
-TEST_CASE("the hard state is written before the log, and a truncation together with what replaces it") {
+TEST_CASE("the hard state is written before the log, and a truncation together with its replacement") {
   User user;
   auto storage = Adapt(user);
   REQUIRE(storage->Commit(HardState{Term(1), NodeId(1)}, std::nullopt,
@@ -108,7 +108,7 @@ TEST_CASE("a failed store leaves the log alone, and after any failure nothing mo
   }
 }
 
-TEST_CASE("the group of the batches is remembered beside a log that knows none") {
+TEST_CASE("the group of the batches is stored beside a log without groups") {
   User user;
   REQUIRE(Adapt(user)->Commit(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"}, 7)}));
   auto storage = Adapt(user);
@@ -143,7 +143,7 @@ TEST_CASE("a long log is recovered and read in bounded ranges") {
   CHECK(user.longest_range <= 256);
 }
 
-TEST_CASE("entries of one batch that have different times become batches of their own") {
+TEST_CASE("entries of one batch with different times become separate batches") {
   User user;
   std::vector<LogEntry> entries;
   for (uint64_t i = 1; i <= 4; ++i)
@@ -157,7 +157,7 @@ TEST_CASE("entries of one batch that have different times become batches of thei
     for (LogEntry entry : batch) CHECK(entry == entries[i++]);
 }
 
-TEST_CASE("a log that contradicts itself, or a damaged hard state, is refused") {
+TEST_CASE("an inconsistent log or a damaged hard state is refused") {
   User user;
   REQUIRE(Adapt(user)->Commit(HardState{Term(1), NodeId(1)}, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"})}));
   user.lies_about_last = true;

@@ -65,7 +65,7 @@ struct Closed {
   }
 };
 
-TEST_CASE("a database that is missing where there was one is refused by name") {
+TEST_CASE("a missing database is refused by name if the marker is there") {
   Closed closed;
   fs::remove(closed.file);
   CHECK(Fails(OpenLmdbStorage(closed.directory.path()), Errc::kCorrupt, {closed.file, "is missing", kRemedy}));
@@ -80,7 +80,7 @@ TEST_CASE("an empty database file is refused by name and stays empty") {
   CHECK(Fails(OpenLmdbStorage(closed.directory.path()), Errc::kCorrupt, {closed.file, "is empty"}));
 }
 
-TEST_CASE("a database that was cut off in its pages is refused by name") {
+TEST_CASE("F10: a truncated database is refused by name") {
   Closed closed;
   uint64_t last_page = 0;  // of the newer meta page
   for (size_t page : {0, 4096}) {
@@ -102,7 +102,7 @@ TEST_CASE("a database that was cut off in its pages is refused by name") {
   CHECK(whole.value()->Recover());
 }
 
-TEST_CASE("a damaged meta page is refused by name") {
+TEST_CASE("F4: a damaged meta page is refused by name") {
   Closed closed;
   for (size_t page : {size_t{0}, size_t{4096}}) {
     for (const std::string& junk : {std::string(4096, '\0'), std::string(4096, '\xff'), std::string(200, 'x')}) {
@@ -123,7 +123,7 @@ TEST_CASE("a damaged meta page is refused by name") {
   CHECK(Fails(OpenLmdbStorage(closed.directory.path()), Errc::kCorrupt, {closed.file}));
 }
 
-TEST_CASE("a flipped bit in a batch is found when it is read, and its index is named") {
+TEST_CASE("F3, F10: a flipped bit in a batch is found when it is read, and its index is named") {
   Closed closed;
   struct Case {
     const char* text;
@@ -144,7 +144,7 @@ TEST_CASE("a flipped bit in a batch is found when it is read, and its index is n
   }
 }
 
-TEST_CASE("a flipped bit in the header of a batch is found") {
+TEST_CASE("F3: a flipped bit in the header of a batch is found") {
   Closed closed;
   size_t text = std::string(BatchHeader::kSize + BatchHeader::kEntryOverhead, '\0').size();
   std::string header(Batch(3, 2, {"SMALL-BATCH", "x"}).bytes().substr(0, text));
@@ -158,7 +158,7 @@ TEST_CASE("a flipped bit in the header of a batch is found") {
   }
 }
 
-TEST_CASE("a batch that is missing or stands in another's place is found, whatever index a read begins with") {
+TEST_CASE("F3, F10: a missing or misplaced batch is found, whatever index a read begins with") {
   for (bool is_missing : {true, false}) {
     CAPTURE(is_missing);
     Closed closed;
@@ -191,7 +191,7 @@ TEST_CASE("a batch that is missing or stands in another's place is found, whatev
   }
 }
 
-TEST_CASE("recovery finds a flipped bit in the last batch, a configuration and the hard state") {
+TEST_CASE("F3, F10: recovery finds a flipped bit in the last batch, a configuration and the hard state") {
   Closed closed;
   {
     auto storage = closed.With(closed.Flipped("LAST-BATCH", 0, 0));
@@ -212,7 +212,7 @@ TEST_CASE("recovery finds a flipped bit in the last batch, a configuration and t
   CHECK(Fails(storage.value()->Recover(), Errc::kCorrupt, {"configuration of index 2"}));
 }
 
-TEST_CASE("no flipped bit in the pages of the data ever gives wrong data") {
+TEST_CASE("F3: no flipped bit in the data pages ever gives wrong data") {
   Closed closed;
   std::string expected;
   {
@@ -246,7 +246,7 @@ TEST_CASE("no flipped bit in the pages of the data ever gives wrong data") {
   CHECK(found > 10);
 }
 
-TEST_CASE("no bit of a stored batch can be flipped unnoticed") {
+TEST_CASE("F3, F10: no flipped bit of a stored batch goes unnoticed") {
   Closed closed;
   std::vector<std::string> batches;
   {

@@ -42,7 +42,7 @@ std::string KilledAfterStep(const std::string& directory, int n) {
   return name;
 }
 
-TEST_CASE("a first start that was killed after any step is completed by the next") {
+TEST_CASE("F15: a first start that was killed after any step is completed by the next") {
   std::vector<std::string> steps;
   for (int n = 0;; ++n) {
     TemporaryDirectory directory;
@@ -71,7 +71,7 @@ TEST_CASE("a first start that was killed after any step is completed by the next
                                           "the marker is in its place"});
 }
 
-TEST_CASE("a first start that is killed again and again gets further in the end") {
+TEST_CASE("F15: a first start that is killed again and again completes in the end") {
   TemporaryDirectory directory;
   std::string data = directory.path() + "/data";
   for (int n = 0; n < 11; ++n) KilledAfterStep(data, n);
@@ -80,7 +80,7 @@ TEST_CASE("a first start that is killed again and again gets further in the end"
   CHECK(Text(*storage.value()) == "term 0 vote 0 | terms | configurations | ");
 }
 
-TEST_CASE("leftovers of a first start, whole or not, are begun again") {
+TEST_CASE("F15: leftovers of a first start, complete or not, are removed") {
   for (const char* leftover : {"", "garbage", "RRB1"}) {
     TemporaryDirectory directory;
     WriteFile(directory.path() + "/ringraft.mdb.new", leftover);
@@ -92,14 +92,14 @@ TEST_CASE("leftovers of a first start, whole or not, are begun again") {
   }
 }
 
-TEST_CASE("the marker tells people what the directory is") {
+TEST_CASE("the marker says what the directory is") {
   TemporaryDirectory directory;
   { REQUIRE(OpenLmdbStorage(directory.path())); }
   std::string text = ReadFile(directory.path() + "/RINGRAFT");
   CHECK(text.find("ringraft data directory\nformat 2\ncreated 20") == 0);
 }
 
-TEST_CASE("a marker that was lost is written again, and the data stays") {
+TEST_CASE("a lost marker is written again, and the data stays") {
   TemporaryDirectory directory;
   {
     auto storage = OpenLmdbStorage(directory.path());
@@ -137,7 +137,7 @@ TEST_CASE("a newer format is refused, whether the marker or the database says so
               {"ringraft.mdb", "format 3", "up to 2", "newer build"}));
 }
 
-TEST_CASE("an LMDB database of somebody else is refused and left alone") {
+TEST_CASE("an LMDB database of another program is refused and left unchanged") {
   TemporaryDirectory directory;
   {
     auto env = LmdbEnv::Open(directory.path() + "/ringraft.mdb", size_t{1} << 20);

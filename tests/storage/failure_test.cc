@@ -45,7 +45,7 @@ TEST_CASE("every commit flushes, and one that changes nothing does not") {
   CHECK(flushes == before + 4);
 }
 
-TEST_CASE("a failed flush fails the commit, is never tried again, and ends the use of the storage") {
+TEST_CASE("F9: a failed flush fails the commit, is never retried, and makes the storage refuse all further writes") {
   TemporaryDirectory directory;
   {
     auto storage = OpenLmdbStorage(directory.path());
@@ -70,7 +70,7 @@ TEST_CASE("a failed flush fails the commit, is never tried again, and ends the u
   CHECK(Text(*storage.value()) == "term 1 vote 1 | terms 1:1 | configurations | 1@1:a");
 }
 
-TEST_CASE("a file that may not grow is an error with a name, not the end of the process") {
+TEST_CASE("F9: a file that cannot grow is an error that names it, and does not kill the process") {
   TemporaryDirectory directory;
   auto storage = OpenLmdbStorage(directory.path());
   REQUIRE(storage);

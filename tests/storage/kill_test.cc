@@ -38,7 +38,7 @@ void CommitNumber(Storage& storage, uint64_t k, uint64_t& last, uint64_t& term, 
   if (!committed) _exit(1);
 }
 
-TEST_CASE("after kill -9 the state is that of a commit, and no acknowledged one is missing") {
+TEST_CASE("F13: after kill -9 the state is that of a commit, and no acknowledged commit is missing") {
   TemporaryDirectory directory;
   auto model = MakeMemoryStorage();
   uint64_t k = 0, last = 0, term = 1, lost_races = 0;  // of the model
@@ -128,7 +128,7 @@ std::string ReadersOf(const LmdbEnv& env) {
   return text;
 }
 
-TEST_CASE("the reader of a process that was killed is cleared when the database is opened, and keeps no pages") {
+TEST_CASE("F11: the reader slot of a killed process is cleared when the database is opened, and keeps no pages") {
   TemporaryDirectory directory;
   const std::string file = directory.path() + "/ringraft.mdb";
   REQUIRE(OpenLmdbStorage(directory.path()));

@@ -12,7 +12,7 @@
 namespace ringraft::storage {
 namespace {
 
-TEST_CASE("a directory is made if its parent exists, and otherwise refused by name") {
+TEST_CASE("a directory is created if its parent exists, and otherwise refused by name") {
   TemporaryDirectory directory;
   REQUIRE(OpenLmdbStorage(directory.path() + "/new"));
   CHECK(Fails(OpenLmdbStorage(directory.path() + "/no/such"), Errc::kIo,
@@ -26,7 +26,7 @@ TEST_CASE("a directory is made if its parent exists, and otherwise refused by na
   CHECK(Fails(OpenLmdbStorage(directory.path() + "/tiny", tiny), Errc::kInvalidArgument, {"max_bytes", "1000"}));
 }
 
-TEST_CASE("a directory in use is refused, and names the process that holds it") {
+TEST_CASE("F12: a directory in use is refused, naming the process that holds it") {
   TemporaryDirectory directory;
   {
     auto held = OpenLmdbStorage(directory.path());
@@ -54,7 +54,7 @@ bool IsTable(const LmdbTxn& txn, const std::string& name, unsigned& flags) {
   return mdb_dbi_open(txn.get(), name.c_str(), 0, &table) == 0 && mdb_dbi_flags(txn.get(), table, &flags) == 0;
 }
 
-TEST_CASE("the database is opened with no flag that gives durability up, and no table has several values a key") {
+TEST_CASE("F6, F16: the database has no flag that weakens durability, and no table with several values per key") {
   TemporaryDirectory directory;
   {
     auto storage = OpenLmdbStorage(directory.path());
@@ -99,14 +99,14 @@ TEST_CASE("the database is opened with no flag that gives durability up, and no 
   CHECK(tables == 5);
 }
 
-TEST_CASE("what another process left in the directory does not matter") {
+TEST_CASE("files that another process left in the directory do not matter") {
   TemporaryDirectory directory;
   WriteFile(directory.path() + "/notes.txt", "mine");
   REQUIRE(OpenLmdbStorage(directory.path()));
   CHECK(ReadFile(directory.path() + "/notes.txt") == "mine");
 }
 
-TEST_CASE("a full map is a named error, the object refuses what follows, and a larger map goes on") {
+TEST_CASE("a full map is a named error, later writes are refused, and a larger map continues") {
   TemporaryDirectory directory;
   LmdbOptions small;
   small.max_bytes = size_t{1} << 20;
@@ -148,7 +148,7 @@ TEST_CASE("a full map is a named error, the object refuses what follows, and a l
   CHECK(storage.value()->Recover().value().last_index == Index(written));
 }
 
-TEST_CASE("a map that is full takes nothing of what was durable, at whichever page it is full") {
+TEST_CASE("a map that fills up at any page loses nothing durable") {
   for (size_t size : {10, 1000, 3000, 5000, 9000}) {
     CAPTURE(size);
     TemporaryDirectory directory;
@@ -171,7 +171,7 @@ TEST_CASE("a map that is full takes nothing of what was durable, at whichever pa
   }
 }
 
-TEST_CASE("a directory of format 1, which has no redo file, gets one, and older builds refuse it then") {
+TEST_CASE("a directory of format 1 gets a redo file, and older builds then refuse it") {
   TemporaryDirectory directory;
   std::string database = directory.path() + "/ringraft.mdb", redo = directory.path() + "/ringraft.redo";
   REQUIRE(OpenLmdbStorage(directory.path()).value()->Commit(HardState{Term(5), NodeId(2)}, std::nullopt, {}));
@@ -200,7 +200,7 @@ TEST_CASE("a directory of format 1, which has no redo file, gets one, and older 
   CHECK(Fails(OpenLmdbStorage(directory.path()), Errc::kCorrupt, {"ringraft.redo", "missing"}));
 }
 
-TEST_CASE("batches of another group are refused, and groups see nothing of each other") {
+TEST_CASE("batches of another group are refused, and groups are isolated from each other") {
   TemporaryDirectory directory;
   LmdbOptions one, two;
   two.group = GroupId(2);
@@ -247,7 +247,7 @@ TEST_CASE("a file that is rewritten again and again does not grow") {
   CHECK(std::filesystem::file_size(directory.path() + "/ringraft.mdb") == size);
 }
 
-TEST_CASE("the file is never shorter than the pages in use, whatever was truncated") {
+TEST_CASE("the file is never shorter than the pages in use, whatever is truncated") {
   TemporaryDirectory directory;
   uint64_t last = 0;
   for (int round = 0; round < 30; ++round) {

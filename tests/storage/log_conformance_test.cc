@@ -16,7 +16,7 @@ std::vector<LogEntry> Five() {
   return {Entry(1, 1, "a"), Entry(2, 1, "b"), Entry(3, 1, "c"), Entry(4, 2, "d"), Entry(5, 2, "e")};
 }
 
-STORAGE_CASE("an empty log has nothing, and says so without an error") {
+STORAGE_CASE("an empty log returns nothing, without an error") {
   Kind kind;
   auto storage = kind.Open();
   Log& log = storage->Log();
@@ -29,7 +29,7 @@ STORAGE_CASE("an empty log has nothing, and says so without an error") {
   CHECK(Range(log, 0, UINT64_MAX) == "");
 }
 
-STORAGE_CASE("what was appended can be got, matched and ranged over") {
+STORAGE_CASE("appended entries can be read by index, matched and read as ranges") {
   Kind kind;
   auto storage = kind.Open();
   Log& log = storage->Log();
@@ -46,7 +46,7 @@ STORAGE_CASE("what was appended can be got, matched and ranged over") {
   CHECK(!log.Match(Index(0), Term(0)).value());
 }
 
-STORAGE_CASE("a range leaves out its first index and has its last") {
+STORAGE_CASE("a range excludes its first index and includes its last") {
   Kind kind;
   auto storage = kind.Open();
   Log& log = storage->Log();
@@ -79,7 +79,7 @@ STORAGE_CASE("type, command and time of an entry are kept") {
   for (size_t i = 0; i < 4; ++i) CHECK(got.value()[i].view() == entries[i]);
 }
 
-STORAGE_CASE("AppendAfter replaces what follows, in the middle of what was appended at once too") {
+STORAGE_CASE("AppendAfter replaces what follows, also within one earlier append") {
   for (uint64_t after = 0; after <= 5; ++after) {
     CAPTURE(after);
     Kind kind;
@@ -97,7 +97,7 @@ STORAGE_CASE("AppendAfter replaces what follows, in the middle of what was appen
   }
 }
 
-STORAGE_CASE("AppendAfter with no entries only removes") {
+STORAGE_CASE("AppendAfter without entries only removes") {
   Kind kind;
   auto storage = kind.Open();
   Log& log = storage->Log();
@@ -112,7 +112,7 @@ STORAGE_CASE("AppendAfter with no entries only removes") {
   CHECK(Range(log, 0, 9) == "1@9:new");
 }
 
-STORAGE_CASE("gaps, wrong indexes, zeros and falling terms are refused, and the log stays as it was") {
+STORAGE_CASE("gaps, wrong indexes, zeros and falling terms are refused, and the log stays unchanged") {
   Kind kind;
   auto storage = kind.Open();
   Log& log = storage->Log();
@@ -136,7 +136,7 @@ STORAGE_CASE("gaps, wrong indexes, zeros and falling terms are refused, and the 
   CHECK(log.Last().value() == LogPosition{Index(6), Term(2)});
 }
 
-STORAGE_CASE("AppendEntry appends behind the last, whatever index the entry has, and returns the one it got") {
+STORAGE_CASE("AppendEntry appends after the last entry, ignores the entry's index, and returns the assigned one") {
   Kind kind;
   auto storage = kind.Open();
   Log& log = storage->Log();
@@ -157,7 +157,7 @@ STORAGE_CASE("appending nothing changes nothing") {
   CHECK(log.Last().value() == LogPosition{Index(5), Term(2)});
 }
 
-STORAGE_CASE("a thousand entries, many of them in one call, come back in ranges of any size") {
+STORAGE_CASE("a thousand entries, many of them in one call, can be read in ranges of any size") {
   Kind kind;
   auto storage = kind.Open();
   Log& log = storage->Log();
@@ -175,7 +175,7 @@ STORAGE_CASE("a thousand entries, many of them in one call, come back in ranges 
   }
 }
 
-STORAGE_CASE("what the facet writes the storage recovers and reads, and the other way round") {
+STORAGE_CASE("the storage recovers and reads what the facet wrote, and vice versa") {
   Kind kind;
   auto storage = kind.Open();
   REQUIRE(storage->Recover());

@@ -49,7 +49,7 @@ std::string Text(const Result<std::vector<RedoRecord>>& records) {
   return text;
 }
 
-TEST_CASE("a record comes back as it was, and only those behind what the database has") {
+TEST_CASE("F2: records newer than the database's last commit are read back unchanged") {
   Redo redo;
   {
     RedoFile file = redo.Open();
@@ -70,7 +70,7 @@ TEST_CASE("a record comes back as it was, and only those behind what the databas
   CHECK(file.ReadBehind(5).value()[0].group == kGroup);
 }
 
-TEST_CASE("a record that was not written to its end is none, at whichever byte it is wrong") {
+TEST_CASE("F2: a partly written record is ignored, whichever byte is wrong") {
   for (size_t at : {size_t{0}, size_t{9}, size_t{16}, size_t{24}, size_t{40}, size_t{56}, size_t{64}, size_t{95},
                     size_t{96}, size_t{110}, size_t{4000}, size_t{5100}}) {
     CAPTURE(at);
@@ -85,7 +85,7 @@ TEST_CASE("a record that was not written to its end is none, at whichever byte i
   }
 }
 
-TEST_CASE("a hole between the database and the records is named, since something has gone back") {
+TEST_CASE("F2: a gap between the database and the records is named: one of them is older than it was") {
   Redo redo;
   RedoFile file = redo.Open();
   REQUIRE(file.Write(8, kGroup, std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"})}));
@@ -93,7 +93,7 @@ TEST_CASE("a hole between the database and the records is named, since something
   CHECK(Text(file.ReadBehind(7)) == "8: 1@1:a");
 }
 
-TEST_CASE("a file that is missing, damaged, short, or another database's is refused by name") {
+TEST_CASE("F2: a redo file that is missing, damaged, short, or of another database is refused by name") {
   Redo redo;
   CHECK(Fails(RedoFile::Open(redo.path + "2", kId), Errc::kCorrupt, {redo.path + "2", "missing", "restore"}));
   CHECK(Fails(RedoFile::Open(redo.path, kId + 1), Errc::kCorrupt, {redo.path, "another database"}));
@@ -107,7 +107,7 @@ TEST_CASE("a file that is missing, damaged, short, or another database's is refu
   CHECK(Fails(file.ReadBehind(0), Errc::kCorrupt, {redo.path, "truncated"}));
 }
 
-TEST_CASE("what fits into a slot is written, and nothing larger fits") {
+TEST_CASE("batches that fit into a slot are written, and nothing larger fits") {
   size_t overhead = RedoFile::kHeaderBytes + 8 + BatchHeader::kSize + BatchHeader::kEntryOverhead;
   std::vector<BatchRef> fits{Batch(1, 1, {std::string(RedoFile::kSlotBytes - overhead, 'x')})};
   CHECK(RedoFile::Fits(fits));
@@ -129,7 +129,7 @@ std::string CopyWithin(Storage& storage, const std::string& from, const std::str
   return storage::Text(storage);
 }
 
-TEST_CASE("what was durable before LMDB had it is there after a restart, once") {
+TEST_CASE("F2: a commit that was durable before LMDB had it is there once after a restart") {
   TemporaryDirectory directory;
   std::string data = directory.path() + "/data", copy = directory.path() + "/copy";
   auto storage = OpenLmdbStorage(data).value();
@@ -149,7 +149,7 @@ TEST_CASE("what was durable before LMDB had it is there after a restart, once") 
   commit(6, std::nullopt, {Batch(4, 5, {"d"})});
 }
 
-TEST_CASE("a database without its redo file, or with an older one of another commit, is refused by name") {
+TEST_CASE("F2: a database without its redo file, or with one of another commit, is refused by name") {
   TemporaryDirectory directory;
   std::string data = directory.path() + "/data", copy = directory.path() + "/copy";
   auto commit = [&](Storage& storage, uint64_t k) {
@@ -173,7 +173,7 @@ TEST_CASE("a database without its redo file, or with an older one of another com
   CHECK(storage::Text(*OpenLmdbStorage(data).value()) == "term 5 vote 1 | terms | configurations | ");
 }
 
-TEST_CASE("who reads as soon as a commit is durable finds it") {
+TEST_CASE("a read finds a commit as soon as it is durable") {
   TemporaryDirectory directory;
   auto storage = OpenLmdbStorage(directory.path()).value();
   for (uint64_t k = 1; k <= 50; ++k) {
@@ -191,7 +191,7 @@ TEST_CASE("who reads as soon as a commit is durable finds it") {
   }
 }
 
-TEST_CASE("a record that cannot be written is a failed commit: nobody is told, and nothing more is taken") {
+TEST_CASE("F2, F9: a record that cannot be written fails the commit, reports nothing durable, and ends all writes") {
   TemporaryDirectory directory;
   auto storage = OpenLmdbStorage(directory.path()).value();
   REQUIRE(storage->CommitEarly(HardState{Term(1), NodeId(1)}, std::nullopt, {}, [] {}));

@@ -20,7 +20,7 @@ STORAGE_CASE("a new storage is empty") {
   CHECK(storage->Read(Index(0), 0).value().empty());
 }
 
-STORAGE_CASE("hard state, terms, configurations and entries are recovered, also after another opening") {
+STORAGE_CASE("hard state, terms, configurations and entries are recovered, also after reopening") {
   Kind kind;
   std::string expected =
       "term 3 vote 2 | terms 1:1 4:3 | configurations 2:config A 4:config B | 1@1: 2@1:config A* 3@1:b 4@3:config B* "
@@ -52,7 +52,7 @@ STORAGE_CASE("an empty commit is a success, and so is a hard state alone") {
   CHECK(Text(*storage) == "term 8 vote 0 | terms | configurations | ");
 }
 
-STORAGE_CASE("an early commit says once when it is durable, and is otherwise one like any other") {
+STORAGE_CASE("an early commit reports once that it is durable, and otherwise equals any other") {
   Kind kind;
   auto storage = kind.Open();
   int told = 0;
@@ -75,7 +75,7 @@ STORAGE_CASE("an early commit says once when it is durable, and is otherwise one
   CHECK(Text(*kind.Open()) == expected);
 }
 
-STORAGE_CASE("batches that do not follow are refused, and nothing of their commit is done") {
+STORAGE_CASE("batches that do not follow the last entry are refused, and nothing of their commit is applied") {
   Kind kind;
   auto storage = kind.Open();
   REQUIRE(storage->Commit(HardState{Term(2), NodeId(1)}, std::nullopt,
@@ -94,7 +94,7 @@ STORAGE_CASE("batches that do not follow are refused, and nothing of their commi
   CHECK(Text(*storage) == before + " 4@2:d");
 }
 
-STORAGE_CASE("truncation removes entries, terms and configurations, at every index and in the middle of batches") {
+STORAGE_CASE("truncation removes entries, terms and configurations, at every index and within batches") {
   for (uint64_t after = 0; after <= 9; ++after) {
     CAPTURE(after);
     Kind kind;
@@ -135,7 +135,7 @@ STORAGE_CASE("truncation and new batches are one commit") {
         "term 2 vote 0 | terms 1:1 3:2 | configurations 4:config y | 1@1:a 2@1:b 3@2:x 4@2:config y*");
 }
 
-STORAGE_CASE("a read begins with the batch that holds its index, and keeps to its bound behind the first") {
+STORAGE_CASE("a read begins with the batch that holds its index, and keeps to its bound after the first batch") {
   Kind kind;
   auto storage = kind.Open();
   for (uint64_t i = 0; i < 10; ++i)

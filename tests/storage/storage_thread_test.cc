@@ -125,7 +125,7 @@ struct Rig {
 
 HardState Voted(uint64_t term) { return HardState{Term(term), NodeId(1)}; }
 
-TEST_CASE("what waits while a commit runs becomes one commit, with the last hard state") {
+TEST_CASE("writes that wait while a commit runs become one commit, with the last hard state") {
   Rig rig;
   rig.Submit(1, Voted(1), std::nullopt, {Batch(1, 1, {"a"})});
   rig.storage.WaitForCommit(1);
@@ -143,7 +143,7 @@ TEST_CASE("what waits while a commit runs becomes one commit, with the last hard
   CHECK(counters.bytes == 4 * Batch(1, 1, {"a"}).size());
 }
 
-TEST_CASE("a truncation begins a commit, and takes along what comes behind it") {
+TEST_CASE("a truncation begins a commit, which includes the writes after it") {
   Rig rig;
   rig.Submit(1, std::nullopt, std::nullopt, {Batch(1, 1, {"a"}), Batch(2, 1, {"b"}), Batch(3, 1, {"c"})});
   rig.storage.WaitForCommit(1);
@@ -159,7 +159,7 @@ TEST_CASE("a truncation begins a commit, and takes along what comes behind it") 
   CHECK(Text(rig.storage) == "term 3 vote 1 | terms 1:4 | configurations | 1@4:n");
 }
 
-TEST_CASE("reports come in order, and a late one stands for those before it") {
+TEST_CASE("reports come in order, and one may stand for those before it") {
   Rig rig;
   rig.storage.Open(3);
   rig.Submit(1, std::nullopt, std::nullopt, {Batch(1, 1, {"a"})});
@@ -175,7 +175,7 @@ TEST_CASE("reports come in order, and a late one stands for those before it") {
   CHECK(rig.persisted.back() == 3);
 }
 
-TEST_CASE("nothing is reported before its commit has ended") {
+TEST_CASE("no write is reported before its commit has ended") {
   Rig rig;
   rig.Submit(1, std::nullopt, std::nullopt, {Batch(1, 1, {"a"})});
   rig.storage.WaitForCommit(1);
@@ -185,7 +185,7 @@ TEST_CASE("nothing is reported before its commit has ended") {
   rig.WaitFor(1);
 }
 
-TEST_CASE("an error is reported once, with the first number that failed, and nothing is written after it") {
+TEST_CASE("F9: an error is reported once, with the first number that failed, and nothing is written after it") {
   Rig rig;
   rig.storage.FailCommit(2);
   rig.storage.Open(1);
@@ -205,7 +205,7 @@ TEST_CASE("an error is reported once, with the first number that failed, and not
   CHECK(rig.storage.commits().size() == 2);
 }
 
-TEST_CASE("a success before an error is reported before it, even if both are delivered at once") {
+TEST_CASE("F9: a success before an error is reported before it, even if both are delivered at once") {
   Rig rig;
   rig.storage.FailCommit(2);
   rig.Submit(1, std::nullopt, std::nullopt, {Batch(1, 1, {"a"})});
@@ -248,7 +248,7 @@ class EarlyStorage final : public Storage {
   std::shared_ptr<Storage> memory_ = MakeMemoryStorage();
 };
 
-TEST_CASE("a write is reported when it is durable, while the storage is still busy with it") {
+TEST_CASE("a write is reported once it is durable, while the storage still works on it") {
   EarlyStorage storage;
   TestMailbox mailbox;
   uint64_t persisted = 0;
@@ -277,7 +277,7 @@ TEST_CASE("a write is reported when it is durable, while the storage is still bu
   }
 }
 
-TEST_CASE("the destructor writes what was submitted, and reports nothing afterwards") {
+TEST_CASE("the destructor writes what was submitted, and nothing is reported afterwards") {
   Rig rig;
   rig.storage.Open(1000);
   for (uint64_t i = 1; i <= 500; ++i) rig.Submit(i, Voted(i), std::nullopt, {Batch(i, 1, {"x"})});
@@ -289,7 +289,7 @@ TEST_CASE("the destructor writes what was submitted, and reports nothing afterwa
   CHECK(rig.persisted.size() == reports);
 }
 
-TEST_CASE("it may be destroyed by the one it reports to") {
+TEST_CASE("it may be destroyed within its own report") {
   auto storage = MakeMemoryStorage();
   TestMailbox mailbox;
   std::unique_ptr<StorageThread> thread;
@@ -304,14 +304,14 @@ TEST_CASE("it may be destroyed by the one it reports to") {
   CHECK(storage->Recover().value().hard_state.term == Term(1));
 }
 
-TEST_CASE("it may be destroyed at once, with nothing done") {
+TEST_CASE("it may be destroyed at once, without any write") {
   auto storage = MakeMemoryStorage();
   TestMailbox mailbox;
   for (int i = 0; i < 50; ++i) StorageThread thread(*storage, mailbox, [](uint64_t, Result<void>) {});
   CHECK(!mailbox.Drain());
 }
 
-TEST_CASE("a queue that is longer than a commit may be is written in several") {
+TEST_CASE("a queue longer than the limit of a commit is written in several commits") {
   Rig rig;
   rig.storage.Open(1);
   rig.Submit(1, Voted(1), std::nullopt, {});
@@ -326,7 +326,7 @@ TEST_CASE("a queue that is longer than a commit may be is written in several") {
   CHECK(rig.storage.Recover().value().last_index == Index(12));
 }
 
-TEST_CASE("writes of 8 MiB go through LMDB, and are there after a restart") {
+TEST_CASE("writes of 8 MiB reach LMDB, and are there after a restart") {
   TemporaryDirectory directory;
   std::string large(size_t{8} << 20, 'x');
   {
@@ -348,7 +348,7 @@ TEST_CASE("writes of 8 MiB go through LMDB, and are there after a restart") {
   CHECK((*storage.value()->Read(Index(5), 1).value()[0].begin()).command == large);
 }
 
-TEST_CASE("thousands of small writes with reads beside them keep their order") {
+TEST_CASE("thousands of small writes with concurrent reads keep their order") {
   TemporaryDirectory directory;
   auto opened = OpenLmdbStorage(directory.path());
   REQUIRE(opened);

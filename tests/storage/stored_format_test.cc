@@ -25,7 +25,7 @@ TEST_CASE("keys sort by group and then by index") {
   CHECK(!ParseIndexKey("", GroupId(1), parsed));
 }
 
-TEST_CASE("a sealed value is given back under its key and no other, and every flipped bit is found") {
+TEST_CASE("a sealed value opens only under its own key, and every flipped bit is found") {
   for (const std::string& value : {std::string(), std::string("v"), std::string(1000, 'x')}) {
     std::string sealed = Seal("key", value);
     CHECK(Unseal("key", sealed, "it").value() == value);
@@ -40,7 +40,7 @@ TEST_CASE("a sealed value is given back under its key and no other, and every fl
   }
 }
 
-TEST_CASE("a hard state has 16 bytes, and none is that of a new node") {
+TEST_CASE("a hard state is 16 bytes, and its absence means a new node") {
   HardState state{Term(UINT64_MAX), NodeId(3)};
   CHECK(DecodeHardState(EncodeHardState(state)).value() == state);
   CHECK(DecodeHardState("").value() == HardState{});
