@@ -1,6 +1,6 @@
-// test_scenarios [--rewrite | --catalogue] [FILE...]: runs scenarios (all of tests/scenarios by default) and compares
-// their stories with what is expected. --rewrite puts what was told into the files; --catalogue lists which file tells
-// of which known bug.
+// test_scenarios [--rewrite | --hazards] [FILE...]: runs scenarios (all of tests/scenarios by default) and compares
+// their stories with the expected ones. --rewrite stores the actual stories in the files; --hazards lists the files
+// that name each row of the catalogue of hazards.
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ namespace {
 using namespace ringraft;            // NOLINT(google-build-using-namespace): a program of one file
 using namespace ringraft::scenario;  // NOLINT(google-build-using-namespace)
 
-enum class Mode { kCompare, kRewrite, kCatalogue };
+enum class Mode { kCompare, kRewrite, kHazards };
 
 // Where the scenario is: told when the core aborts the process.
 char g_place[512];
@@ -50,7 +50,7 @@ bool WriteFile(const std::string& path, const std::string& text) {
 }
 
 // Returns whether all is well.
-bool RunFile(const std::string& path, Mode mode, std::map<std::string, std::vector<std::string>>& catalogue) {
+bool RunFile(const std::string& path, Mode mode, std::map<std::string, std::vector<std::string>>& hazards) {
   const std::string name = std::filesystem::path(path).filename().string();
   std::string text;
   if (!ReadFile(path, text)) {
@@ -62,8 +62,8 @@ bool RunFile(const std::string& path, Mode mode, std::map<std::string, std::vect
     std::fprintf(stderr, "%s: %s\n", path.c_str(), parsed.error().message().c_str());
     return false;
   }
-  for (const std::string& row : parsed.value().catalogue) catalogue[row].push_back(name);
-  if (mode == Mode::kCatalogue) return true;
+  for (const std::string& row : parsed.value().hazards) hazards[row].push_back(name);
+  if (mode == Mode::kHazards) return true;
   Outcome outcome = RunScenario(std::move(parsed.value()), [&](size_t line) {
     std::snprintf(g_place, sizeof g_place, "%s:%zu", path.c_str(), line);
   });
@@ -90,13 +90,13 @@ bool InOrder(const std::string& a, const std::string& b) {
   return a.size() < b.size();
 }
 
-void PrintCatalogue(const std::map<std::string, std::vector<std::string>>& catalogue) {
+void PrintHazards(const std::map<std::string, std::vector<std::string>>& hazards) {
   std::vector<std::string> rows;
-  for (const auto& [row, files] : catalogue) rows.push_back(row);
+  for (const auto& [row, files] : hazards) rows.push_back(row);
   std::sort(rows.begin(), rows.end(), InOrder);
   for (const std::string& row : rows) {
     std::string files;
-    for (const std::string& file : catalogue.at(row)) files += (files.empty() ? "" : ", ") + file;
+    for (const std::string& file : hazards.at(row)) files += (files.empty() ? "" : ", ") + file;
     std::printf("| %s | %s |\n", row.c_str(), files.c_str());
   }
 }
@@ -110,10 +110,10 @@ int main(int argc, char** argv) {
     const std::string word = argv[i];
     if (word == "--rewrite") {
       mode = Mode::kRewrite;
-    } else if (word == "--catalogue") {
-      mode = Mode::kCatalogue;
+    } else if (word == "--hazards") {
+      mode = Mode::kHazards;
     } else if (word.starts_with("-")) {
-      std::fprintf(stderr, "'%s' is no option; usage: test_scenarios [--rewrite | --catalogue] [FILE...]\n", argv[i]);
+      std::fprintf(stderr, "invalid option '%s'; usage: test_scenarios [--rewrite | --hazards] [FILE...]\n", argv[i]);
       return 2;
     } else {
       paths.push_back(word);
@@ -127,10 +127,10 @@ int main(int argc, char** argv) {
     std::sort(paths.begin(), paths.end());
   }
   std::signal(SIGABRT, OnAbort);
-  std::map<std::string, std::vector<std::string>> catalogue;
+  std::map<std::string, std::vector<std::string>> hazards;
   size_t failed = 0;
-  for (const std::string& path : paths) failed += RunFile(path, mode, catalogue) ? 0 : 1;
-  if (mode == Mode::kCatalogue) PrintCatalogue(catalogue);
+  for (const std::string& path : paths) failed += RunFile(path, mode, hazards) ? 0 : 1;
+  if (mode == Mode::kHazards) PrintHazards(hazards);
   std::fprintf(stderr, "%zu scenarios, %zu failed\n", paths.size(), failed);
   return failed == 0 && !paths.empty() ? 0 : 1;
 }

@@ -230,9 +230,9 @@ Result<Command> ParseCommand(std::string_view text, size_t line) {
   return Wrong(line, words.error());
 }
 
-// "# catalogue: B1, B2"
-void ReadCatalogue(std::string_view line, std::vector<std::string>& rows) {
-  constexpr std::string_view kMark = "# catalogue: ";
+// "# hazards: B1, B2"
+void ReadHazards(std::string_view line, std::vector<std::string>& rows) {
+  constexpr std::string_view kMark = "# hazards: ";
   if (!line.starts_with(kMark)) return;
   line.remove_prefix(kMark.size());
   while (!line.empty()) {
@@ -266,7 +266,7 @@ class Reader {
     const bool is_blank = line.find_first_not_of(' ') == std::string_view::npos;
     if (is_blank || line[0] == '#') {
       may_tell_ = false;
-      if (!is_blank) ReadCatalogue(line, scenario_.catalogue);
+      if (!is_blank) ReadHazards(line, scenario_.hazards);
       preface_.emplace_back(is_blank ? "" : line);
       return Success();
     }

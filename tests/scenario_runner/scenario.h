@@ -127,8 +127,8 @@ struct Step {
 
 struct Scenario {
   std::vector<Step> steps;
-  std::vector<std::string> tail;       // comments and empty lines at the end
-  std::vector<std::string> catalogue;  // "B1" of a line "# catalogue: B1, B2"
+  std::vector<std::string> tail;     // comments and empty lines at the end
+  std::vector<std::string> hazards;  // "B1" and "B2" of a line "# hazards: B1, B2"
 };
 
 // Errors: kInvalidArgument, with a message that names the line, the word and what is allowed.

@@ -26,7 +26,7 @@ std::string ProblemOf(const std::string& commands) { return Play("# a claim\n" +
 TEST_SUITE("the syntax of scenarios") {
   TEST_CASE("a file is read and written as it stands") {
     const std::string text =
-        "# what it claims\n# catalogue: B1, B12\n\ncluster 1 2 3\ncampaign 1\n  1: a story -> told\n  1: more\n\n# the "
+        "# what it claims\n# hazards: B1, B12\n\ncluster 1 2 3\ncampaign 1\n  1: a story -> told\n  1: more\n\n# the "
         "end\n";
     auto parsed = ParseScenario(text);
     REQUIRE(parsed.has_value());
@@ -34,7 +34,7 @@ TEST_SUITE("the syntax of scenarios") {
     REQUIRE(parsed.value().steps.size() == 2);
     CHECK(parsed.value().steps[1].line == 5);
     CHECK(parsed.value().steps[1].story.size() == 2);
-    CHECK(parsed.value().catalogue == std::vector<std::string>{"B1", "B12"});
+    CHECK(parsed.value().hazards == std::vector<std::string>{"B1", "B12"});
   }
 
   TEST_CASE("a wrong word is named with its line and what is allowed") {
@@ -58,8 +58,7 @@ TEST_SUITE("the syntax of scenarios") {
     CHECK(ErrorOf(begin + "partition 1 2\n")
               .starts_with("line 3: partition: a word is missing at the end; allowed: '|'"));
     CHECK(ErrorOf(begin + "partition 1 | 1 1\n").starts_with("line 3: partition: '1' is no new server here"));
-    CHECK(
-        ErrorOf(begin + "change 1 2\n").starts_with("line 3: change: '2' is no change; allowed: +SERVER (a voter)"));
+    CHECK(ErrorOf(begin + "change 1 2\n").starts_with("line 3: change: '2' is no change; allowed: +SERVER (a voter)"));
     CHECK(ErrorOf(begin + "log-of 1 terms 2 1\n").starts_with("line 3: log-of: '1' is no term here"));
     CHECK(
         ErrorOf(begin + "expect role 1 king\n").starts_with("line 3: expect: 'king' is no role; allowed: follower, "));
@@ -85,7 +84,7 @@ TEST_SUITE("the syntax of scenarios") {
 
   TEST_CASE("any cut and any changed byte of a file gives a scenario or an error, and never a crash") {
     const std::string text =
-        "# a claim\n# catalogue: A1\nset window-calls 2\ncluster 1 2 3\nlog-of 1 terms 1 2 term 4 vote 2\n"
+        "# a claim\n# hazards: A1\nset window-calls 2\ncluster 1 2 3\nlog-of 1 terms 1 2 term 4 vote 2\n"
         "partition 1 | 2 3\n  lost\ndeliver *->2 vote 3\nchange 1 +4 -2\nexpect joint 1 1 2 | 3\ntick 100ms\n";
     REQUIRE(ParseScenario(text).has_value());
     size_t read = 0;
