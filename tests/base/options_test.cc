@@ -50,7 +50,7 @@ TEST_CASE("a wrong id, address, directory or group is named") {
   CheckRefused([](Options& o) { o.group = GroupId(0); }, {"group is 0"});
 }
 
-TEST_CASE("who founds a cluster alone cannot give it a name") {
+TEST_CASE("C13: a node that bootstraps a cluster alone cannot name it") {
   const auto alone = [](Options& o) {
     o.initial_members.clear();
     o.bootstrap_as_leader = true;

@@ -9,7 +9,7 @@ namespace {
 constexpr Duration kMs = std::chrono::milliseconds(1);
 
 TEST_SUITE("append history") {
-  TEST_CASE("a lag is what was appended behind an index, and since when it is missing") {
+  TEST_CASE("a lag is the bytes appended after an index, and the time since the first of them") {
     const TimePoint start{};
     AppendHistory history(Index(10), start);
     history.Append(Index(11), 100, start + 5 * kMs);
@@ -26,7 +26,7 @@ TEST_SUITE("append history") {
     CHECK(history.Behind(Index(3), now).time == 20 * kMs);
   }
 
-  TEST_CASE("what is truncated is not missing") {
+  TEST_CASE("truncated entries do not count as a lag") {
     const TimePoint start{};
     AppendHistory history(Index(10), start);
     history.Append(Index(12), 100, start + 5 * kMs);
@@ -39,7 +39,7 @@ TEST_SUITE("append history") {
     CHECK(history.Behind(Index(8), start + 9 * kMs).bytes == 7);
   }
 
-  TEST_CASE("it stays small, keeps the start, and is exact about what is new") {
+  TEST_CASE("its size is bounded, it keeps the start and is most precise about recent entries") {
     const TimePoint start{};
     AppendHistory history(Index(0), start);
     constexpr uint64_t kAppends = 100'000;

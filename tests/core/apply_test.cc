@@ -7,7 +7,7 @@ namespace ringraft::core {
 namespace {
 
 TEST_SUITE("apply") {
-  TEST_CASE("a durable machine is given only what is durable on its own disk") {
+  TEST_CASE("F14: a durable machine gets only entries that are durable on its own disk") {
     Server server({.applied = 1});
     auto ticket = server->OnAppendEntries(server.now, server.AppendArgs(2, 1, 1, 1, {Commands(2, 1, 2, 2)}, 3));
     REQUIRE(ticket.has_value());
@@ -20,7 +20,7 @@ TEST_SUITE("apply") {
     CHECK(std::holds_alternative<std::vector<BatchRef>>(server->NextApply(1 << 20, true)));
   }
 
-  TEST_CASE("what was applied in part comes again from there on, and bytes are counted until all is applied") {
+  TEST_CASE("after a partial apply the rest follows, and bytes count until all of the batch is applied") {
     Server server({.applied = 1});
     server.Append(server.AppendArgs(2, 1, 1, 1, {Commands(2, 1, 5, 2)}, 6));
     size_t bytes = server->unapplied_bytes();
@@ -38,7 +38,7 @@ TEST_SUITE("apply") {
     server->CheckInvariants();
   }
 
-  TEST_CASE("what a read brings behind the commit index is not applied") {
+  TEST_CASE("entries read from beyond the commit index are not applied") {
     Server server({.terms = {1, 1, 1, 1}});
     server.Append(server.AppendArgs(2, 2, 2, 1, {}, 2));
     NextApplyResult next = server->NextApply(1 << 20, false);
@@ -49,7 +49,7 @@ TEST_SUITE("apply") {
     CHECK(std::holds_alternative<std::monostate>(server->NextApply(1 << 20, false)));
   }
 
-  TEST_CASE("a commit index inside a batch, as logs that split batches make it, cuts what is applied") {
+  TEST_CASE("a commit index inside a batch, as after different splits, limits what is applied") {
     Server server;
     server.Append(server.AppendArgs(2, 1, 1, 1, {Commands(2, 1, 5, 2)}));
     server.Restart();
@@ -67,7 +67,7 @@ TEST_SUITE("apply") {
     CHECK(batches.back().last() == Index(5));
   }
 
-  TEST_CASE("the cached tail keeps what is not durable, and twice the limit of what is not applied") {
+  TEST_CASE("the cached tail keeps all entries that are not durable, and up to twice the limit of unapplied ones") {
     CoreOptions options = TestOptions(1);
     options.cached_tail_bytes = 1000;
     Server server({}, options);
@@ -83,7 +83,7 @@ TEST_SUITE("apply") {
 }
 
 TEST_SUITE("recovery") {
-  TEST_CASE("a recovered log that makes no sense is refused") {
+  TEST_CASE("an inconsistent recovered log is refused") {
     auto code = [](const RecoveredLog& recovered) {
       auto checked = Core::CheckRecovered(recovered);
       return checked ? Errc::kOk : checked.error().code();

@@ -11,7 +11,7 @@ namespace {
 Errc CodeOf(const Result<Configuration>& result) { return result ? Errc::kOk : result.error().code(); }
 
 TEST_SUITE("configuration") {
-  TEST_CASE("decoding gives back what was encoded") {
+  TEST_CASE("a configuration survives encoding") {
     for (const Configuration& configuration :
          {MakeConfiguration({1}), MakeConfiguration({1, 2, 3}), MakeConfiguration({2, 3, 9}, {1, 2, 3})}) {
       auto decoded = Configuration::Decode(configuration.Encode());
@@ -20,7 +20,7 @@ TEST_SUITE("configuration") {
     }
   }
 
-  TEST_CASE("every truncation, and every byte more, is refused") {
+  TEST_CASE("every truncation and every additional byte is refused") {
     std::string command = MakeConfiguration({1, 2, 3}, {1, 4}).Encode();
     for (size_t size = 0; size < command.size(); ++size) {
       CHECK(CodeOf(Configuration::Decode(command.substr(0, size))) == Errc::kCorrupt);
@@ -28,7 +28,7 @@ TEST_SUITE("configuration") {
     CHECK(CodeOf(Configuration::Decode(command + '\0')) == Errc::kCorrupt);
   }
 
-  TEST_CASE("malformed members are refused by name") {
+  TEST_CASE("malformed members are refused") {
     Configuration configuration = MakeConfiguration({2, 1});
     CHECK(CodeOf(Configuration::Decode(configuration.Encode())) == Errc::kCorrupt);
     configuration = MakeConfiguration({1, 1});
@@ -49,7 +49,7 @@ TEST_SUITE("configuration") {
     CHECK(CodeOf(Configuration::Decode(other_version)) == Errc::kCorrupt);
   }
 
-  TEST_CASE("4.3: a change goes through both sets of members") {
+  TEST_CASE("a change goes through a joint configuration of both sets of members (4.3)") {
     Configuration old = MakeConfiguration({1, 2, 3});
     auto joint = old.Changed(Change({MakePeer(5), MakePeer(4)}, {NodeId(1)}));
     REQUIRE(joint.has_value());
@@ -60,7 +60,7 @@ TEST_SUITE("configuration") {
     CHECK_FALSE(joint.value().Contains(NodeId(6)));
   }
 
-  TEST_CASE("C14: changes that make no sense are refused by name") {
+  TEST_CASE("C14: contradictory changes are refused with specific errors") {
     Configuration old = MakeConfiguration({1, 2});
     using Added = std::vector<Peer>;
     using Removed = std::vector<NodeId>;

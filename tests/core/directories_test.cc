@@ -50,7 +50,7 @@ Result<ConfigTicket> Propose(Server& leader, const ConfigChange& change) {
 }
 
 TEST_SUITE("members are their data directories") {
-  TEST_CASE("C17: the vote of another directory than the member's counts for nothing") {
+  TEST_CASE("C17: a vote from a directory that is not the member's does not count") {
     for (uint64_t directory : {21, 20}) {
       Server server = Make();
       server.directories[2] = directory;
@@ -66,7 +66,7 @@ TEST_SUITE("members are their data directories") {
     }
   }
 
-  TEST_CASE("C17: an acknowledgement from another directory than the member's commits nothing, and it gets nothing") {
+  TEST_CASE("C17: an acknowledgement from another directory does not count, and that directory gets no entries") {
     Server leader = Make();
     leader.Win({3});
     leader.Persist();
@@ -80,7 +80,7 @@ TEST_SUITE("members are their data directories") {
     CHECK_FALSE(leader->NeedsReadmission(NodeId(3)));
   }
 
-  TEST_CASE("C17: what the old directory had acknowledged does not stay with the member") {
+  TEST_CASE("C17: acknowledgements of a lost directory do not stay with the member") {
     Server leader = Make();
     leader.Lead({2, 3});
     leader.Propose();  // not on our disk
@@ -96,7 +96,7 @@ TEST_SUITE("members are their data directories") {
     CHECK(leader->commit_index() == leader->last_index());
   }
 
-  TEST_CASE("C17: a server whose directory is not the member's does not stand") {
+  TEST_CASE("C17: a server whose directory is not the member's does not campaign") {
     Server wiped = Make(Known({1, 2, 3}), 11);
     CHECK(wiped->NextTick() == TimePoint::max());
     wiped.Advance(1000 * kMs);
@@ -106,7 +106,7 @@ TEST_SUITE("members are their data directories") {
     CHECK(good->NextTick() < TimePoint::max());
   }
 
-  TEST_CASE("C17: a learner that answers from another directory is not promoted before it is readmitted") {
+  TEST_CASE("C17: a learner that replies from another directory is not promoted before it is readmitted") {
     Configuration configuration = Known({1, 2});
     configuration.learners.push_back(MakePeer(3));
     configuration.learners.back().incarnation = 30;
@@ -140,20 +140,20 @@ TEST_SUITE("members are their data directories") {
     CHECK(leader->configuration().Find(NodeId(3))->addr == moved.addr);
   }
 
-  TEST_CASE("C17: a founding member without a log has not begun, or lost it, and does not vote") {
+  TEST_CASE("C17: a bootstrapping member with an empty log has not begun or lost it, and does not vote") {
     CoreOptions options = OptionsOf(1, 11);
     for (bool bootstraps : {true, false}) {
-      options.bootstraps = founds;
+      options.bootstraps = bootstraps;
       ServerSpec spec;
       spec.terms = {};
       Server server(spec, options);
       REQUIRE(server->last_index() == Index(0));
-      CHECK(server.Vote(server.VoteArgs(2, 5, 3, 2)).vote_granted == !founds);
-      CHECK(server.Vote(server.PreVoteArgs(3, 6, 3, 2)).vote_granted == !founds);
+      CHECK(server.Vote(server.VoteArgs(2, 5, 3, 2)).vote_granted == !bootstraps);
+      CHECK(server.Vote(server.PreVoteArgs(3, 6, 3, 2)).vote_granted == !bootstraps);
     }
   }
 
-  TEST_CASE("a majority whose directories are others is a silent one (6.2)") {
+  TEST_CASE("C17: a majority that replies from other directories counts as silent (6.2)") {
     Server leader = Make();
     leader.Lead({2, 3});
     leader.directories[2] = 21;
@@ -167,7 +167,7 @@ TEST_SUITE("members are their data directories") {
     CHECK_FALSE(leader->is_leader());
   }
 
-  TEST_CASE("a readmitted member gets the log first, and counts from then on in C(new) alone") {
+  TEST_CASE("C17: a readmitted member gets the log first, and then counts in C(new) only") {
     Server leader = Make();
     leader.Lead({2, 3});
     leader.directories[2] = 21;
@@ -195,7 +195,7 @@ TEST_SUITE("members are their data directories") {
     CHECK(leader->commit_index() == last);
   }
 
-  TEST_CASE("a member that runs with its directory needs no readmission, nor does the leader, nor who is no member") {
+  TEST_CASE("C17: readmission is refused for a member with its own directory, the leader and a nonmember") {
     Server leader = Make();
     leader.Lead({2, 3});
     auto refused = Propose(leader, ConfigChange().Readmit(NodeId(2)));
@@ -207,7 +207,7 @@ TEST_SUITE("members are their data directories") {
     CHECK(leader->configuration() == Known({1, 2, 3}));
   }
 
-  TEST_CASE("a readmission of who comes back with its old directory ends by itself") {
+  TEST_CASE("C17: a readmission ends by itself if the member returns with its old directory") {
     Server leader = Make();
     leader.Win({3});
     leader.Persist();
@@ -220,7 +220,7 @@ TEST_SUITE("members are their data directories") {
     CHECK(leader->configuration() == Known({1, 2, 3}));
   }
 
-  TEST_CASE("the directories of new members are written down with them") {
+  TEST_CASE("C17: the configuration records the directories of new members") {
     Server leader = Make();
     leader.Lead({2, 3});
     REQUIRE(Propose(leader, ConfigChange().AddVoter(MakePeer(4))).has_value());
@@ -228,7 +228,7 @@ TEST_SUITE("members are their data directories") {
     CHECK(leader->configuration().voters == Known({1, 2, 3, 4}).voters);
   }
 
-  TEST_CASE("a cluster begins with the same entry on each member, which says whose directories they have") {
+  TEST_CASE("C17: each member bootstraps with the same entry, which names the directories of all") {
     std::vector<std::string> entries;
     for (uint64_t self : {1, 2}) {
       ServerSpec spec;
@@ -249,7 +249,7 @@ TEST_SUITE("members are their data directories") {
     CHECK(entries[0] == entries[1]);
   }
 
-  TEST_CASE("a configuration with directories and witnesses is stored and read as it is") {
+  TEST_CASE("C17: a configuration with directories and witnesses survives encoding") {
     Configuration configuration = Known({1, 2, 3});
     configuration.voters[2].is_witness = true;
     configuration.learners.push_back(MakePeer(9));

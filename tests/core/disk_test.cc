@@ -23,7 +23,7 @@ void WriteFor(Server& server, Duration duration) {
 }
 
 TEST_SUITE("stalled disks") {
-  TEST_CASE("a leader whose write takes longer than the limit hands over, to one that answers") {
+  TEST_CASE("A24: a leader whose write exceeds the stall limit transfers leadership to a responsive voter") {
     for (Duration took : {kLimit - 20 * kMs, kLimit + 20 * kMs}) {
       Server leader = Make();
       leader.Lead({2, 3});
@@ -38,7 +38,7 @@ TEST_SUITE("stalled disks") {
     }
   }
 
-  TEST_CASE("a follower with a stalled disk neither stands nor takes over; a well one does") {
+  TEST_CASE("A24: a follower with a stalled disk neither campaigns nor takes over; one with a healthy disk does") {
     for (Duration took : {10 * kMs, kLimit + 20 * kMs}) {
       Server follower = Make();
       follower.Append(follower.AppendArgs(2, 2, 1, 1));
@@ -55,7 +55,7 @@ TEST_SUITE("stalled disks") {
     }
   }
 
-  TEST_CASE("three writes in time make the disk well again, and an idle node makes them by itself") {
+  TEST_CASE("A24: a disk recovers after three writes in time, and an idle node issues them itself") {
     Server follower = Make();
     follower.Append(follower.AppendArgs(2, 2, 1, 1));
     WriteFor(follower, kLimit + 20 * kMs);
@@ -75,7 +75,7 @@ TEST_SUITE("stalled disks") {
     CHECK_FALSE(follower->is_disk_stalled());
   }
 
-  TEST_CASE("A24: no answer waits for a write that only finds out whether the disk is well") {
+  TEST_CASE("A24: no reply waits for a write that only probes the disk") {
     Server follower = Make();
     follower.Append(follower.AppendArgs(2, 2, 1, 1));
     WriteFor(follower, kLimit + 20 * kMs);
@@ -90,7 +90,7 @@ TEST_SUITE("stalled disks") {
     CHECK(follower->AppendGate(heard.value()) == 0);
   }
 
-  TEST_CASE("a stall during a transfer is looked at again when that has ended, and not at once") {
+  TEST_CASE("A24: a stall during a transfer is reconsidered when the transfer has ended, not at once") {
     Server leader = Make();
     leader.Lead({2, 3});
     leader.Propose();
@@ -102,7 +102,7 @@ TEST_SUITE("stalled disks") {
     CHECK(leader->NextTick() > leader.now);
   }
 
-  TEST_CASE("where nobody else leads for long, a stalled disk does not keep a node from it") {
+  TEST_CASE("A24: after a long time without a leader a node with a stalled disk campaigns") {
     Server follower = Make();
     follower.Append(follower.AppendArgs(2, 2, 1, 1));
     WriteFor(follower, kLimit + 20 * kMs);
@@ -115,7 +115,7 @@ TEST_SUITE("stalled disks") {
     CHECK(follower->role() == Role::kPreCandidate);
   }
 
-  TEST_CASE("a leader whom nobody can follow leads on, and tries again ever more rarely") {
+  TEST_CASE("A24: a stalled leader without a suitable successor remains leader and retries ever more rarely") {
     Server leader = Make();
     leader.Lead({2, 3});
     leader.Propose();
@@ -132,7 +132,7 @@ TEST_SUITE("stalled disks") {
     CHECK(attempts < 8);
   }
 
-  TEST_CASE("without a limit no disk is stalled") {
+  TEST_CASE("A24: without a limit no disk is stalled") {
     Server server;
     server.Lead({2, 3});
     WriteFor(server, 5000 * kMs);

@@ -26,7 +26,7 @@ TEST_SUITE("9.6 pre-vote") {
     CHECK(server->persisted() == 0);
   }
 
-  TEST_CASE("without a majority of pre-votes no term is raised, however often it times out (A11)") {
+  TEST_CASE("A11: without a majority of pre-votes no term is raised, however many timeouts pass") {
     Server server;
     for (int i = 0; i < 50; ++i) {
       VoteRound round = server.TimeOut();
@@ -36,7 +36,7 @@ TEST_SUITE("9.6 pre-vote") {
     CHECK(server->term() == Term(1));
   }
 
-  TEST_CASE("A6: an answer to the pre-vote is no vote, not even for the term of the election") {
+  TEST_CASE("A6: a pre-vote reply does not count as a vote, not even with the term of the election") {
     Server server({.configuration = MakeConfiguration({1, 2, 3, 4, 5})});
     VoteRound pre_vote = server.TimeOut();
     server->OnVoteReply(server.now, NodeId(2), pre_vote.ticket, Granted(1));
@@ -49,7 +49,7 @@ TEST_SUITE("9.6 pre-vote") {
     CHECK(server->role() == Role::kCandidate);
   }
 
-  TEST_CASE("A7: a pre-candidate whose term is behind takes the voter's over, and stands in the next") {
+  TEST_CASE("A7: a pre-candidate with an older term adopts the voter's, and campaigns for the next") {
     Server server({.terms = {1, 1, 3}, .term = 3});
     VoteRound round = server.TimeOut();
     Server voter({.self = 2, .terms = {1}, .term = 5, .vote = 3});
@@ -66,7 +66,7 @@ TEST_SUITE("9.6 pre-vote") {
     CHECK(voter.Vote(args).vote_granted);
   }
 
-  TEST_CASE("a voter that is in the proposed term already grants if its vote is free, and that grant counts") {
+  TEST_CASE("A7: a voter already in the proposed term grants a pre-vote if its vote is free, and that grant counts") {
     Server server({.terms = {1, 1, 3}, .term = 4});
     VoteRound round = server.TimeOut();
     Server voter({.self = 2, .terms = {1}, .term = 5});
@@ -79,14 +79,14 @@ TEST_SUITE("9.6 pre-vote") {
     CHECK(server->term() == Term(5));
   }
 
-  TEST_CASE("A8: having voted in this term does not stand in the way of a pre-vote for the next") {
+  TEST_CASE("A8: a vote in this term does not prevent a pre-vote for the next") {
     Server server({.term = 5, .vote = 3});
     CHECK(server.Vote(server.PreVoteArgs(2, 6, 1, 1)).vote_granted);
     CHECK_FALSE(server.Vote(server.PreVoteArgs(2, 5, 1, 1)).vote_granted);
     CHECK(server.Vote(server.PreVoteArgs(3, 5, 1, 1)).vote_granted);
   }
 
-  TEST_CASE("A10: answers of an earlier round, or after the election is won, do nothing") {
+  TEST_CASE("A10: replies of an earlier round, or after the election is won, are ignored") {
     Server server({.configuration = MakeConfiguration({1, 2, 3, 4, 5})});
     VoteRound first = server.TimeOut();
     server->OnVoteReply(server.now, NodeId(2), first.ticket, Granted(1));
@@ -109,7 +109,7 @@ TEST_SUITE("9.6 pre-vote") {
     CHECK(server->term() == Term(2));
   }
 
-  TEST_CASE("a granted vote ends one's own pre-vote, or its late answers would depose the one voted for") {
+  TEST_CASE("A10: granting a vote ends the own pre-vote, whose late replies could depose the candidate") {
     Server server;
     VoteRound round = server.TimeOut();
     CHECK(server.Vote(server.VoteArgs(2, 2, 1, 1)).vote_granted);
@@ -120,7 +120,7 @@ TEST_SUITE("9.6 pre-vote") {
 }
 
 TEST_SUITE("3.4 elections") {
-  TEST_CASE("A1: the candidate's own vote counts when it is durable") {
+  TEST_CASE("A1: the candidate's own vote counts once it is durable") {
     Server server;
     VoteRound pre_vote = server.TimeOut();
     server->OnVoteReply(server.now, NodeId(2), pre_vote.ticket, Granted(1));
@@ -132,7 +132,7 @@ TEST_SUITE("3.4 elections") {
     CHECK(server->is_leader());
   }
 
-  TEST_CASE("A1: a vote leaves when it is on the disk, and so does every term that a reply names") {
+  TEST_CASE("A1: a vote, and each term that a reply names, is sent only once it is on the disk") {
     Server server;
     VoteReply granted = server->OnRequestVote(server.now, server.VoteArgs(2, 5, 1, 1));
     CHECK(granted.results.vote_granted);
@@ -150,7 +150,7 @@ TEST_SUITE("3.4 elections") {
     CHECK(server->OnRequestVote(server.now, server.VoteArgs(2, 5, 1, 1)).gate == 0);
   }
 
-  TEST_CASE("A3: a reply carries the term that the request has just taught") {
+  TEST_CASE("A3: a reply carries the new term of the request") {
     Server server({.terms = {1, 1}});
     RequestVoteResults results = server.Vote(server.VoteArgs(2, 8, 1, 1));  // its log is behind
     CHECK_FALSE(results.vote_granted);
@@ -168,7 +168,7 @@ TEST_SUITE("3.4 elections") {
     }
   }
 
-  TEST_CASE("A5: a granted vote resets the election timer") {
+  TEST_CASE("A5: granting a vote resets the election timer") {
     Server server;
     server.Advance(290 * kMs);
     CHECK(server.Vote(server.VoteArgs(2, 3, 1, 1)).vote_granted);
@@ -188,7 +188,7 @@ TEST_SUITE("3.4 elections") {
     CHECK(server->last_index() == Index(1));
   }
 
-  TEST_CASE("A16: a single server elects itself, and raises its term exactly once") {
+  TEST_CASE("A16: a single server elects itself, and increments its term exactly once") {
     Server server({.configuration = MakeConfiguration({1})});
     CHECK(server->role() == Role::kFollower);
     server.now = server->NextTick();
@@ -207,7 +207,7 @@ TEST_SUITE("3.4 elections") {
     CHECK(server->term() == Term(2));
   }
 
-  TEST_CASE("A17: answers of servers that are no voters count for nothing") {
+  TEST_CASE("A17: replies of servers that are not voters do not count") {
     Server server;
     VoteRound round = server.TimeOut();
     server->OnVoteReply(server.now, NodeId(8), round.ticket, Granted(1));
@@ -223,14 +223,14 @@ TEST_SUITE("3.4 elections") {
     CHECK(server->role() == Role::kCandidate);
   }
 
-  TEST_CASE("a voter counts once, however often its answer arrives") {
+  TEST_CASE("a voter counts once, however often its reply arrives") {
     Server server({.configuration = MakeConfiguration({1, 2, 3, 4, 5})});
     VoteRound round = server.TimeOut();
     for (int i = 0; i < 4; ++i) server->OnVoteReply(server.now, NodeId(2), round.ticket, Granted(1));
     CHECK(server->role() == Role::kPreCandidate);
   }
 
-  TEST_CASE("A19: a refusal with a higher term is no vote") {
+  TEST_CASE("A19: a refusal with a higher term does not count as a vote") {
     Server server;
     VoteRound pre_vote = server.TimeOut();
     server->OnVoteReply(server.now, NodeId(2), pre_vote.ticket, Granted(1));
@@ -241,7 +241,7 @@ TEST_SUITE("3.4 elections") {
     CHECK(server->term() == Term(6));
   }
 
-  TEST_CASE("A20: servers with the same seed draw different time-outs, and each server different ones each time") {
+  TEST_CASE("A20: servers with the same seed draw different timeouts, and each server a new one each time") {
     std::set<TimePoint> dues;
     for (uint64_t self = 1; self <= 20; ++self) {
       Server server({.self = self, .configuration = MakeConfiguration({self, 99})});
@@ -256,7 +256,7 @@ TEST_SUITE("3.4 elections") {
     CHECK(dues.size() > 390);
   }
 
-  TEST_CASE("A23: clocks that have run for a long time make no difference") {
+  TEST_CASE("A23: a large clock value makes no difference") {
     for (int64_t start_ms : {int64_t{1} << 31, int64_t{1} << 32, (int64_t{1} << 53) / 1'000'000}) {
       Server server;
       server.now = TimePoint(std::chrono::milliseconds(start_ms));
@@ -271,7 +271,7 @@ TEST_SUITE("3.4 elections") {
     }
   }
 
-  TEST_CASE("implausible vote requests get no vote and teach nothing") {
+  TEST_CASE("I9: an implausible vote request gets no vote and does not change the term") {
     Server server;
     auto good = server.VoteArgs(2, 5, 1, 1);
     auto refuse = [&](RequestVoteArgs args) {
@@ -305,7 +305,7 @@ TEST_SUITE("3.4 elections") {
     CHECK(server.Vote(good).vote_granted);
   }
 
-  TEST_CASE("terms near the end of numbers are not believed in replies either") {
+  TEST_CASE("I9: a term near the maximum is not accepted from a reply") {
     Server server;
     VoteRound round = server.TimeOut();
     server->OnVoteReply(server.now, NodeId(2), round.ticket, Refused(~uint64_t{0}));
@@ -320,7 +320,8 @@ TEST_SUITE("3.4 elections") {
 }
 
 TEST_SUITE("4.2.3 disruptive servers") {
-  TEST_CASE("who hears from a leader grants nothing and keeps its term, for the smallest election time-out") {
+  TEST_CASE(
+      "A11: a server that hears from a leader grants no vote and keeps its term for the minimum election timeout") {
     Server server;
     server.Append(server.AppendArgs(2, 3, 1, 1));
     server.Advance(299 * kMs);
@@ -336,7 +337,7 @@ TEST_SUITE("4.2.3 disruptive servers") {
     CHECK(server.Vote(server.VoteArgs(3, 9, 1, 1)).vote_granted);
   }
 
-  TEST_CASE("a leader grants nothing and keeps its term") {
+  TEST_CASE("A11: a leader grants no vote and keeps its term") {
     Server leader;
     leader.Lead();
     CHECK_FALSE(leader.Vote(leader.PreVoteArgs(3, 9, 5, 8)).vote_granted);
@@ -347,7 +348,7 @@ TEST_SUITE("4.2.3 disruptive servers") {
 }
 
 TEST_SUITE("6.2 CheckQuorum") {
-  TEST_CASE("a leader that no majority answers for the longest election time-out steps down, in its term") {
+  TEST_CASE("A12: a leader without replies of a majority for the maximum election timeout steps down in its term") {
     Server leader({.configuration = MakeConfiguration({1, 2, 3, 4, 5})});
     leader.Win({2, 3});
     TimePoint elected = leader.now;
@@ -368,7 +369,7 @@ TEST_SUITE("6.2 CheckQuorum") {
     CHECK(leader->NextTick() >= leader.now + 300 * kMs);
   }
 
-  TEST_CASE("answers of a majority keep it in office") {
+  TEST_CASE("A12: replies of a majority keep a leader in place") {
     Server leader({.configuration = MakeConfiguration({1, 2, 3, 4, 5})});
     leader.Win({2, 3});
     for (int i = 0; i < 50; ++i) {
@@ -382,7 +383,7 @@ TEST_SUITE("6.2 CheckQuorum") {
     }
   }
 
-  TEST_CASE("C8: in a joint configuration a majority of each half has to answer") {
+  TEST_CASE("C8: in a joint configuration a majority of each half has to reply") {
     Server leader({.configuration = MakeConfiguration({1, 2, 3})});
     leader.Lead();
     REQUIRE(leader->ProposeConfig(Change(std::vector{MakePeer(4), MakePeer(5)}, std::vector{NodeId(2), NodeId(3)}))

@@ -7,7 +7,7 @@ namespace ringraft::core {
 namespace {
 
 TEST_SUITE("figure 2: AppendEntries, receiver") {
-  TEST_CASE("rule 1: a leader of an older term is refused and learns ours") {
+  TEST_CASE("A15: rule 1: a leader of an older term is refused and learns the newer one") {
     Server server({.terms = {1}, .term = 5});
     AppendEntriesResults results = server.Append(server.AppendArgs(2, 4, 1, 1));
     CHECK_FALSE(results.success);
@@ -22,14 +22,14 @@ TEST_SUITE("figure 2: AppendEntries, receiver") {
     CHECK(server.Append(server.AppendArgs(2, 3, 3, 2)).success);
   }
 
-  TEST_CASE("rule 3: an entry that conflicts is deleted with all that follow") {
+  TEST_CASE("rule 3: a conflicting entry is deleted with all that follow it") {
     Server server({.terms = {1, 1, 2, 2, 2}});
     CHECK(server.Append(server.AppendArgs(2, 3, 2, 1, {Commands(3, 3, 1, 2)})).success);
     CHECK(server.Terms() == std::vector<uint64_t>{1, 1, 3});
     CHECK(server.disk.history().last_index() == Index(3));
   }
 
-  TEST_CASE("rule 3: without a conflict nothing is deleted, however old or short the append is (B16)") {
+  TEST_CASE("B16: rule 3: without a conflict nothing is deleted, however old or short the append is") {
     Server server({.terms = {1, 1, 2, 2, 2}});
     CHECK(server.Append(server.AppendArgs(2, 3, 1, 1, {Commands(2, 1, 1, 9)})).success);
     CHECK(server.Append(server.AppendArgs(2, 3, 2, 1)).success);
@@ -38,7 +38,7 @@ TEST_SUITE("figure 2: AppendEntries, receiver") {
     CHECK_FALSE(server->HasWrite());
   }
 
-  TEST_CASE("rule 4: entries that are not in the log yet are appended") {
+  TEST_CASE("rule 4: entries that are not yet in the log are appended") {
     Server server({.terms = {1, 1}});
     AppendEntriesResults results =
         server.Append(server.AppendArgs(2, 3, 1, 1, {Commands(2, 1, 1, 9), Commands(3, 3, 4, 2)}));
@@ -48,15 +48,15 @@ TEST_SUITE("figure 2: AppendEntries, receiver") {
     CHECK(server.disk.history().last_index() == Index(6));
   }
 
-  TEST_CASE("rule 5: the commit index follows the leader's") {
+  TEST_CASE("B3: rule 5: the commit index follows the leader's, and never goes back") {
     Server server({.terms = {1, 1, 1}});
     server.Append(server.AppendArgs(2, 2, 3, 1, {}, 2));
     CHECK(server->commit_index() == Index(2));
     server.Append(server.AppendArgs(2, 2, 3, 1, {}, 1));
-    CHECK(server->commit_index() == Index(2));  // B3
+    CHECK(server->commit_index() == Index(2));
   }
 
-  TEST_CASE("rule 5: but never behind the last entry that this append has verified (B2)") {
+  TEST_CASE("B2: rule 5: the commit index never exceeds the last entry that this append has verified") {
     Server server({.terms = {1, 1, 2, 2}});  // entries 3 and 4 are not the leader's
     server.Append(server.AppendArgs(2, 3, 2, 1, {}, 4));
     CHECK(server->commit_index() == Index(2));
@@ -66,14 +66,14 @@ TEST_SUITE("figure 2: AppendEntries, receiver") {
 }
 
 TEST_SUITE("figure 2: RequestVote, receiver") {
-  TEST_CASE("rule 1: a candidate of an older term gets no vote and learns our term") {
+  TEST_CASE("rule 1: a candidate of an older term gets no vote and learns the newer one") {
     Server server({.term = 5});
     RequestVoteResults results = server.Vote(server.VoteArgs(2, 4, 9, 4));
     CHECK_FALSE(results.vote_granted);
     CHECK(results.term == Term(5));
   }
 
-  TEST_CASE("rule 2: one vote a term, and again only for the same candidate") {
+  TEST_CASE("rule 2: one vote per term, repeated only for the same candidate") {
     Server server;
     CHECK(server.Vote(server.VoteArgs(2, 5, 1, 1)).vote_granted);
     CHECK_FALSE(server.Vote(server.VoteArgs(3, 5, 1, 1)).vote_granted);
@@ -81,7 +81,7 @@ TEST_SUITE("figure 2: RequestVote, receiver") {
     CHECK(server.Vote(server.VoteArgs(3, 6, 1, 1)).vote_granted);
   }
 
-  TEST_CASE("rule 2: one vote a term, also over a restart") {
+  TEST_CASE("A1: rule 2: one vote per term, even after a restart") {
     Server server;
     CHECK(server.Vote(server.VoteArgs(2, 5, 1, 1)).vote_granted);
     server.Restart();
@@ -106,7 +106,7 @@ TEST_SUITE("figure 2: RequestVote, receiver") {
 }
 
 TEST_SUITE("figure 2: all servers") {
-  TEST_CASE("what is committed and not applied is applied, in order") {
+  TEST_CASE("committed entries are applied in order") {
     Server server({.terms = {1, 1, 1}});
     server.Append(server.AppendArgs(2, 2, 3, 1, {Commands(4, 2, 2, 2)}, 5));
     NextApplyResult next = server->NextApply(1 << 20, false);
@@ -153,7 +153,7 @@ TEST_SUITE("figure 2: all servers") {
 }
 
 TEST_SUITE("figure 2: followers and candidates") {
-  TEST_CASE("a follower that hears nothing for an election time-out stands") {
+  TEST_CASE("a follower without a leader campaigns after its election timeout") {
     Server server;
     TimePoint due = server->NextTick();
     CHECK(due >= server.now + 300 * kMs);
@@ -164,7 +164,7 @@ TEST_SUITE("figure 2: followers and candidates") {
     CHECK(server->role() == Role::kPreCandidate);
   }
 
-  TEST_CASE("appends of the leader keep a follower from standing") {
+  TEST_CASE("appends of the leader keep a follower from campaigning") {
     Server server;
     for (int i = 0; i < 20; ++i) {
       server.Advance(200 * kMs);
@@ -175,7 +175,7 @@ TEST_SUITE("figure 2: followers and candidates") {
     }
   }
 
-  TEST_CASE("a candidate raises the term, votes for itself and asks all others") {
+  TEST_CASE("a candidate increments the term, votes for itself and requests votes from all others") {
     Server server;
     VoteRound pre_vote = server.TimeOut();
     CHECK(server->term() == Term(1));
@@ -197,7 +197,7 @@ TEST_SUITE("figure 2: followers and candidates") {
     CHECK(server.disk.hard_state() == HardState{Term(2), NodeId(1)});
   }
 
-  TEST_CASE("a majority of votes makes a leader") {
+  TEST_CASE("a majority of votes elects a leader") {
     Server server({.configuration = MakeConfiguration({1, 2, 3, 4, 5})});
     server.Win({4, 5});
     CHECK(server->leader() == NodeId(1));
@@ -227,7 +227,7 @@ TEST_SUITE("figure 2: followers and candidates") {
 }
 
 TEST_SUITE("figure 2: leaders") {
-  TEST_CASE("upon election it appends a no-op of its term and sends it, and heartbeats hold off other elections") {
+  TEST_CASE("a new leader appends and sends a no-op of its term, and heartbeats prevent other elections") {
     Server leader({.terms = {1, 1}});
     leader.Win();
     CHECK(leader.Terms() == std::vector<uint64_t>{1, 1, 2});
@@ -244,7 +244,7 @@ TEST_SUITE("figure 2: leaders") {
     }
   }
 
-  TEST_CASE("a command is appended to its log first") {
+  TEST_CASE("the leader first appends a command to its own log") {
     Server leader;
     leader.Lead();
     BatchRef batch = leader.Propose(3);
@@ -254,7 +254,7 @@ TEST_SUITE("figure 2: leaders") {
     CHECK(leader->HasWrite());
   }
 
-  TEST_CASE("a peer that lacks entries is sent them from its next index on; success moves match and next") {
+  TEST_CASE("a lagging peer gets entries from its next index on; success advances its match and next index") {
     Server leader;
     leader.Lead();
     leader.Propose();
@@ -271,7 +271,7 @@ TEST_SUITE("figure 2: leaders") {
     CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(4));
   }
 
-  TEST_CASE("after a refusal it goes back, and tries again") {
+  TEST_CASE("after a refusal the leader steps back and retries") {
     Server leader({.terms = {1, 2, 2, 4}});
     leader.Win();
     auto request = leader.NextAppend(3);
@@ -281,7 +281,7 @@ TEST_SUITE("figure 2: leaders") {
     CHECK(again->args.prev_index == Index(3));
   }
 
-  TEST_CASE("an entry of its term is committed when a majority has it") {
+  TEST_CASE("an entry of the leader's term is committed when a majority has it") {
     Server leader({.configuration = MakeConfiguration({1, 2, 3, 4, 5})});
     leader.Lead({2, 3});
     leader.Propose();
@@ -293,7 +293,7 @@ TEST_SUITE("figure 2: leaders") {
     CHECK(leader->commit_index() == Index(3));
   }
 
-  TEST_CASE("10.2.1: a majority of others commits before the leader's own disk has it") {
+  TEST_CASE("B9: a majority of others commits before the leader's own disk has the entry (10.2.1)") {
     Server leader;
     leader.Lead();
     leader.Propose();

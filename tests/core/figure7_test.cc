@@ -8,7 +8,7 @@ namespace ringraft::core {
 namespace {
 
 TEST_SUITE("figure 7: 5.3 log replication") {
-  TEST_CASE("every follower's log becomes the leader's, a whole term for each refusal") {
+  TEST_CASE("every follower's log becomes the leader's; each refusal skips a whole term") {
     struct Case {
       const char* name;
       std::vector<uint64_t> terms;
@@ -39,7 +39,7 @@ TEST_SUITE("figure 7: 5.3 log replication") {
     }
   }
 
-  TEST_CASE("long logs that part early are repaired in as many refusals as there are terms") {
+  TEST_CASE("long logs that diverge early are repaired with at most one refusal per term") {
     std::vector<uint64_t> leaders = {1};
     std::vector<uint64_t> followers = {1};
     for (uint64_t term = 2; term <= 21; ++term) {

@@ -9,7 +9,7 @@ namespace {
 const Configuration kFive = MakeConfiguration({1, 2, 3, 4, 5});
 
 TEST_SUITE("figure 8: 5.4.2 committing entries from previous terms") {
-  TEST_CASE("(c) and (d): entry 2 of term 2 is on a majority, is not committed, and is overwritten") {
+  TEST_CASE("B1: (c) and (d): entry 2 of term 2 is on a majority, is not committed, and is overwritten") {
     // (a), (b): S1 has entry 2 of term 2 and, back again, is elected in term 4.
     Server s1({.configuration = kFive, .terms = {1, 2}, .term = 3});
     s1.Win({2, 3});
@@ -31,7 +31,7 @@ TEST_SUITE("figure 8: 5.4.2 committing entries from previous terms") {
     CHECK(s3->commit_index() == Index(3));
   }
 
-  TEST_CASE("(e): with an entry of its own term on a majority all before it is committed too, and S5 cannot win") {
+  TEST_CASE("B1: (e): an entry of its own term on a majority commits all entries before it, and S5 cannot win") {
     Server s1({.configuration = kFive, .terms = {1, 2}, .term = 3});
     s1.Win({2, 3});
     s1.Persist();

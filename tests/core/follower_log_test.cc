@@ -9,7 +9,7 @@ namespace {
 Errc CodeOf(const Result<AppendTicket>& result) { return result ? Errc::kOk : result.error().code(); }
 
 TEST_SUITE("follower: replies and the disk") {
-  TEST_CASE("B8: the answer to data waits for the write that holds it, also when the data is repeated") {
+  TEST_CASE("B8: the reply to data waits for the write that contains it, also when the data is repeated") {
     Server server;
     auto args = server.AppendArgs(2, 1, 1, 1, {Commands(2, 1, 2, 2)});
     auto first = server->OnAppendEntries(server.now, args);
@@ -28,7 +28,7 @@ TEST_SUITE("follower: replies and the disk") {
     CHECK(server->FinishAppend(more.value()).durable_match == Index(4));
   }
 
-  TEST_CASE("a heartbeat never waits for data, and names only what is durable") {
+  TEST_CASE("A24, B8: a heartbeat reply never waits for data, and names only durable entries") {
     Server server;
     REQUIRE(server->OnAppendEntries(server.now, server.AppendArgs(2, 1, 1, 1, {Commands(2, 1, 2, 2)})).has_value());
     auto heartbeat = server->OnAppendEntries(server.now, server.AppendArgs(2, 1, 3, 1));
@@ -40,7 +40,7 @@ TEST_SUITE("follower: replies and the disk") {
     CHECK(server->FinishAppend(heartbeat.value()).durable_match == Index(3));
   }
 
-  TEST_CASE("a heartbeat waits for the term that it brings") {
+  TEST_CASE("A1: a heartbeat reply waits for the new term of the heartbeat") {
     Server server;
     auto heartbeat = server->OnAppendEntries(server.now, server.AppendArgs(2, 5, 1, 1));
     CHECK(heartbeat.value().gate == 1);
@@ -48,7 +48,7 @@ TEST_SUITE("follower: replies and the disk") {
     CHECK(server->OnAppendEntries(server.now, server.AppendArgs(2, 5, 1, 1)).value().gate == 0);
   }
 
-  TEST_CASE("B6: an answer that waited while the term went on is a refusal with the new term") {
+  TEST_CASE("B6: a reply that waited for the disk while the term advanced is a refusal with the new term") {
     Server server;
     auto ticket = server->OnAppendEntries(server.now, server.AppendArgs(2, 1, 1, 1, {Commands(2, 1, 2, 2)}));
     server.Append(server.AppendArgs(3, 2, 1, 1, {Commands(2, 2, 1, 3)}));
@@ -102,7 +102,7 @@ TEST_SUITE("follower: replies and the disk") {
     CHECK(whole.Terms() == std::vector<uint64_t>{1, 2, 2, 3});
   }
 
-  TEST_CASE("3.5: a refusal names the last entry that could match, behind whole terms") {
+  TEST_CASE("a refusal names the last entry that could match, and so skips whole terms (3.5)") {
     Server server({.terms = {1, 1, 2, 2, 5, 5}});
     AppendEntriesResults results = server.Append(server.AppendArgs(2, 6, 6, 3));
     CHECK_FALSE(results.success);
@@ -115,7 +115,7 @@ TEST_SUITE("follower: replies and the disk") {
 }
 
 TEST_SUITE("follower: malformed appends") {
-  TEST_CASE("I9: what no leader sends is refused and changes nothing") {
+  TEST_CASE("I9: an append that no leader sends is refused and changes nothing") {
     Server server({.terms = {1, 1, 2}});
     auto good = server.AppendArgs(2, 3, 3, 2, {Commands(4, 3, 1, 2)});
     auto refuse = [&](const AppendEntriesArgs& args) {
@@ -185,7 +185,7 @@ TEST_SUITE("follower: malformed appends") {
     CHECK(leader->is_leader());
   }
 
-  TEST_CASE("B4: nobody truncates what is committed, and no leader contradicts itself") {
+  TEST_CASE("B4: a committed entry is never truncated, and no leader contradicts itself") {
     Server server({.terms = {1, 1, 1}});
     server.Append(server.AppendArgs(2, 2, 3, 1, {}, 3));
     REQUIRE(server->commit_index() == Index(3));

@@ -80,7 +80,7 @@ Errc Refusal(Server& leader, const ConfigChange& change) {
 }
 
 TEST_SUITE("4.2.1 new voters catch up") {
-  TEST_CASE("nothing is in the log, and no majority changes, before they have it") {
+  TEST_CASE("a change enters the log and affects majorities only after the new voters have caught up") {
     Server leader = Leader();
     const Index before = leader->last_index();
     const ConfigTicket ticket = Propose(leader, Change({MakePeer(4), MakePeer(5)}, {}));
@@ -107,7 +107,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
     CHECK(leader->CheckConfig(ticket) == ConfigProgress::kDone);
   }
 
-  TEST_CASE("a round that took an election time-out is followed by another; after ten the change is refused") {
+  TEST_CASE("a round as long as an election timeout is followed by another; after ten the change is refused") {
     Server leader = Leader();
     const ConfigTicket ticket = Propose(leader, Change({MakePeer(4)}, {}));
     const Index before = leader->configuration_index();
@@ -125,7 +125,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
     CHECK(leader->CheckConfig(Propose(leader, Change({MakePeer(4)}, {}))) == ConfigProgress::kCatchingUp);
   }
 
-  TEST_CASE("the last round may be the tenth") {
+  TEST_CASE("the tenth round may still succeed") {
     Server leader = Leader();
     const ConfigTicket ticket = Propose(leader, Change({MakePeer(4)}, {}));
     for (int round = 1; round <= 9; ++round) PlayRound(leader, 300 * kMs);
@@ -134,8 +134,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
     CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);
   }
 
-  TEST_CASE(
-      "one that does not answer is given up after as many of the longest election time-outs as there are rounds") {
+  TEST_CASE("B21: a silent new voter is abandoned after as many maximum election timeouts as there are rounds") {
     Server leader = Leader();
     leader.Replicate(3);
     const ConfigTicket ticket = Propose(leader, Change({MakePeer(4), MakePeer(5)}, {}));
@@ -154,7 +153,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
     CHECK(ticket->refusal.message().find("peer 4 at 127.0.0.1:7104 has not answered for 5000 ms") != std::string::npos);
   }
 
-  TEST_CASE("a change may be aborted before it is in the log, and not afterwards") {
+  TEST_CASE("C3: a change may be aborted only before it is in the log") {
     Server leader = Leader();
     CHECK(leader->AbortConfig(Errc::kChangeAborted).has_value());  // there is none
     ConfigTicket ticket = Propose(leader, Change({MakePeer(4)}, {NodeId(3)}));
@@ -176,7 +175,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
     CHECK(elsewhere.error() == Errc::kNotLeader);
   }
 
-  TEST_CASE("who loses the leadership meanwhile has changed nothing") {
+  TEST_CASE("a leader that steps down during catch-up has changed nothing") {
     Server leader = Leader();
     const ConfigTicket ticket = Propose(leader, Change({MakePeer(4)}, {}));
     leader.Append(leader.AppendArgs(2, 3, 2, 2));
@@ -184,7 +183,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
     CHECK(ticket->refusal == Errc::kNotLeader);
   }
 
-  TEST_CASE("while the leadership is handed over no change comes into the log; it does when the leader leads on") {
+  TEST_CASE("A21: no change enters the log during a transfer; it does so after a failed transfer") {
     Server leader = Leader();
     leader.Replicate(3);
     const ConfigTicket ticket = Propose(leader, Change({MakePeer(4)}, {}));
@@ -196,7 +195,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
     CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);
   }
 
-  TEST_CASE("a removal waits for nobody") {
+  TEST_CASE("a removal waits for no server to catch up") {
     Server leader = Leader();
     CHECK(leader->CheckConfig(Propose(leader, Change({}, {NodeId(3)}))) == ConfigProgress::kPending);
     CHECK(leader->configuration() == MakeConfiguration({1, 2}, {1, 2, 3}));
@@ -204,7 +203,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
 }
 
 TEST_SUITE("learners") {
-  TEST_CASE("a learner gets everything and counts for nothing") {
+  TEST_CASE("C8: a learner gets all entries and counts for no majority") {
     Server leader = Leader();
     const ConfigTicket ticket = Propose(leader, ConfigChange().AddLearner(MakePeer(4)));
     CHECK(leader->configuration() == WithLearners({1, 2, 3}, {4}));  // in one step: the voters are the same
@@ -222,7 +221,7 @@ TEST_SUITE("learners") {
     CHECK_FALSE(leader->is_leader());
   }
 
-  TEST_CASE("C10: a learner does not stand, is asked for no vote, and takes no leadership over") {
+  TEST_CASE("A21, C10: a learner does not campaign, gets no vote request and takes over no leadership") {
     Server learner({.self = 4, .configuration = WithLearners({1, 2, 3}, {4})});
     CHECK(learner->NextTick() == TimePoint::max());
     AppendEntriesArgs stand = learner.AppendArgs(1, 2, 1, 1, {}, 1);
@@ -240,12 +239,12 @@ TEST_SUITE("learners") {
     CHECK(leader->BestSuccessor(leader.now) == NodeId(0));
   }
 
-  TEST_CASE("C9: a learner that does not know yet that it votes gives its vote") {
+  TEST_CASE("C9: a learner that has not learned of its promotion grants its vote") {
     Server learner({.self = 4, .configuration = WithLearners({1, 2, 3}, {4})});
     CHECK(learner.Vote(learner.VoteArgs(2, 5, 2, 2)).vote_granted);
   }
 
-  TEST_CASE("a promotion is a change of the voters, and waits until the learner has the log") {
+  TEST_CASE("a promotion changes the voters, and waits until the learner has the log") {
     Server leader = Leader(WithLearners({1, 2, 3}, {4}));
     const ConfigTicket ticket = Propose(leader, ConfigChange().Promote(NodeId(4)));
     CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);
@@ -262,7 +261,7 @@ TEST_SUITE("learners") {
     CHECK(quick->CheckConfig(Propose(quick, ConfigChange().Promote(NodeId(4)))) == ConfigProgress::kPending);
   }
 
-  TEST_CASE("a demotion needs both majorities; who is demoted is replicated to all the time") {
+  TEST_CASE("a demotion needs both majorities; replication to the demoted member never stops") {
     Server leader = Leader();
     leader.Replicate(3);
     Propose(leader, ConfigChange().Demote(NodeId(3)));
@@ -281,7 +280,7 @@ TEST_SUITE("learners") {
     CHECK(leader->PeerStatuses(leader.now)[2].match_index == Index(3));
   }
 
-  TEST_CASE("a leader that is demoted leads until then, and hands the leadership over") {
+  TEST_CASE("A21, C6: a demoted leader leads until the change is committed, then transfers leadership") {
     Server leader = Leader();
     leader.Replicate(3);
     const ConfigTicket ticket = Propose(leader, ConfigChange().Demote(NodeId(1)));
@@ -306,7 +305,7 @@ TEST_SUITE("learners") {
     CHECK(leader->IsMember());
   }
 
-  TEST_CASE("4.2.2: a leader that leaves answers its callers before it goes") {
+  TEST_CASE("C6: a leader that removes itself completes its callers' commands before it steps down (4.2.2)") {
     Server leader = Leader();
     leader.Replicate(3);
     Propose(leader, Change({}, {NodeId(1)}));
@@ -331,7 +330,7 @@ TEST_SUITE("learners") {
 }
 
 TEST_SUITE("4.2.2 a leader that leaves") {
-  TEST_CASE("goes at its deadline, though it is heard and something is open still") {
+  TEST_CASE("C6: it steps down at its deadline, even if a majority responds and entries are uncommitted") {
     Server leader = Leader();
     leader.Replicate(3);
     Propose(leader, Change({}, {NodeId(1)}));
@@ -352,7 +351,7 @@ TEST_SUITE("4.2.2 a leader that leaves") {
 }
 
 TEST_SUITE("what a change may do") {
-  TEST_CASE("a change that was decided on another configuration is refused") {
+  TEST_CASE("a change based on another configuration is refused") {
     Server leader = Leader();
     CHECK(Refusal(leader, Change({}, {NodeId(3)}).BasedOn(Index(7))) == Errc::kConfigChanged);
     const Index base = leader->configuration_index();
@@ -362,7 +361,7 @@ TEST_SUITE("what a change may do") {
     Propose(leader, ConfigChange().AddLearner(MakePeer(5)).BasedOn(leader->configuration_index()));
   }
 
-  TEST_CASE("a member's address changes, and nothing else of it") {
+  TEST_CASE("a change of address leaves the rest of the member unchanged") {
     Server leader = Leader();
     leader.Replicate(3);
     const Peer moved(NodeId(3), Addr("127.0.0.1:9999"));
@@ -383,7 +382,7 @@ TEST_SUITE("what a change may do") {
     REQUIRE(leader.NextAppend(3).has_value());
   }
 
-  TEST_CASE("D10: who has told nothing yet is not sent the whole log because calls were dropped") {
+  TEST_CASE("D10: dropped calls do not send the whole log to a peer that has not replied yet") {
     Server leader({.terms = {1, 1, 1}});
     leader.Win();
     leader->OnCallsDropped(NodeId(2));
@@ -392,7 +391,7 @@ TEST_SUITE("what a change may do") {
     CHECK(probe->args.prev_index == Index(3));
   }
 
-  TEST_CASE("data goes with the member") {
+  TEST_CASE("data is stored with the member and removed with it") {
     Server leader = Leader();
     Propose(leader, ConfigChange().AddLearner(MakePeer(4)).SetData(NodeId(4), "zone b").SetData(NodeId(2), "zone a"));
     CHECK(Find(leader->PeerStatuses(leader.now), 4)->data == "zone b");
@@ -404,7 +403,7 @@ TEST_SUITE("what a change may do") {
     CHECK(leader->configuration().data.empty());
   }
 
-  TEST_CASE("C14: what makes no sense is refused by name") {
+  TEST_CASE("C14: a contradictory change is refused with a specific error") {
     const Configuration old = WithLearners({1, 2}, {4});
     auto refusal = [&](const ConfigChange& change) {
       auto changed = old.Changed(change);
@@ -430,7 +429,7 @@ TEST_SUITE("what a change may do") {
     CHECK(swapped.value().Find(NodeId(1))->addr == MakePeer(2).addr);
   }
 
-  TEST_CASE("a configuration with learners and data is decoded as it was encoded; every truncation is refused") {
+  TEST_CASE("a configuration with learners and data survives encoding; every truncation is refused") {
     Configuration configuration = WithLearners({1, 2}, {4, 5});
     configuration.old_voters = MakeConfiguration({1, 4}).voters;
     configuration.data = {{NodeId(4), std::string("\0x", 2)}, {NodeId(5), std::string(4096, 'y')}};
@@ -452,7 +451,7 @@ TEST_SUITE("what a change may do") {
 }
 
 TEST_SUITE("after a restart") {
-  TEST_CASE("a vote is withheld for the shortest election time-out, since a leader may have been heard of before") {
+  TEST_CASE("votes are withheld for the minimum election timeout, since a leader may have been in contact before") {
     CoreOptions options = TestOptions(1);
     options.is_restart = true;
     Server server({}, options);

@@ -12,12 +12,12 @@ using Removed = std::vector<NodeId>;
 Errc CodeOf(const Result<ConfigTicket>& result) { return result ? Errc::kOk : result.error().code(); }
 
 TEST_SUITE("4.3 joint consensus") {
-  TEST_CASE("C(old,new) counts at once and needs both majorities; C(new) follows when it is committed") {
+  TEST_CASE("C2: C(old,new) takes effect at once and needs both majorities; C(new) follows its commit") {
     Server leader;
     leader.Lead();
     auto ticket = leader->ProposeConfig(Change(Added{MakePeer(4), MakePeer(5)}, Removed{NodeId(2)}));
     REQUIRE(ticket.has_value());
-    CHECK(leader->configuration().is_joint());  // C2: effective when appended
+    CHECK(leader->configuration().is_joint());  // effective when appended
     CHECK(leader->configuration_index() == Index(3));
     CHECK(leader->PeerStatuses(leader.now).size() == 5);
     leader.Persist();
@@ -40,7 +40,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kDone);
   }
 
-  TEST_CASE("C3: the commit of an entry before C(old,new) does not bring C(new)") {
+  TEST_CASE("C3: the commit of an entry before C(old,new) does not append C(new)") {
     Server leader;
     leader.Lead();
     const Index entry = leader.Propose().last();
@@ -74,7 +74,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(CodeOf(leader->ProposeConfig(Change(Added{MakePeer(5)}, Removed{}))) == Errc::kOk);
   }
 
-  TEST_CASE("a change that would leave a silent majority is refused; one that replaces the silent is not") {
+  TEST_CASE("C2: a change that would leave a silent majority is refused; one that replaces the silent member is not") {
     Server leader;
     leader.Lead({2, 3});
     leader.Pass(leader.options.election_timeout_max, {}, {}, /*who_answers=*/{3});
@@ -87,7 +87,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(CodeOf(leader->ProposeConfig(Change(Added{}, Removed{NodeId(2)}))) == Errc::kOk);  // leaves 1 and 3
   }
 
-  TEST_CASE("who has not answered since the election is not silent yet") {
+  TEST_CASE("C2: a member that has not replied since the election does not yet count as silent") {
     ServerSpec spec;
     for (Member& voter : spec.configuration.voters) voter.incarnation = 10 + voter.id.value();
     CoreOptions options = TestOptions(1);
@@ -98,7 +98,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(CodeOf(leader->ProposeConfig(Change(Added{}, Removed{NodeId(2)}))) == Errc::kOk);  // leaves 1 and 3
   }
 
-  TEST_CASE("a majority that falls silent while new voters catch up ends the change, and nothing has changed") {
+  TEST_CASE("C2: a majority that falls silent while new voters catch up ends the change without effect") {
     ServerSpec spec;
     spec.configuration = MakeConfiguration({1, 2, 3, 4, 5});
     CoreOptions options = TestOptions(1);
@@ -149,7 +149,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(refused.error().leader() == MakePeer(2));
   }
 
-  TEST_CASE("C14: a change that makes no sense leaves no trace") {
+  TEST_CASE("C14: a contradictory change leaves no trace") {
     Server leader;
     leader.Lead();
     CHECK(CodeOf(leader->ProposeConfig(Change(Added{}, Removed{NodeId(1), NodeId(2), NodeId(3)}))) ==
@@ -159,7 +159,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(leader->last_index() == Index(2));
   }
 
-  TEST_CASE("C4: a truncated configuration gives way to the one before it") {
+  TEST_CASE("C4: truncating a configuration restores the one before it") {
     Server server;
     server.Append(
         server.AppendArgs(2, 2, 1, 1, {ConfigurationBatch(2, 2, MakeConfiguration({2, 3, 4}, {1, 2, 3}), 2)}));
@@ -174,7 +174,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(server->configuration() == MakeConfiguration({1, 2, 3}));
   }
 
-  TEST_CASE("C5: a new leader goes on with a joint configuration that it inherits, uncommitted or committed") {
+  TEST_CASE("C5, C7: a new leader completes an inherited joint configuration, uncommitted or committed, once") {
     for (uint64_t applied : {1, 2}) {
       ServerSpec spec;
       spec.applied = 1;
@@ -193,11 +193,11 @@ TEST_SUITE("4.3 joint consensus") {
       leader.Persist();
       leader.Replicate(3);
       CHECK(leader->commit_index() == Index(4));
-      CHECK(leader->last_index() == Index(4));  // C7: C(new) once
+      CHECK(leader->last_index() == Index(4));  // C(new) once
     }
   }
 
-  TEST_CASE("an election in a joint configuration needs both majorities") {
+  TEST_CASE("C2: an election in a joint configuration needs both majorities") {
     Server server;
     server.Append(
         server.AppendArgs(2, 2, 1, 1, {ConfigurationBatch(2, 2, MakeConfiguration({1, 4, 5}, {1, 2, 3}), 2)}));
@@ -243,8 +243,8 @@ TEST_SUITE("4.3 joint consensus") {
   }
 
   TEST_CASE(
-      "4.2.2: who is removed by a configuration that may not be committed still stands, and may be the only one who "
-      "can win") {
+      "C6: a server removed by a configuration that may not be committed still campaigns, and may be the only one that "
+      "can win (4.2.2)") {
     Server server;
     server.Append(server.AppendArgs(2, 2, 1, 1,
                                     {ConfigurationBatch(2, 2, MakeConfiguration({3, 4}, {1, 2, 3}), 2),
@@ -263,7 +263,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(server->NextTick() == TimePoint::max());
   }
 
-  TEST_CASE("C10, C11: who is in no configuration of its log never stands, but votes") {
+  TEST_CASE("C9, C10, C11: a server in no configuration of its log never campaigns, but votes") {
     Server server = Server::Empty(4);
     CHECK(server->NextTick() == TimePoint::max());
     server.Advance(std::chrono::hours(1));
@@ -277,8 +277,8 @@ TEST_SUITE("4.3 joint consensus") {
   }
 
   TEST_CASE(
-      "A18: after a restart in the middle of adding servers the newest configuration counts, not an older one of "
-      "itself alone") {
+      "A18: after a restart while servers are added the newest configuration counts, not an older one of itself "
+      "alone") {
     Server server({.configuration = MakeConfiguration({1})});
     server.now = server->NextTick();
     server->OnTick(server.now);
@@ -292,7 +292,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(server->role() == Role::kPreCandidate);
   }
 
-  TEST_CASE("a change whose entry was overwritten, or whose leader has lost office, cannot be told any more") {
+  TEST_CASE("a change whose entry was overwritten, or whose leader stepped down, has an unknown outcome") {
     Server leader;
     leader.Lead();
     auto ticket = leader->ProposeConfig(Change(Added{MakePeer(4)}, Removed{}));
@@ -309,7 +309,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(other->CheckConfig(ticket.value()) == ConfigProgress::kLost);
   }
 
-  TEST_CASE("a server that is added starts with nothing and gets everything") {
+  TEST_CASE("an added server starts with an empty log and gets all entries") {
     ClusterOptions options;
     options.servers = 4;
     options.initial = 1;
@@ -324,7 +324,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(cluster.leaderships() == 1);
   }
 
-  TEST_CASE("C16: a removed server that never learns of it disturbs nobody") {
+  TEST_CASE("C16: a removed server that never learns of its removal does not disrupt the leader") {
     ClusterOptions options;
     Cluster cluster(options);
     REQUIRE(cluster.RunUntil([&] { return cluster.IsSettled(); }, std::chrono::seconds(5)));

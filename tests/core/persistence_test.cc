@@ -9,7 +9,7 @@ namespace ringraft::core {
 namespace {
 
 TEST_SUITE("persistence") {
-  TEST_CASE("all that waits is one write, numbered from 1") {
+  TEST_CASE("everything pending is taken as one write; writes are numbered from 1") {
     Persistence persistence{Index(0)};
     CHECK_FALSE(persistence.HasWrite());
     persistence.SetHardState(HardState{Term(3), NodeId(1)});
@@ -33,7 +33,7 @@ TEST_SUITE("persistence") {
   }
 
   TEST_CASE(
-      "B10: a write whose entries were overwritten acknowledges nothing, even when an equal position stands there "
+      "B10, B25: a write whose entries were overwritten acknowledges nothing, even if the same position is written "
       "again") {
     Persistence persistence{Index(0)};
     persistence.Append(Commands(1, 1, 1, 1));
@@ -58,7 +58,7 @@ TEST_SUITE("persistence") {
     persistence.CheckInvariants(Index(2));
   }
 
-  TEST_CASE("truncating lowers what is durable") {
+  TEST_CASE("B10: truncating lowers the durable index") {
     Persistence persistence{Index(10)};
     CHECK(persistence.durable_index() == Index(10));
     persistence.TruncateAfter(Index(6));
@@ -67,7 +67,9 @@ TEST_SUITE("persistence") {
     CHECK(persistence.durable_index() == Index(6));
   }
 
-  TEST_CASE("several cuts before the write is taken are one, at the smallest index, and drop what waits behind it") {
+  TEST_CASE(
+      "several truncations before a write is taken become one, at the smallest index, and drop pending entries after "
+      "it") {
     Persistence persistence{Index(10)};
     persistence.TruncateAfter(Index(8));
     persistence.Append(Commands(9, 4, 1, 1));
@@ -82,7 +84,7 @@ TEST_SUITE("persistence") {
     persistence.CheckInvariants(Index(6));
   }
 
-  TEST_CASE("B17: cutting off only what waits leaves nothing to cut on the disk") {
+  TEST_CASE("B17: truncating only pending entries truncates nothing on the disk") {
     Persistence persistence{Index(2)};
     persistence.Append(Commands(3, 2, 4, 1));
     persistence.TruncateAfter(Index(2));
@@ -92,7 +94,7 @@ TEST_SUITE("persistence") {
     persistence.CheckInvariants(Index(2));
   }
 
-  TEST_CASE("a cut inside a waiting batch keeps its beginning") {
+  TEST_CASE("truncation inside a pending batch keeps the entries before it") {
     Persistence persistence{Index(2)};
     persistence.Append(Commands(3, 2, 4, 1));
     persistence.TruncateAfter(Index(4));
@@ -102,7 +104,7 @@ TEST_SUITE("persistence") {
     CHECK(write.batches[0].last() == Index(4));
   }
 
-  TEST_CASE("completions may be reported together, and again") {
+  TEST_CASE("completions may be reported together, and repeatedly") {
     Persistence persistence{Index(0)};
     for (uint64_t index = 1; index <= 3; ++index) {
       persistence.Append(Commands(index, 1, 1, 1));

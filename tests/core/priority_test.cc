@@ -19,7 +19,7 @@ Server LeaderOf(uint8_t priority) {
 const Duration kOnce = TestOptions(1).election_timeout_max + 20 * kMs;
 
 TEST_SUITE("priority") {
-  TEST_CASE("a leader hands over to a voter of a higher priority, and to no other") {
+  TEST_CASE("A21: a leader transfers leadership to a voter of a higher priority, and to no other") {
     for (int own : {0, 4, 5, 6, 255}) {
       Server leader = LeaderOf(static_cast<uint8_t>(own));
       leader.Pass(kOnce, Says{5}, Says());
@@ -28,7 +28,7 @@ TEST_SUITE("priority") {
     }
   }
 
-  TEST_CASE("it leads for an election time-out first, so that two cannot toss it to and fro") {
+  TEST_CASE("A21: it leads for an election timeout first, so that leadership does not oscillate") {
     Server leader = LeaderOf(0);
     leader.Pass(kOnce - 40 * kMs, Says{5}, Says());
     CHECK_FALSE(leader->IsTransferring());
@@ -36,7 +36,7 @@ TEST_SUITE("priority") {
     CHECK(leader->IsTransferring());
   }
 
-  TEST_CASE("a voter that is behind, or whose disk is stalled, is waited for") {
+  TEST_CASE("A21, A24: no transfer begins while the preferred voter lags or its disk is stalled") {
     Server leader = LeaderOf(0);
     leader.Propose();
     leader.Persist();
@@ -54,7 +54,7 @@ TEST_SUITE("priority") {
     CHECK(leader->successor() == NodeId(2));
   }
 
-  TEST_CASE("the best successor is near, then of the highest priority, and its disk is well") {
+  TEST_CASE("A21, A24: the best successor does not lag, its disk is healthy, and its priority is the highest") {
     Server leader = LeaderOf(9);
     leader.Propose();
     leader.Persist();
@@ -68,7 +68,7 @@ TEST_SUITE("priority") {
     CHECK(leader->BestSuccessor(leader.now) == NodeId(3));
   }
 
-  TEST_CASE("where the leadership is not taken, the attempts become rare") {
+  TEST_CASE("A21: failed transfers are retried ever more rarely") {
     Server leader = LeaderOf(0);
     int attempts = 0;
     bool was_transferring = false;
@@ -84,7 +84,7 @@ TEST_SUITE("priority") {
     CHECK(attempts < 9);
   }
 
-  TEST_CASE("a follower tells its priority and the state of its disk with each answer") {
+  TEST_CASE("A24: a follower reports its priority and the state of its disk with each reply") {
     CoreOptions options = TestOptions(1);
     options.priority = 77;
     options.disk_stall_limit = 100 * kMs;
@@ -100,7 +100,7 @@ TEST_SUITE("priority") {
     CHECK(follower.Append(follower.AppendArgs(2, 2, 1, 1)).is_disk_stalled);
   }
 
-  TEST_CASE("no priority makes a server stand sooner or later") {
+  TEST_CASE("the priority does not change when a server campaigns") {
     std::vector<TimePoint> due;
     for (int priority : {0, 255}) {
       CoreOptions options = TestOptions(1);

@@ -26,7 +26,7 @@ bool MajorityOf(uint64_t mask, uint64_t from, uint64_t to) {
 }
 
 TEST_SUITE("quorum") {
-  TEST_CASE("B15: a quorum of 1 to 9 voters is a strict majority, for every set of answers") {
+  TEST_CASE("B15: a quorum of 1 to 9 voters is a strict majority, for every set of replies") {
     const uint64_t needed[] = {0, 1, 2, 2, 3, 3, 4, 4, 5, 5};
     for (uint64_t n = 1; n <= 9; ++n) {
       Configuration configuration = Voters(n);
@@ -39,7 +39,7 @@ TEST_SUITE("quorum") {
     }
   }
 
-  TEST_CASE("B15: the quorum index of 1 to 9 voters is the largest that a majority has") {
+  TEST_CASE("B15: the quorum index of 1 to 9 voters is the largest index that a majority has") {
     for (uint64_t n = 1; n <= 9; ++n) {
       Configuration configuration = Voters(n);
       // The voters have n distinct matches in a scrambled order.
@@ -53,7 +53,7 @@ TEST_SUITE("quorum") {
     }
   }
 
-  TEST_CASE("B15, 4.3: a joint configuration needs a majority of each half") {
+  TEST_CASE("B15: a joint configuration needs a majority of each half (4.3)") {
     for (uint64_t n = 1; n <= 4; ++n) {
       for (uint64_t old_from = 1; old_from <= n + 1; ++old_from) {
         for (uint64_t old_to = old_from; old_to <= 6; ++old_to) {
@@ -72,12 +72,12 @@ TEST_SUITE("quorum") {
     }
   }
 
-  TEST_CASE("more voters than fit without an allocation are counted too") {
+  TEST_CASE("voters beyond the inline capacity are counted too") {
     Configuration configuration = Voters(41);
     CHECK(QuorumIndex(configuration, [](const Member& voter) { return Index(voter.id.value()); }) == Index(21));
   }
 
-  TEST_CASE("no configuration, no quorum") {
+  TEST_CASE("an empty configuration has no quorum") {
     Configuration none;
     CHECK_FALSE(HasQuorum(none, [](const Member&) { return true; }));
     CHECK_FALSE(CanReachQuorum(none, [](const Member&) { return false; }));

@@ -7,7 +7,7 @@ namespace ringraft::core {
 namespace {
 
 TEST_SUITE("leader: pipelines") {
-  TEST_CASE("a probe has one append in flight; after it, as many as the window allows") {
+  TEST_CASE("B18: a probe has one append in flight; after it, as many as the window allows") {
     Server leader;
     leader.Win();
     leader.options.peer_window_calls = 16;
@@ -26,7 +26,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(calls == 16);
   }
 
-  TEST_CASE("the window is bounded in bytes, and an append too") {
+  TEST_CASE("B14, B18: the window and an append are bounded in bytes") {
     CoreOptions options = TestOptions(1);
     options.peer_window_bytes = 5000;
     options.max_append_bytes = 2500;
@@ -51,7 +51,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK_FALSE(leader.NextAppend(3).has_value());
   }
 
-  TEST_CASE("B12: after answers, failures and refusals nothing stays in flight") {
+  TEST_CASE("B12: after replies, failures and refusals nothing stays in flight") {
     Server leader;
     leader.Lead();
     std::vector<AppendRequest> sent;
@@ -73,7 +73,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(leader->PeerStatuses(leader.now)[1].lag_entries == 0);
   }
 
-  TEST_CASE("after a failure everything is sent again from the match on") {
+  TEST_CASE("after a failure everything after the match index is resent") {
     Server leader;
     leader.Lead();
     leader.Propose();
@@ -105,7 +105,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(leader.NextAppend(2).has_value());  // it still replicates, several at a time
   }
 
-  TEST_CASE("B5: the late refusal of an append that is not awaited any more does not disturb the probe") {
+  TEST_CASE("B5: a late refusal of an abandoned append does not disturb the probe") {
     Server leader;
     leader.Lead();
     std::vector<AppendRequest> sent;
@@ -124,7 +124,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(3));
   }
 
-  TEST_CASE("B5: what was sent to a peer before it went and came again answers nothing that is sent to it now") {
+  TEST_CASE("B5: a reply from before a peer was removed and added again does not count as one to a later append") {
     CoreOptions options = TestOptions(1);
     options.catch_up_rounds = 10;
     Server leader({}, options);
@@ -146,7 +146,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(leader->PeerStatuses(leader.now).back().match_index == leader->last_index());
   }
 
-  TEST_CASE("a refusal never takes it back behind what is known to match, whatever it names") {
+  TEST_CASE("a refusal never moves the next index back to or before the match index, whatever it names") {
     Server leader;
     leader.Lead();
     for (int i = 0; i < 3; ++i) leader.Propose();
@@ -161,7 +161,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(leader.NextAppend(2)->args.prev_index == Index(2));
   }
 
-  TEST_CASE("B6: answers of an earlier term of office count for nothing, though their sequence may be in use again") {
+  TEST_CASE("B6: replies of an earlier leadership do not count, even if their sequence number is in use again") {
     Server leader;
     leader.Win();
     auto old = leader.NextAppend(3);
@@ -182,7 +182,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(leader->commit_index() == Index(3));
   }
 
-  TEST_CASE("an answer that names more than was sent is not believed") {
+  TEST_CASE("a reply that names more than was sent is ignored") {
     Server leader;
     leader.Lead();
     leader.Propose();
@@ -194,7 +194,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(2));
   }
 
-  TEST_CASE("B7, B2: a heartbeat has prev at the match, and no commit index above it") {
+  TEST_CASE("B2, B7: a heartbeat has the match index as prev, and no commit index above it") {
     Server leader;
     leader.Lead();
     leader.Propose();
@@ -211,7 +211,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK_FALSE(leader->NextHeartbeat(NodeId(4), leader.now).has_value());
   }
 
-  TEST_CASE("a heartbeat that is refused although its match was durable is noted, and moves nothing") {
+  TEST_CASE("a refused heartbeat whose match was durable is counted, and moves nothing") {
     Server leader;
     leader.Lead();
     auto heartbeat = leader->NextHeartbeat(NodeId(2), leader.now);
@@ -220,7 +220,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(2));
   }
 
-  TEST_CASE("an idle peer is told once what is committed") {
+  TEST_CASE("an idle peer is notified once of a commit") {
     Server leader;
     leader.Lead();
     leader.Replicate(2);
@@ -238,7 +238,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK_FALSE(leader.NextAppend(2).has_value());
   }
 
-  TEST_CASE("a peer far behind is served from the disk, one read at a time, by whole batches") {
+  TEST_CASE("B11, B20, B24: a lagging peer is served from the disk, one read at a time, in whole batches") {
     CoreOptions options = TestOptions(1);
     options.cached_tail_bytes = 200;
     options.max_append_bytes = 400;
@@ -284,7 +284,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(slow.Terms() == leader.Terms());
   }
 
-  TEST_CASE("B9: on a single server an entry is committed when it is durable, not before") {
+  TEST_CASE("B9: on a single server an entry is committed once it is durable") {
     Server leader({.configuration = MakeConfiguration({1})});
     leader.now = leader->NextTick();
     leader->OnTick(leader.now);

@@ -80,7 +80,7 @@ void RunSchedule(const ClusterOptions& options, bool change_members) {
 }
 
 TEST_SUITE("simulation") {
-  TEST_CASE("three servers: Figure 3 holds under loss, delay, repetition, reordering, slow disks and crashes") {
+  TEST_CASE("B12: three servers: Figure 3 holds under loss, delay, repetition, reordering, slow disks and crashes") {
     for (uint64_t seed = 1; seed <= 120; ++seed) {
       ClusterOptions options;
       options.seed = seed;
@@ -93,7 +93,7 @@ TEST_SUITE("simulation") {
     }
   }
 
-  TEST_CASE("five servers: the same") {
+  TEST_CASE("B12: five servers: the same") {
     for (uint64_t seed = 1001; seed <= 1060; ++seed) {
       ClusterOptions options;
       options.seed = seed;
@@ -107,7 +107,7 @@ TEST_SUITE("simulation") {
     }
   }
 
-  TEST_CASE("members come and go: the same") {
+  TEST_CASE("B12: members come and go: the same") {
     for (uint64_t seed = 2001; seed <= 2120; ++seed) {
       ClusterOptions options;
       options.seed = seed;
@@ -143,7 +143,7 @@ uint64_t ElectLeader(Cluster& cluster) {
 }
 
 TEST_SUITE("topologies") {
-  TEST_CASE("A12: with 1, 2, 3 fully connected, 4 only to 2 and 5 only to 3, the leader stays (9.6 and 6.2 together)") {
+  TEST_CASE("A12: with 1, 2, 3 fully connected, 4 only to 2 and 5 only to 3, the leader stays (9.6 with 6.2)") {
     for (uint64_t seed = 1; seed <= 5; ++seed) {
       CAPTURE(seed);
       ClusterOptions options;
@@ -173,7 +173,7 @@ TEST_SUITE("topologies") {
     }
   }
 
-  TEST_CASE("A11: a server that was cut off and comes back deposes nobody") {
+  TEST_CASE("A11: a server that returns after a cut does not depose the leader") {
     for (uint64_t seed = 1; seed <= 20; ++seed) {
       CAPTURE(seed);
       ClusterOptions options;
@@ -194,7 +194,7 @@ TEST_SUITE("topologies") {
     }
   }
 
-  TEST_CASE("A13: whenever one server can reach a majority, commits go on within four election time-outs") {
+  TEST_CASE("A13: whenever one server can reach a majority, commits continue within four election timeouts") {
     Duration longest{};
     const std::vector<std::set<std::pair<uint64_t, uint64_t>>> topologies = {
         {{1, 3}, {2, 3}, {3, 4}, {3, 5}},  // quorum loss: only 3 reaches a majority
@@ -232,7 +232,7 @@ TEST_SUITE("topologies") {
     CHECK(longest <= 4 * 500 * kMs);
   }
 
-  TEST_CASE("A4: a lagging server that keeps standing does not keep the others from electing a leader") {
+  TEST_CASE("A4: a lagging server that keeps campaigning does not keep the others from electing a leader") {
     for (uint64_t seed = 1; seed <= 20; ++seed) {
       CAPTURE(seed);
       ClusterOptions options;
@@ -254,7 +254,7 @@ TEST_SUITE("topologies") {
     }
   }
 
-  TEST_CASE("A20: of 10,000 elections after a leader's death 99 of 100 are over within three rounds") {
+  TEST_CASE("A20: of 10,000 elections after a leader's crash, 99 of 100 end within three rounds") {
     std::vector<Duration> times;
     std::vector<uint64_t> terms;
     for (uint64_t seed = 1; seed <= 100; ++seed) {
@@ -281,7 +281,8 @@ TEST_SUITE("topologies") {
     CHECK(terms[9899] <= 3);
   }
 
-  TEST_CASE("C16: a server that was removed and never learned it disturbs nobody, however long it runs") {
+  TEST_CASE(
+      "C16: a removed server that never learns of its removal does not disrupt the leader, however long it runs") {
     int stood = 0;
     for (uint64_t seed = 1; seed <= 4; ++seed) {
       CAPTURE(seed);

@@ -37,7 +37,7 @@ void CheckSame(const TermHistory& history, const Plain& plain) {
 }
 
 TEST_SUITE("term history") {
-  TEST_CASE("an empty history matches only the beginning") {
+  TEST_CASE("an empty history matches only index 0") {
     TermHistory history;
     CheckSame(history, Plain{});
     CHECK(history.Match(Index(0), Term(0)));
@@ -45,7 +45,7 @@ TEST_SUITE("term history") {
     CHECK_FALSE(history.Match(Index(1), Term(1)));
   }
 
-  TEST_CASE("it answers like a list of all terms, through appends and truncations") {
+  TEST_CASE("it agrees with a plain list of terms through appends and truncations") {
     uint64_t random = 12345;
     auto draw = [&](uint64_t n) {
       random = random * 6364136223846793005u + 1442695040888963407u;
@@ -71,7 +71,7 @@ TEST_SUITE("term history") {
     }
   }
 
-  TEST_CASE("runs are merged: a term has one run") {
+  TEST_CASE("runs are merged: each term has one run") {
     TermHistory history;
     history.Append(Index(3), Term(1));
     history.Append(Index(5), Term(1));

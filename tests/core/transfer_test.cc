@@ -27,7 +27,7 @@ AppendEntriesArgs StandNow(const Server& follower, uint64_t leader, uint64_t ter
   return args;
 }
 
-TEST_CASE("only a leader hands over, to another voter, and once at a time") {
+TEST_CASE("A21: only a leader transfers leadership, to another voter, one transfer at a time") {
   Server follower;
   CHECK(Begin(follower).error() == Errc::kNotLeader);
   Server leader = LeaderOfThree();
@@ -40,7 +40,7 @@ TEST_CASE("only a leader hands over, to another voter, and once at a time") {
   CHECK(leader->ProposeConfig(Change(std::vector<Peer>{MakePeer(4)}, {})).error() == Errc::kTransferInProgress);
 }
 
-TEST_CASE("the successor is told when its disk has everything, once, and again with each heartbeat") {
+TEST_CASE("A21: the successor gets timeout-now once its disk has all entries, and again with each heartbeat") {
   Server leader = LeaderOfThree();
   leader.Propose();
   leader.Persist();
@@ -59,7 +59,8 @@ TEST_CASE("the successor is told when its disk has everything, once, and again w
   CHECK(!leader->NextHeartbeat(NodeId(3), leader.now)->args.timeout_now);
 }
 
-TEST_CASE("the successor is not told before all is committed: the callers of this leader have their answers then") {
+TEST_CASE(
+    "A21: the successor gets no timeout-now before all entries are committed, so that callers have their results") {
   ServerSpec spec;
   spec.configuration = MakeConfiguration({1, 2, 3, 4, 5});
   Server leader(spec);
@@ -76,7 +77,7 @@ TEST_CASE("the successor is not told before all is committed: the callers of thi
   CHECK(leader->NextTimeoutNow(leader.now));
 }
 
-TEST_CASE("who is told stands at once, though it has just heard from its leader") {
+TEST_CASE("A9: a server that gets timeout-now campaigns at once, although it has just heard from its leader") {
   Server server;
   server.Append(server.AppendArgs(2, 5, 1, 1));
   server->OnAppendEntries(server.now, StandNow(server, 2, 5, 1, 1)).value();
@@ -101,7 +102,7 @@ TEST_CASE("who is told stands at once, though it has just heard from its leader"
   CHECK(server->is_leader());
 }
 
-TEST_CASE("an election after a time-out asks for no favour, also after a transfer that came to nothing") {
+TEST_CASE("A9: an election after a timeout is not marked as a transfer, even after a failed transfer") {
   Server server;
   server->OnAppendEntries(server.now, StandNow(server, 2, 5, 1, 1)).value();
   REQUIRE(server->NextVoteRound()->args.is_transfer);
@@ -110,7 +111,7 @@ TEST_CASE("an election after a time-out asks for no favour, also after a transfe
   CHECK(!round.args.is_transfer);
 }
 
-TEST_CASE("a message to stand that is late, early or for another is none") {
+TEST_CASE("A21: a timeout-now that is late, early or addressed to a nonmember is ignored") {
   ServerSpec spec;
   spec.terms = {1, 2, 2};
   spec.term = 2;
@@ -130,7 +131,7 @@ TEST_CASE("a message to stand that is late, early or for another is none") {
   CHECK(stays(outsider, StandNow(outsider, 2, 2, 3, 2)));
 }
 
-TEST_CASE("a voter that hears its leader helps whom the leader has asked to stand, and nobody else") {
+TEST_CASE("A9: a voter that hears from its leader votes for the leader's successor, and for no other candidate") {
   Server voter;
   voter.Append(voter.AppendArgs(2, 5, 1, 1));
   RequestVoteArgs args = voter.VoteArgs(3, 6, 1, 1);
@@ -147,7 +148,7 @@ TEST_CASE("a voter that hears its leader helps whom the leader has asked to stan
   CHECK(voter->term() == Term(6));
 }
 
-TEST_CASE("a leader gives its vote to its successor only, and while the transfer lasts") {
+TEST_CASE("A9: a leader votes only for its successor, and only during the transfer") {
   Server leader = LeaderOfThree();
   const uint64_t last = leader->last_index().value(), term = leader->term().value();
   auto asks = [&](uint64_t candidate) {
@@ -166,7 +167,7 @@ TEST_CASE("a leader gives its vote to its successor only, and while the transfer
   CHECK(!asks(2));
 }
 
-TEST_CASE("a transfer that is given up after its message leaves an entry behind which the message is late") {
+TEST_CASE("A21: a transfer abandoned after its timeout-now appends an entry, which makes that message stale") {
   Server leader = LeaderOfThree();
   const Index last = leader->last_index();
   REQUIRE(Begin(leader));
@@ -191,7 +192,7 @@ TEST_CASE("a transfer that is given up after its message leaves an entry behind 
   CHECK(leader->last_index() == last + 2);
 }
 
-TEST_CASE("the best successor is the voter that answers and has most") {
+TEST_CASE("A21: the best successor is the responsive voter with the longest log") {
   Server leader = LeaderOfThree();
   leader.Propose();
   leader.Persist();
@@ -208,7 +209,7 @@ TEST_CASE("the best successor is the voter that answers and has most") {
   CHECK(follower->BestSuccessor(follower.now) == NodeId(0));
 }
 
-TEST_CASE("a transfer ends with the leadership") {
+TEST_CASE("A21: a transfer ends with the leadership") {
   Server leader = LeaderOfThree();
   REQUIRE(Begin(leader));
   leader.Append(leader.AppendArgs(3, leader->term().value() + 1, 1, 1));
@@ -216,7 +217,7 @@ TEST_CASE("a transfer ends with the leadership") {
   CHECK(!leader->NextTimeoutNow(leader.now));
 }
 
-TEST_CASE("in a cluster that loses and reorders messages, transfers move the leadership, and nothing is lost") {
+TEST_CASE("A21: in a cluster that loses and reorders messages, transfers move the leadership and lose nothing") {
   uint64_t moved = 0;
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     CAPTURE(seed);

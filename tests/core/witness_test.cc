@@ -39,7 +39,7 @@ Result<ConfigTicket> Propose(Server& leader, const ConfigChange& change) {
 }
 
 TEST_SUITE("witnesses") {
-  TEST_CASE("a witness is sent who wrote what when, but no commands; its acknowledgement counts") {
+  TEST_CASE("C8: a witness gets batch headers without commands, and its acknowledgement counts") {
     Server leader = Leader();
     leader.Replicate(3);
     leader.Propose(5, "a long command, of which it needs nothing");
@@ -61,7 +61,7 @@ TEST_SUITE("witnesses") {
     CHECK(whole->args.entries.back().has_commands());
   }
 
-  TEST_CASE("a witness gets what is on the disk of a member that may lead, and nothing before") {
+  TEST_CASE("C8: a witness gets only entries that are on the disk of a member that may lead") {
     for (bool is_on_own_disk : {true, false}) {
       Server leader = Leader();
       for (uint64_t peer : {2, 3}) leader.Replicate(peer);
@@ -74,7 +74,7 @@ TEST_SUITE("witnesses") {
     }
   }
 
-  TEST_CASE("a leader that dies before its own flush is elected again by the witness") {
+  TEST_CASE("C8: a witness elects a leader again that crashed before its own flush") {
     Server leader = Leader();
     Server witness = MakeWitness();
     BringUpToDate(leader, witness);
@@ -88,7 +88,7 @@ TEST_SUITE("witnesses") {
     CHECK(witness.Vote(witness.PreVoteArgs(1, term + 1, last, term)).vote_granted);
   }
 
-  TEST_CASE("a configuration reaches a witness as it is") {
+  TEST_CASE("C8: a configuration reaches a witness unchanged") {
     Server leader = Leader();
     for (uint64_t peer : {2, 3}) leader.Replicate(peer);
     REQUIRE(Propose(leader, ConfigChange().SetData(NodeId(2), "x")).has_value());
@@ -100,7 +100,7 @@ TEST_SUITE("witnesses") {
     CHECK(BringUpToDate(leader, witness) == 0);
   }
 
-  TEST_CASE("a witness takes and keeps batches without commands, votes by them, and never stands") {
+  TEST_CASE("C8, C10: a witness stores batches without commands, votes by them and never campaigns") {
     Server leader = Leader();
     Server witness = MakeWitness();
     leader.Propose(3);
@@ -120,7 +120,7 @@ TEST_SUITE("witnesses") {
     CHECK(witness->TermAt(witness->last_index()) == leader->term());
   }
 
-  TEST_CASE("nobody else takes a batch without commands") {
+  TEST_CASE("C8: no other member accepts a batch without commands") {
     Server follower;
     const BatchRef batch = Commands(2, 1, 3, 2).WithoutCommands();
     auto refused = follower->OnAppendEntries(follower.now, follower.AppendArgs(2, 1, 1, 1, {batch}));
@@ -129,7 +129,7 @@ TEST_SUITE("witnesses") {
     CHECK(follower->last_index() == Index(1));
   }
 
-  TEST_CASE("no leadership is handed over to a witness") {
+  TEST_CASE("A21: leadership is not transferred to a witness") {
     Server leader = Leader();
     leader.Replicate(3);
     const TimePoint deadline = leader.now + 1000 * kMs;
@@ -137,7 +137,7 @@ TEST_SUITE("witnesses") {
     CHECK(leader->BestSuccessor(leader.now) == NodeId(2));  // though 3 has more of the log
   }
 
-  TEST_CASE("witnesses are fewer than a majority of the voters") {
+  TEST_CASE("C14: witnesses are fewer than a majority of the voters") {
     const Configuration two = WithWitness({1, 2, 3}, 3);
     auto refused = two.Changed(ConfigChange().AddWitness(MakePeer(4)).Remove(NodeId(2)));  // 1 of 3 has commands
     REQUIRE_FALSE(refused.has_value());
@@ -147,14 +147,14 @@ TEST_SUITE("witnesses") {
     CHECK(MakeConfiguration({1}).Changed(ConfigChange().AddWitness(MakePeer(2))).has_value());
   }
 
-  TEST_CASE("a witness is neither promoted nor demoted") {
+  TEST_CASE("a witness can be neither promoted nor demoted") {
     const Configuration configuration = WithWitness({1, 2, 3}, 3);
     CHECK(configuration.Changed(ConfigChange().Promote(NodeId(3))).error() == Errc::kInvalidArgument);
     CHECK(configuration.Changed(ConfigChange().Demote(NodeId(3))).error() == Errc::kInvalidArgument);
     CHECK(configuration.Changed(ConfigChange().Remove(NodeId(3))).has_value());
   }
 
-  TEST_CASE("the directory of a witness does not become that of a voter, nor the other way round") {
+  TEST_CASE("C17: the directory of a witness cannot become that of a voter, nor the reverse") {
     for (bool is_witness_directory : {true, false}) {
       CoreOptions options = TestOptions(1);
       options.catch_up_rounds = 10;
