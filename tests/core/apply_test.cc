@@ -84,10 +84,7 @@ TEST_SUITE("apply") {
 
 TEST_SUITE("recovery") {
   TEST_CASE("an inconsistent recovered log is refused") {
-    auto code = [](const RecoveredLog& recovered) {
-      auto checked = Core::CheckRecovered(recovered);
-      return checked ? Errc::kOk : checked.error().code();
-    };
+    auto code = [](const RecoveredLog& recovered) { return CodeOf(Core::CheckRecovered(recovered)); };
     RecoveredLog good;
     good.hard_state = HardState{Term(3), NodeId(1)};
     good.last_index = Index(5);

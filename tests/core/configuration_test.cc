@@ -8,8 +8,6 @@
 namespace ringraft::core {
 namespace {
 
-Errc CodeOf(const Result<Configuration>& result) { return result ? Errc::kOk : result.error().code(); }
-
 TEST_SUITE("configuration") {
   TEST_CASE("a configuration survives encoding") {
     for (const Configuration& configuration :

@@ -30,25 +30,6 @@ Server Make(const Configuration& configuration = Known({1, 2, 3}), uint64_t inca
   return server;
 }
 
-void Heartbeat(Server& leader, uint64_t peer) {
-  auto heartbeat = leader->NextHeartbeat(NodeId(peer), leader.now);
-  REQUIRE(heartbeat.has_value());
-  AppendEntriesResults results;
-  results.term = leader->term();
-  results.success = true;
-  results.incarnation = leader.directories[peer];
-  results.is_witness = leader.witnesses.contains(peer);
-  leader->OnHeartbeatReply(leader.now, heartbeat->ticket, results);
-  leader->CheckInvariants();
-}
-
-Result<ConfigTicket> Propose(Server& leader, const ConfigChange& change) {
-  leader->OnTick(leader.now);
-  auto ticket = leader->ProposeConfig(change);
-  leader->CheckInvariants();
-  return ticket;
-}
-
 TEST_SUITE("members are their data directories") {
   TEST_CASE("C17: a vote from a directory that is not the member's does not count") {
     for (uint64_t directory : {21, 20}) {
@@ -87,7 +68,7 @@ TEST_SUITE("members are their data directories") {
     leader.Replicate(2);
     const Index before = leader->commit_index();
     leader.directories[2] = 21;
-    Heartbeat(leader, 2);
+    leader.AnswerHeartbeat(2);
     CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(0));
     CHECK(leader->PeerStatuses(leader.now)[1].needs_readmission);
     leader.Persist();
@@ -114,8 +95,8 @@ TEST_SUITE("members are their data directories") {
       Server leader = Make(configuration);
       leader.Lead({2});
       leader.directories[3] = directory;
-      Heartbeat(leader, 3);
-      auto ticket = Propose(leader, ConfigChange().Promote(NodeId(3)));
+      leader.AnswerHeartbeat(3);
+      auto ticket = leader.ProposeConfig(ConfigChange().Promote(NodeId(3)));
       REQUIRE(ticket.has_value());
       leader.Replicate(3);
       CHECK(leader->configuration().is_joint() == (directory == 30));
@@ -129,7 +110,7 @@ TEST_SUITE("members are their data directories") {
     Server leader = Make();
     leader.Lead({2, 3});
     const Peer moved(NodeId(3), Addr("127.0.0.1:7999"));
-    auto ticket = Propose(leader, ConfigChange().Readmit(NodeId(3)).SetAddr(NodeId(3), moved.addr));
+    auto ticket = leader.ProposeConfig(ConfigChange().Readmit(NodeId(3)).SetAddr(NodeId(3), moved.addr));
     REQUIRE(ticket.has_value());
     CHECK(leader->ReplicationPeers()[1] == moved);
     CHECK(leader->configuration() == Known({1, 2, 3}));
@@ -160,8 +141,8 @@ TEST_SUITE("members are their data directories") {
     leader.directories[3] = 31;
     for (int i = 0; i < 12 && leader->is_leader(); ++i) {
       leader.Advance(100 * kMs);
-      Heartbeat(leader, 2);
-      if (leader->is_leader()) Heartbeat(leader, 3);
+      leader.AnswerHeartbeat(2);
+      if (leader->is_leader()) leader.AnswerHeartbeat(3);
       leader->OnTick(leader.now);
     }
     CHECK_FALSE(leader->is_leader());
@@ -171,9 +152,9 @@ TEST_SUITE("members are their data directories") {
     Server leader = Make();
     leader.Lead({2, 3});
     leader.directories[2] = 21;
-    Heartbeat(leader, 2);
+    leader.AnswerHeartbeat(2);
     CHECK_FALSE(leader.NextAppend(2).has_value());
-    auto ticket = Propose(leader, ConfigChange().Readmit(NodeId(2)));
+    auto ticket = leader.ProposeConfig(ConfigChange().Readmit(NodeId(2)));
     REQUIRE(ticket.has_value());
     CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kCatchingUp);
     leader.Replicate(2);  // the log, and C(old,new)
@@ -198,12 +179,12 @@ TEST_SUITE("members are their data directories") {
   TEST_CASE("C17: readmission is refused for a member with its own directory, the leader and a nonmember") {
     Server leader = Make();
     leader.Lead({2, 3});
-    auto refused = Propose(leader, ConfigChange().Readmit(NodeId(2)));
+    auto refused = leader.ProposeConfig(ConfigChange().Readmit(NodeId(2)));
     REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error() == Errc::kAlreadyMember);
     CHECK(refused.error().message().find("peer 2") != std::string::npos);
-    CHECK(Propose(leader, ConfigChange().Readmit(NodeId(1))).error() == Errc::kAlreadyMember);
-    CHECK(Propose(leader, ConfigChange().Readmit(NodeId(7))).error() == Errc::kNotMember);
+    CHECK(leader.ProposeConfig(ConfigChange().Readmit(NodeId(1))).error() == Errc::kAlreadyMember);
+    CHECK(leader.ProposeConfig(ConfigChange().Readmit(NodeId(7))).error() == Errc::kNotMember);
     CHECK(leader->configuration() == Known({1, 2, 3}));
   }
 
@@ -212,7 +193,7 @@ TEST_SUITE("members are their data directories") {
     leader.Win({3});
     leader.Persist();
     leader.Replicate(3);
-    auto ticket = Propose(leader, ConfigChange().Readmit(NodeId(2)));  // it has not answered this leader
+    auto ticket = leader.ProposeConfig(ConfigChange().Readmit(NodeId(2)));  // it has not answered this leader
     REQUIRE(ticket.has_value());
     leader.Replicate(2);
     CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kRefused);
@@ -223,7 +204,7 @@ TEST_SUITE("members are their data directories") {
   TEST_CASE("C17: the configuration records the directories of new members") {
     Server leader = Make();
     leader.Lead({2, 3});
-    REQUIRE(Propose(leader, ConfigChange().AddVoter(MakePeer(4))).has_value());
+    REQUIRE(leader.ProposeConfig(ConfigChange().AddVoter(MakePeer(4))).has_value());
     leader.Replicate(4);
     CHECK(leader->configuration().voters == Known({1, 2, 3, 4}).voters);
   }

@@ -19,7 +19,7 @@ void WriteFor(Server& server, Duration duration) {
   if (!server->HasWrite()) server->NextWriteNumber();
   server.Take();
   server.Pass(duration);
-  while (!server.taken.empty()) server.FinishOne();
+  while (!server.writing.empty()) server.FinishOne();
 }
 
 TEST_SUITE("stalled disks") {

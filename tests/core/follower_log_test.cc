@@ -6,8 +6,6 @@
 namespace ringraft::core {
 namespace {
 
-Errc CodeOf(const Result<AppendTicket>& result) { return result ? Errc::kOk : result.error().code(); }
-
 TEST_SUITE("follower: replies and the disk") {
   TEST_CASE("B8: the reply to data waits for the write that contains it, also when the data is repeated") {
     Server server;
@@ -66,7 +64,7 @@ TEST_SUITE("follower: replies and the disk") {
     server.Take();
     auto again = server->OnAppendEntries(server.now, server.AppendArgs(2, 4, 1, 1, {Commands(2, 2, 1, 2)}));
     server.Take();
-    REQUIRE(server.taken.size() == 3);
+    REQUIRE(server.writing.size() == 3);
     CHECK(again.value().gate == 3);
     server.FinishOne();
     CHECK(server->durable_index() == Index(1));

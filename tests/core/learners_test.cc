@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "cluster.h"
+#include "server.h"
 
 namespace ringraft::core {
 namespace {
@@ -33,17 +34,6 @@ void Commit(Server& leader) {
   REQUIRE(leader->commit_index() == leader->last_index());
 }
 
-void AnswerHeartbeats(Server& leader, std::initializer_list<uint64_t> peers) {
-  for (uint64_t peer : peers) {
-    auto heartbeat = leader->NextHeartbeat(NodeId(peer), leader.now);
-    REQUIRE(heartbeat.has_value());
-    AppendEntriesResults results;
-    results.term = leader->term();
-    results.success = true;
-    leader->OnHeartbeatReply(leader.now, heartbeat->ticket, results);
-  }
-}
-
 // A round that ends after `duration`, and leaves something for the next.
 void PlayRound(Server& leader, Duration duration) {
   auto request = leader.NextAppend(4);
@@ -62,17 +52,14 @@ const PeerStatus* Find(const std::vector<PeerStatus>& statuses, uint64_t id) {
 }
 
 ConfigTicket Propose(Server& leader, const ConfigChange& change) {
-  leader->OnTick(leader.now);
-  auto ticket = leader->ProposeConfig(change);
+  auto ticket = leader.ProposeConfig(change);
   REQUIRE_MESSAGE(ticket.has_value(), ticket.error().message());
-  leader->CheckInvariants();
   return ticket.value();
 }
 
 Errc Refusal(Server& leader, const ConfigChange& change) {
-  leader->OnTick(leader.now);
   const Index last = leader->last_index();
-  auto ticket = leader->ProposeConfig(change);
+  auto ticket = leader.ProposeConfig(change);
   REQUIRE_FALSE(ticket.has_value());
   CHECK_FALSE(ticket.error().message().empty());
   CHECK(leader->last_index() == last);
@@ -142,7 +129,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
     const TimePoint end = leader.now + 10 * 500 * kMs;
     while (leader.now < end) {
       CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);
-      AnswerHeartbeats(leader, {2, 3, 5});
+      for (uint64_t peer : {2, 3, 5}) leader.AnswerHeartbeat(peer);
       CHECK(leader->NextTick() <= end);
       leader.Advance(100 * kMs);
       leader->OnTick(leader.now);
@@ -343,7 +330,7 @@ TEST_SUITE("4.2.2 a leader that leaves") {
     CHECK(leader->IsTransferring());
     CHECK_FALSE(leader->NextTimeoutNow(leader.now).has_value());
     leader.Advance(400 * kMs);
-    AnswerHeartbeats(leader, {2, 3});
+    for (uint64_t peer : {2, 3}) leader.AnswerHeartbeat(peer);
     leader.Advance(100 * kMs);
     leader->OnTick(leader.now);
     CHECK(leader->role() == Role::kFollower);

@@ -2,14 +2,13 @@
 #include <doctest/doctest.h>
 
 #include "cluster.h"
+#include "server.h"
 
 namespace ringraft::core {
 namespace {
 
 using Added = std::vector<Peer>;
 using Removed = std::vector<NodeId>;
-
-Errc CodeOf(const Result<ConfigTicket>& result) { return result ? Errc::kOk : result.error().code(); }
 
 TEST_SUITE("4.3 joint consensus") {
   TEST_CASE("C2: C(old,new) takes effect at once and needs both majorities; C(new) follows its commit") {
@@ -77,7 +76,7 @@ TEST_SUITE("4.3 joint consensus") {
   TEST_CASE("C2: a change that would leave a silent majority is refused; one that replaces the silent member is not") {
     Server leader;
     leader.Lead({2, 3});
-    leader.Pass(leader.options.election_timeout_max, {}, {}, /*who_answers=*/{3});
+    leader.Pass(leader.options.election_timeout_max, {}, {}, /*responsive=*/{3});
     REQUIRE(leader->is_leader());
     const Index last = leader->last_index();
     auto refused = leader->ProposeConfig(Change(Added{}, Removed{NodeId(3)}));  // leaves 1 and 2
@@ -110,13 +109,7 @@ TEST_SUITE("4.3 joint consensus") {
     const Index last = leader->last_index();
     for (Duration passed{}; passed <= options.election_timeout_max; passed += 10 * kMs) {
       leader.Advance(10 * kMs);
-      for (uint64_t peer : {4, 5}) {  // 2 and 3 are silent: 1 and 6 are half of those that would be left
-        auto heartbeat = leader->NextHeartbeat(NodeId(peer), leader.now);
-        AppendEntriesResults results;
-        results.term = leader->term();
-        results.success = true;
-        leader->OnHeartbeatReply(leader.now, heartbeat->ticket, results);
-      }
+      for (uint64_t peer : {4, 5}) leader.AnswerHeartbeat(peer);  // 2 and 3 are silent: of 1, 2, 3 and 6, half respond
       leader->OnTick(leader.now);
     }
     REQUIRE(leader->is_leader());

@@ -6,7 +6,7 @@
 namespace ringraft::core {
 namespace {
 
-using Says = Server::Says;
+using Reports = Server::Reports;
 
 Server LeaderOf(uint8_t priority) {
   CoreOptions options = TestOptions(1);
@@ -22,7 +22,7 @@ TEST_SUITE("priority") {
   TEST_CASE("A21: a leader transfers leadership to a voter of a higher priority, and to no other") {
     for (int own : {0, 4, 5, 6, 255}) {
       Server leader = LeaderOf(static_cast<uint8_t>(own));
-      leader.Pass(kOnce, Says{5}, Says());
+      leader.Pass(kOnce, Reports{5}, Reports());
       CHECK((leader->successor() == NodeId(2)) == (own < 5));
       CHECK(leader->NextTimeoutNow(leader.now).has_value() == (own < 5));
     }
@@ -30,9 +30,9 @@ TEST_SUITE("priority") {
 
   TEST_CASE("A21: it leads for an election timeout first, so that leadership does not oscillate") {
     Server leader = LeaderOf(0);
-    leader.Pass(kOnce - 40 * kMs, Says{5}, Says());
+    leader.Pass(kOnce - 40 * kMs, Reports{5}, Reports());
     CHECK_FALSE(leader->IsTransferring());
-    leader.Pass(40 * kMs, Says{5}, Says());
+    leader.Pass(40 * kMs, Reports{5}, Reports());
     CHECK(leader->IsTransferring());
   }
 
@@ -41,16 +41,16 @@ TEST_SUITE("priority") {
     leader.Propose();
     leader.Persist();
     leader.Replicate(3);
-    leader.Pass(kOnce, Says{5}, Says());
+    leader.Pass(kOnce, Reports{5}, Reports());
     CHECK_FALSE(leader->IsTransferring());  // it lacks one entry, for long
     leader.Propose();
     leader.Persist();
-    leader.Pass(kOnce, Says{5}, Says());
+    leader.Pass(kOnce, Reports{5}, Reports());
     CHECK_FALSE(leader->IsTransferring());  // and nobody else has all
     leader.Replicate(2);
-    leader.Pass(kOnce, Says{5, true}, Says());
+    leader.Pass(kOnce, Reports{5, true}, Reports());
     CHECK_FALSE(leader->IsTransferring());
-    leader.Pass(kOnce, Says{5}, Says());
+    leader.Pass(kOnce, Reports{5}, Reports());
     CHECK(leader->successor() == NodeId(2));
   }
 
@@ -59,12 +59,12 @@ TEST_SUITE("priority") {
     leader.Propose();
     leader.Persist();
     leader.Replicate(3);
-    leader.Pass(10 * kMs, Says{5}, Says{4});
+    leader.Pass(10 * kMs, Reports{5}, Reports{4});
     CHECK(leader->BestSuccessor(leader.now) == NodeId(2));  // has less, but not for long
-    leader.Pass(kOnce, Says{5}, Says{4});
+    leader.Pass(kOnce, Reports{5}, Reports{4});
     CHECK(leader->BestSuccessor(leader.now) == NodeId(3));  // behind for long
     leader.Replicate(2);
-    leader.Pass(10 * kMs, Says{5, true}, Says{4});
+    leader.Pass(10 * kMs, Reports{5, true}, Reports{4});
     CHECK(leader->BestSuccessor(leader.now) == NodeId(3));
   }
 
@@ -73,7 +73,7 @@ TEST_SUITE("priority") {
     int attempts = 0;
     bool was_transferring = false;
     for (int i = 0; i < 1000; ++i) {
-      leader.Pass(20 * kMs, Says{5}, Says());
+      leader.Pass(20 * kMs, Reports{5}, Reports());
       leader.Persist();
       for (uint64_t peer : {2, 3}) leader.Replicate(peer);
       REQUIRE(leader->is_leader());
@@ -96,7 +96,7 @@ TEST_SUITE("priority") {
     follower.Take();
     follower.Advance(200 * kMs);
     follower->OnTick(follower.now);
-    while (!follower.taken.empty()) follower.FinishOne();
+    while (!follower.writing.empty()) follower.FinishOne();
     CHECK(follower.Append(follower.AppendArgs(2, 2, 1, 1)).is_disk_stalled);
   }
 

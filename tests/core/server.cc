@@ -4,102 +4,16 @@
 
 namespace ringraft::core {
 
-Configuration MakeConfiguration(std::initializer_list<uint64_t> voters, std::initializer_list<uint64_t> old_voters) {
-  Configuration configuration;
-  for (uint64_t id : voters) configuration.voters.push_back(MakePeer(id));
-  for (uint64_t id : old_voters) configuration.old_voters.push_back(MakePeer(id));
-  return configuration;
-}
-
-ConfigChange Change(const std::vector<Peer>& added, const std::vector<NodeId>& removed) {
-  ConfigChange change;
-  for (const Peer& peer : added) change.AddVoter(peer);
-  for (NodeId id : removed) change.Remove(id);
-  return change;
-}
-
-BatchRef Commands(uint64_t first, uint64_t term, uint32_t count, uint64_t leader, const std::string& text) {
-  BatchBuilder builder;
-  for (uint32_t i = 0; i < count; ++i) builder.Add(LogEntryType::kCommand, text);
-  return builder.Seal(Index(first), Term(term), NodeId(leader), kGroup, 0);
-}
-
-BatchRef ConfigurationBatch(uint64_t index, uint64_t term, const Configuration& configuration, uint64_t leader) {
-  BatchBuilder builder;
-  builder.Add(LogEntryType::kConfiguration, configuration.Encode());
-  return builder.Seal(Index(index), Term(term), NodeId(leader), kGroup, 0);
-}
-
-void Disk::Commit(const Write& write) {
-  if (write.hard_state) {
-    REQUIRE(write.hard_state->term >= hard_state_.term);
-    hard_state_ = *write.hard_state;
-  }
-  if (write.truncate_after) {
-    REQUIRE(*write.truncate_after < history_.last_index());
-    while (!batches_.empty() && batches_.back().last() > *write.truncate_after) {
-      BatchRef last = batches_.back();
-      batches_.pop_back();
-      if (last.first() <= *write.truncate_after) batches_.push_back(last.Slice(last.first(), *write.truncate_after));
-    }
-    history_.TruncateAfter(*write.truncate_after);
-  }
-  for (const BatchRef& batch : write.batches) {
-    REQUIRE(batch.first() == history_.last_index() + 1);
-    batches_.push_back(batch);
-    history_.Append(batch.last(), batch.term());
-  }
-}
-
-RecoveredLog Disk::Recover() const {
-  RecoveredLog recovered;
-  recovered.hard_state = hard_state_;
-  recovered.last_index = history_.last_index();
-  recovered.terms = history_.runs();
-  for (const BatchRef& batch : batches_) {
-    if ((batch.header().flags & BatchHeader::kHasConfiguration) == 0) continue;
-    for (const LogEntry& entry : batch) {
-      if (entry.type != LogEntryType::kConfiguration) continue;
-      recovered.configurations.push_back(StoredConfiguration{entry.index, std::string(entry.command)});
-    }
-  }
-  return recovered;
-}
-
-std::vector<BatchRef> Disk::Read(Index from, size_t max_bytes) const {
-  std::vector<BatchRef> read;
-  size_t bytes = 0;
-  for (const BatchRef& batch : batches_) {
-    if (batch.last() < from) continue;
-    if (!read.empty() && bytes + batch.size() > max_bytes) break;
-    bytes += batch.size();
-    read.push_back(batch);
-  }
-  return read;
-}
-
-CoreOptions TestOptions(uint64_t self) {
-  CoreOptions options;
-  options.self = NodeId(self);
-  options.group = kGroup;
-  options.election_timeout_min = 300 * kMs;
-  options.election_timeout_max = 500 * kMs;
-  options.heartbeat_interval = 50 * kMs;
-  options.seed = 1;
-  options.catch_up_rounds = 0;  // most tests are about what comes after it
-  return options;
-}
-
 Server::Server(const ServerSpec& spec, std::optional<CoreOptions> given)
     : options(given.value_or(TestOptions(spec.self))) {
-  Write founding;
+  Write stored;
   for (size_t i = 0; i < spec.terms.size(); ++i) {
-    founding.batches.push_back(i == 0 ? ConfigurationBatch(1, spec.terms[0], spec.configuration, 99)
-                                      : Commands(i + 1, spec.terms[i], 1, 99));
+    stored.batches.push_back(i == 0 ? ConfigurationBatch(1, spec.terms[0], spec.configuration, 99)
+                                    : Commands(i + 1, spec.terms[i], 1, 99));
   }
   uint64_t last_term = spec.terms.empty() ? 0 : spec.terms.back();
-  founding.hard_state = HardState{Term(spec.term != 0 ? spec.term : last_term), NodeId(spec.vote)};
-  disk.Commit(founding);
+  stored.hard_state = HardState{Term(spec.term != 0 ? spec.term : last_term), NodeId(spec.vote)};
+  REQUIRE(disk.Commit(stored) == "");
   Restart(Index(spec.applied));
 }
 
@@ -111,29 +25,20 @@ Server Server::Empty(uint64_t self) {
 }
 
 void Server::Restart(Index applied) {
-  taken.clear();
-  RecoveredLog recovered = disk.Recover();
-  auto checked = Core::CheckRecovered(recovered);
-  REQUIRE(checked.has_value());
-  core = std::make_unique<Core>(options, recovered, applied, now);
-}
-
-void Server::Take() {
-  while (core->HasWrite()) taken.push_back(core->NextWrite(now));
+  Crash();
+  REQUIRE(Start(options, applied, now) == "");
 }
 
 void Server::FinishOne() {
-  REQUIRE(!taken.empty());
-  Write write = std::move(taken.front());
-  taken.pop_front();
-  disk.Commit(write);
-  core->OnPersisted(now, write.number);
+  REQUIRE(!writing.empty());
+  FinishWrites(now);
+  REQUIRE(problem == "");
   core->CheckInvariants();
 }
 
 void Server::Persist() {
   Take();
-  while (!taken.empty()) {
+  while (!writing.empty()) {
     FinishOne();
     Take();
   }
@@ -264,23 +169,36 @@ void Server::Replicate(uint64_t peer) {
   while (auto request = NextAppend(peer)) Acknowledge(*request);
 }
 
-void Server::Pass(Duration duration, Says two, Says three, std::set<uint64_t> who_answers) {
+void Server::Pass(Duration duration, Reports two, Reports three, std::set<uint64_t> responsive) {
   for (const TimePoint end = now + duration; now < end;) {
     Advance(10 * kMs);
-    for (const auto& [peer, says] : {std::pair(uint64_t{2}, two), std::pair(uint64_t{3}, three)}) {
-      if (!core->is_leader()) break;
-      if (!who_answers.contains(peer)) continue;
-      auto heartbeat = core->NextHeartbeat(NodeId(peer), now);
-      AppendEntriesResults results;
-      results.term = core->term();
-      results.success = true;
-      results.priority = says.priority;
-      results.is_disk_stalled = says.is_disk_stalled;
-      core->OnHeartbeatReply(now, heartbeat->ticket, results);
+    for (const auto& [peer, reports] : {std::pair(uint64_t{2}, two), std::pair(uint64_t{3}, three)}) {
+      if (core->is_leader() && responsive.contains(peer)) AnswerHeartbeat(peer, reports);
     }
     if (core->NextTick() <= now) core->OnTick(now);
     core->CheckInvariants();
   }
+}
+
+void Server::AnswerHeartbeat(uint64_t peer, Reports reports) {
+  auto heartbeat = core->NextHeartbeat(NodeId(peer), now);
+  REQUIRE(heartbeat.has_value());
+  AppendEntriesResults results;
+  results.term = core->term();
+  results.success = true;
+  results.incarnation = directories[peer];
+  results.is_witness = witnesses.contains(peer);
+  results.priority = reports.priority;
+  results.is_disk_stalled = reports.is_disk_stalled;
+  core->OnHeartbeatReply(now, heartbeat->ticket, results);
+  core->CheckInvariants();
+}
+
+Result<ConfigTicket> Server::ProposeConfig(const ConfigChange& change) {
+  core->OnTick(now);
+  auto ticket = core->ProposeConfig(change);
+  core->CheckInvariants();
+  return ticket;
 }
 
 std::vector<uint64_t> Server::Terms() {

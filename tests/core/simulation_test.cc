@@ -151,12 +151,7 @@ TEST_SUITE("topologies") {
       options.servers = options.initial = 5;
       Cluster cluster(options);
       ElectLeader(cluster);
-      const std::set<std::pair<uint64_t, uint64_t>> links = {{1, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}};
-      for (uint64_t a = 1; a <= 5; ++a) {
-        for (uint64_t b = a + 1; b <= 5; ++b) {
-          if (!links.contains({a, b})) cluster.CutBoth(a, b);
-        }
-      }
+      cluster.CutAllBut({{1, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}});
       cluster.RunFor(std::chrono::seconds(5));  // a leader may have to move into the middle first
       uint64_t leader = cluster.Leader();
       REQUIRE(leader != 0);
@@ -181,9 +176,7 @@ TEST_SUITE("topologies") {
       Cluster cluster(options);
       uint64_t leader = ElectLeader(cluster);
       uint64_t lonely = leader % 3 + 1;
-      for (uint64_t id = 1; id <= 3; ++id) {
-        if (id != lonely) cluster.CutBoth(id, lonely);
-      }
+      cluster.Isolate(lonely);
       cluster.RunFor(std::chrono::seconds(30));
       Term term = cluster.newest_term();
       cluster.HealNetwork();
@@ -196,7 +189,7 @@ TEST_SUITE("topologies") {
 
   TEST_CASE("A13: whenever one server can reach a majority, commits continue within four election timeouts") {
     Duration longest{};
-    const std::vector<std::set<std::pair<uint64_t, uint64_t>>> topologies = {
+    const std::vector<Cluster::Links> topologies = {
         {{1, 3}, {2, 3}, {3, 4}, {3, 5}},  // quorum loss: only 3 reaches a majority
         {{2, 3}, {2, 4}, {2, 5}},          // constrained election: 1 is gone, 2 is the only hub
         {{1, 2}, {2, 3}, {3, 4}, {4, 5}},  // a chain: 2, 3 and 4 reach a majority
@@ -209,11 +202,7 @@ TEST_SUITE("topologies") {
         options.servers = options.initial = 5;
         Cluster cluster(options);
         ElectLeader(cluster);
-        for (uint64_t a = 1; a <= 5; ++a) {
-          for (uint64_t b = a + 1; b <= 5; ++b) {
-            if (!links.contains({a, b})) cluster.CutBoth(a, b);
-          }
-        }
+        cluster.CutAllBut(links);
         // All was at rest: what is committed from here on was proposed behind the cut.
         const Index before = cluster.committed();
         const TimePoint cut = cluster.now();
@@ -240,9 +229,7 @@ TEST_SUITE("topologies") {
       Cluster cluster(options);
       uint64_t leader = ElectLeader(cluster);
       uint64_t lagging = leader % 3 + 1;
-      for (uint64_t id = 1; id <= 3; ++id) {
-        if (id != lagging) cluster.CutBoth(id, lagging);
-      }
+      cluster.Isolate(lagging);
       for (int i = 0; i < 10; ++i) cluster.Propose(leader);
       cluster.RunFor(std::chrono::seconds(1));
       cluster.HealNetwork();
@@ -292,9 +279,7 @@ TEST_SUITE("topologies") {
       Cluster cluster(options);
       const uint64_t leader = ElectLeader(cluster);
       const uint64_t removed = leader % 4 + 1;
-      for (uint64_t id = 1; id <= 4; ++id) {
-        if (id != removed) cluster.CutBoth(id, removed);
-      }
+      cluster.Isolate(removed);
       REQUIRE(cluster.ChangeConfig(leader, {}, {NodeId(removed)}));
       REQUIRE(cluster.RunUntil(
           [&] {

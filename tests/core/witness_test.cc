@@ -31,13 +31,6 @@ Server MakeWitness() {
   return Server(spec, options);
 }
 
-Result<ConfigTicket> Propose(Server& leader, const ConfigChange& change) {
-  leader->OnTick(leader.now);
-  auto ticket = leader->ProposeConfig(change);
-  leader->CheckInvariants();
-  return ticket;
-}
-
 TEST_SUITE("witnesses") {
   TEST_CASE("C8: a witness gets batch headers without commands, and its acknowledgement counts") {
     Server leader = Leader();
@@ -91,7 +84,7 @@ TEST_SUITE("witnesses") {
   TEST_CASE("C8: a configuration reaches a witness unchanged") {
     Server leader = Leader();
     for (uint64_t peer : {2, 3}) leader.Replicate(peer);
-    REQUIRE(Propose(leader, ConfigChange().SetData(NodeId(2), "x")).has_value());
+    REQUIRE(leader.ProposeConfig(ConfigChange().SetData(NodeId(2), "x")).has_value());
     leader.Persist();
     auto request = leader.NextAppend(3);
     REQUIRE(request.has_value());
@@ -164,12 +157,12 @@ TEST_SUITE("witnesses") {
       if (is_witness_directory) leader.witnesses = {4};
       const ConfigChange voter = ConfigChange().AddVoter(MakePeer(4));
       const ConfigChange witness = ConfigChange().AddWitness(MakePeer(4));
-      auto ticket = Propose(leader, is_witness_directory ? voter : witness);
+      auto ticket = leader.ProposeConfig(is_witness_directory ? voter : witness);
       REQUIRE(ticket.has_value());
       leader.Replicate(4);
       CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kRefused);
       CHECK(ticket.value()->refusal == Errc::kInvalidArgument);
-      auto right = Propose(leader, is_witness_directory ? witness : voter);
+      auto right = leader.ProposeConfig(is_witness_directory ? witness : voter);
       REQUIRE(right.has_value());
       leader.Replicate(4);
       CHECK(leader->CheckConfig(right.value()) == ConfigProgress::kPending);

@@ -110,15 +110,15 @@ std::string Player::SetUp(const Command& command) {
 
 std::string Player::Set(const Command& command) {
   if (!world_.Ids().empty()) return "this comes before the servers; move it above 'cluster'";
-  core::CoreOptions& options = world_.settings.core;
+  core::CoreOptions& options = world_.options;
   if (command.topic == "window-calls") options.peer_window_calls = command.numbers[0];
   if (command.topic == "window-bytes") options.peer_window_bytes = command.numbers[0];
   if (command.topic == "append-bytes") options.max_append_bytes = command.numbers[0];
   if (command.topic == "cached-bytes") options.cached_tail_bytes = command.numbers[0];
-  if (command.topic == "apply-bytes") world_.settings.apply_bytes = command.numbers[0];
+  if (command.topic == "apply-bytes") world_.SetApplyBytes(command.numbers[0]);
   if (command.topic == "catch-up-rounds") options.catch_up_rounds = static_cast<int>(command.numbers[0]);
   if (command.topic == "tell-commit-when-idle") options.tell_commit_when_idle = true;
-  if (command.topic == "durable-machine") world_.settings.durable_machine = true;
+  if (command.topic == "durable-machine") world_.MakeMachinesDurable();
   return "";
 }
 

@@ -11,6 +11,11 @@ namespace {
 constexpr size_t kMaxDeliveries = 1000;
 constexpr size_t kMostThatFollow = 20;
 
+std::string Answer(const Message& message) {
+  if (core::IsVote(message.kind)) return VoteAnswer(message.vote_results);
+  return message.error.empty() ? AppendAnswer(message.append_results) : message.error;
+}
+
 }  // namespace
 
 void World::ForEach(const Link& link, const std::function<void(uint64_t, uint64_t)>& visit) {
@@ -31,17 +36,12 @@ std::string World::Describe(const Message& message) const {
     case MessageKind::kAppend:
     case MessageKind::kHeartbeat:
       return what + AppendRequest(message.append);
-    case MessageKind::kPreVoteReply:
-    case MessageKind::kVoteReply:
-      return what + VoteAnswer(message.vote_results);
-    case MessageKind::kAppendReply:
-    case MessageKind::kHeartbeatReply:
-      return what + (message.error.empty() ? AppendAnswer(message.append_results) : message.error);
+    default:
+      return what + Answer(message);
   }
-  return what;
 }
 
-void World::Put(Message message) {
+void World::Send(Message message) {
   if (!IsReply(message.kind)) calls_.push_back(message.call);
   if (IsCut(message.from, message.to) || !Exists(message.to)) return;
   wire_.push_back(std::move(message));
@@ -122,16 +122,16 @@ void World::Receive(const Message& message) {
   switch (message.kind) {
     case MessageKind::kPreVote:
     case MessageKind::kVote:
-      return ReceiveVote(message);
+      return TellVoteRequest(message);
     case MessageKind::kAppend:
     case MessageKind::kHeartbeat:
-      return ReceiveAppend(message);
+      return TellAppend(message);
     default:
-      return ReceiveReply(message);
+      return TellReply(message);
   }
 }
 
-void World::ReceiveVote(const Message& message) {
+void World::TellVoteRequest(const Message& message) {
   const uint64_t id = message.to;
   Server& server = servers_.at(id);
   const View before = Look(id);
@@ -144,27 +144,13 @@ void World::ReceiveVote(const Message& message) {
   } else if (server.heard) {
     fact += ", heard " + Text(before.leader) + " " + Milliseconds(now_ - *server.heard) + " ago";
   }
-  Event(id, fact, [&](core::Core& core) {
-    core::VoteReply reply = core.OnRequestVote(now_, message.vote);
-    Message answer;
-    answer.kind = message.kind == MessageKind::kVote ? MessageKind::kVoteReply : MessageKind::kPreVoteReply;
-    answer.from = id;
-    answer.to = message.from;
-    answer.call = message.call;
-    answer.vote_results = reply.results;
-    const bool is_vote = reply.results.vote_granted && message.kind == MessageKind::kVote;
-    auto leave = [this, id, answer, is_vote, args = message.vote] {
-      if (is_vote) oracle_.OnVoteLeaves(id, args.term, args.candidate_id.value(), servers_.at(id).disk);
-      const bool is_durable = servers_.at(id).disk.hard_state().term >= answer.vote_results.term;
-      oracle_.Claim(is_durable || answer.vote_results.term <= Term(1), "an answer left before its term was durable");
-      Put(answer);
-    };
-    const std::string waits = WhenDurable(id, reply.gate, "answers " + std::to_string(message.from), std::move(leave));
-    return std::string(reply.results.vote_granted ? "granted" : "refused") + waits;
+  Event(id, fact, [&](core::Core&) {
+    const core::VoteReply reply = ReceiveVoteRequest(message);
+    return std::string(reply.results.vote_granted ? "granted" : "refused") + Wait(id, reply.gate);
   });
 }
 
-void World::ReceiveAppend(const Message& message) {
+void World::TellAppend(const Message& message) {
   const uint64_t id = message.to;
   const AppendEntriesArgs& args = message.append;
   const View before = Look(id);
@@ -173,57 +159,25 @@ void World::ReceiveAppend(const Message& message) {
                      Position(before.last, core(id).TermAt(before.last));
   const Term at_prev = core(id).TermAt(args.prev_index);
   if (args.prev_index < before.last && at_prev != args.prev_term) fact += " and " + Position(args.prev_index, at_prev);
-  Event(id, fact, [&](core::Core& core) -> std::string {
-    Message answer;
-    answer.kind = message.kind == MessageKind::kAppend ? MessageKind::kAppendReply : MessageKind::kHeartbeatReply;
-    answer.from = id;
-    answer.to = message.from;
-    answer.call = message.call;
-    auto received = core.OnAppendEntries(now_, args);
-    if (!received) {
-      answer.error = "error: " + received.error().message();
-      Put(answer);
-      return answer.error;
-    }
-    const core::AppendTicket ticket = received.value();
+  Event(id, fact, [&](core::Core&) -> std::string {
+    auto received = ReceiveAppend(message);
+    if (!received) return "error: " + received.error().message();
+    const core::AppendTicket& ticket = received.value();
     if (args.term >= before.term) servers_.at(id).heard = now_;
-    auto leave = [this, id, answer, ticket, args]() mutable {
-      answer.append_results = servers_.at(id).core->FinishAppend(ticket);
-      oracle_.OnAppendAnswerLeaves(args, answer.append_results, ticket.term, servers_.at(id).disk);
-      Put(answer);
-    };
-    const std::string waits = WhenDurable(id, ticket.gate, "answers " + std::to_string(message.from), std::move(leave));
     const bool is_old = args.term < before.term;
     const std::string verdict = ticket.accepted ? "accepted up to " + Text(ticket.verified)
                                 : is_old        ? "refused, term " + Text(ticket.term)
                                          : "refused, hint " + Position(ticket.conflict.index, ticket.conflict.term);
-    return verdict + waits;
+    return verdict + Wait(id, ticket.gate);
   });
 }
 
-void World::ReceiveReply(const Message& message) {
-  const bool is_late = std::exchange(message.call->has_ended, true);
-  const std::string fact = std::string(is_late ? "late or repeated " : "") + std::string(Name(message.kind)) + " of " +
-                           std::to_string(message.from) + ": " +
-                           (message.kind == MessageKind::kPreVoteReply || message.kind == MessageKind::kVoteReply
-                                ? VoteAnswer(message.vote_results)
-                            : message.error.empty() ? AppendAnswer(message.append_results)
-                                                    : message.error);
-  Event(message.to, fact, [&](core::Core& core) -> std::string {
-    switch (message.kind) {
-      case MessageKind::kAppendReply:
-        if (!message.error.empty()) {
-          core.OnAppendFailed(message.call->append);
-        } else {
-          core.OnAppendReply(now_, message.call->append, message.append_results);
-        }
-        break;
-      case MessageKind::kHeartbeatReply:
-        if (message.error.empty()) core.OnHeartbeatReply(now_, message.call->append, message.append_results);
-        break;
-      default:
-        core.OnVoteReply(now_, NodeId(message.from), message.call->vote, message.vote_results);
-    }
+void World::TellReply(const Message& message) {
+  const std::string fact = std::string(message.call->has_ended ? "late or repeated " : "") +
+                           std::string(Name(message.kind)) + " of " + std::to_string(message.from) + ": " +
+                           Answer(message);
+  Event(message.to, fact, [&](core::Core&) -> std::string {
+    ReceiveReply(message);
     return "";
   });
 }
@@ -235,7 +189,7 @@ bool World::IsLost(const std::shared_ptr<Call>& call) const {
   auto carries = [&](const Message& message) { return message.call == call; };
   if (std::any_of(wire_.begin(), wire_.end(), carries)) return false;
   // Its receiver has it, and its answer waits for the disk: no waiting answer is of an earlier life.
-  return !Exists(call->to) || servers_.at(call->to).waiting.empty();
+  return !Exists(call->to) || servers_.at(call->to).gated.empty();
 }
 
 void World::FailCall(const std::shared_ptr<Call>& call, const std::string& why) {

@@ -12,13 +12,14 @@ constexpr Duration kTransferTime = std::chrono::milliseconds(200);
 
 void World::TakeWrites(uint64_t id, Line& line) {
   Server& server = servers_.at(id);
-  while (server.core->HasWrite()) {
-    core::Write write = server.core->NextWrite(now_);
+  size_t taken = server.writing.size();
+  server.TakeWrites(now_);
+  for (; taken < server.writing.size(); ++taken) {
+    const core::Write& write = server.writing[taken];
     if (write.hard_state) server.hard_state = *write.hard_state;
     if (write.truncate_after) line.changes.push_back("drops all after " + Text(*write.truncate_after));
     if (!write.batches.empty()) line.changes.push_back("appends " + Entries(write.batches, server.core->term()));
     if (server.holds_disk) line.changes.push_back("write " + std::to_string(write.number) + " waits");
-    server.writing.push_back(std::move(write));
   }
 }
 
@@ -49,10 +50,10 @@ void World::Change(uint64_t id, const std::vector<ChangeStep>& steps) {
     const NodeId server(step.server);
     switch (step.sign) {
       case '+':
-        change.AddVoter(MakePeer(step.server));
+        change.AddVoter(core::MakePeer(step.server));
         break;
       case '~':
-        change.AddLearner(MakePeer(step.server));
+        change.AddLearner(core::MakePeer(step.server));
         break;
       case '^':
         change.Promote(server);
@@ -100,7 +101,7 @@ void World::Heartbeat(uint64_t id, uint64_t to) {
                              Text(request->args.leader_commit) + (request->args.timeout_now ? ", stand now" : "");
     if (sent.empty() || sent.back().first != what) sent.push_back({what, {}});
     sent.back().second.push_back(peer);
-    Send(id, *request, MessageKind::kHeartbeat);
+    SendAppend(id, *request);
   }
   if (only_changes_) return;
   for (const auto& [what, peers] : sent) Tell(id, "heartbeat " + what + " to " + Servers(peers));
@@ -115,32 +116,11 @@ void World::TakeVoteRound(uint64_t id, Line& line) {
   std::vector<uint64_t> peers;
   for (const Peer& peer : round->peers) peers.push_back(peer.id.value());
   const std::string asks = "asks " + Servers(peers) + (round->args.pre_vote ? " for pre-votes" : " for votes");
-  const bool is_durable = round->gate <= servers_.at(id).core->persisted();
-  const std::string waits =
-      WhenDurable(id, round->gate, asks, [this, id, round = *round] { SendVoteRequests(id, round); });
+  const bool is_durable = round->gate <= core(id).persisted();
+  const std::string waits = Wait(id, round->gate);
+  SendVoteRequests(id, *round, asks);
   // Otherwise it is told with the write.
   if (is_durable || !waits.empty()) line.changes.push_back(asks + waits);
-}
-
-void World::SendVoteRequests(uint64_t id, const core::VoteRound& round) {
-  const Server& server = servers_.at(id);
-  if (!round.args.pre_vote) oracle_.OnVoteLeaves(id, round.args.term, id, server.disk);
-  for (const Peer& peer : round.peers) {
-    Message message;
-    message.kind = round.args.pre_vote ? MessageKind::kPreVote : MessageKind::kVote;
-    message.from = id;
-    message.to = peer.id.value();
-    message.vote = round.args;
-    message.vote.to = peer.id;
-    message.call = std::make_shared<Call>();
-    message.call->kind = message.kind;
-    message.call->from = id;
-    message.call->life = server.life;
-    message.call->to = message.to;
-    message.call->vote = round.ticket;
-    message.call->sent = now_;
-    Put(std::move(message));
-  }
 }
 
 // --- replication ---
@@ -173,31 +153,14 @@ void World::SendAppends(uint64_t id, Line& line) {
       auto same = std::find_if(sent.begin(), sent.end(), [&](const auto& other) { return other.first == what; });
       if (same == sent.end()) same = sent.insert(sent.end(), {what, {}});
       same->second.push_back(peer);
-      Send(id, *request, MessageKind::kAppend);
+      SendAppend(id, *request);
     }
   }
   for (const auto& [what, peers] : sent) line.changes.push_back("sends " + what + " to " + Servers(peers));
   std::optional<core::AppendRequest> stand = server.core->NextTimeoutNow(now_);
   if (!stand) return;
   line.changes.push_back("tells " + Text(stand->peer.id) + " to stand");
-  Send(id, *stand, MessageKind::kHeartbeat);
-}
-
-void World::Send(uint64_t id, const core::AppendRequest& request, MessageKind kind) {
-  Message message;
-  message.kind = kind;
-  message.from = id;
-  message.to = request.peer.id.value();
-  message.append = request.args;
-  message.call = std::make_shared<Call>();
-  message.call->kind = kind;
-  message.call->from = id;
-  message.call->life = servers_.at(id).life;
-  message.call->to = message.to;
-  message.call->append = request.ticket;
-  message.call->args = request.args;
-  message.call->sent = now_;
-  Put(std::move(message));
+  SendAppend(id, *stand);
 }
 
 size_t World::Read(uint64_t id) {
@@ -211,7 +174,7 @@ size_t World::Read(uint64_t id) {
         return "";
       }
       std::vector<std::string> applied;
-      ApplyBatches(id, core.OnApplyRead(read.batches, settings.durable_machine), applied);
+      ApplyBatches(id, core.OnApplyRead(read.batches, durable_machine_), Collect(applied));
       return applied.empty() ? "" : "applies " + Join(applied, " ");
     });
   }
@@ -225,39 +188,24 @@ void World::ReleaseReads(uint64_t id) {
 
 // --- the state machine and the callers ---
 
-void World::ApplyCommitted(uint64_t id, std::vector<std::string>& applied) {
-  Server& server = servers_.at(id);
-  const bool is_reading =
-      std::any_of(server.reads.begin(), server.reads.end(), [](const HeldRead& read) { return read.peer == 0; });
-  while (!is_reading) {
-    core::NextApplyResult next = server.core->NextApply(settings.apply_bytes, settings.durable_machine);
-    if (auto* read = std::get_if<core::ReadRequest>(&next)) {
-      if (server.holds_reads) {
-        server.reads.push_back(HeldRead{0, read->from, server.disk.Read(read->from, read->max_bytes)});
-        return;
-      }
-      std::vector<BatchRef> stored = server.disk.Read(read->from, read->max_bytes);
-      ApplyBatches(id, server.core->OnApplyRead(std::move(stored), settings.durable_machine), applied);
-      continue;
-    }
-    auto* batches = std::get_if<std::vector<BatchRef>>(&next);
-    if (batches == nullptr) return;
-    ApplyBatches(id, *batches, applied);
-  }
+core::Driver::ApplyEntry World::Collect(std::vector<std::string>& applied) const {
+  return [&applied](const LogEntry& entry) {
+    if (entry.type == LogEntryType::kCommand) applied.emplace_back(entry.command);
+    return true;
+  };
 }
 
-void World::ApplyBatches(uint64_t id, const std::vector<BatchRef>& batches, std::vector<std::string>& applied) {
+void World::ApplyOrHold(uint64_t id, std::vector<std::string>& applied) {
   Server& server = servers_.at(id);
-  for (const BatchRef& batch : batches) {
-    for (const LogEntry& entry : batch) {
-      oracle_.OnApply(id, entry, server.machine, server.core->commit_index());
-      oracle_.Claim(!settings.durable_machine || server.disk.Holds(entry.index, entry.term),
-                    "a durable machine was given what is not durable");
-      server.machine = entry.index;
-      if (entry.type == LogEntryType::kCommand) applied.emplace_back(entry.command);
-    }
+  for (const HeldRead& read : server.reads) {
+    if (read.peer == 0) return;  // what follows comes after it
   }
-  if (!batches.empty()) server.core->OnApplied(server.machine);
+  ApplyCommitted(id, Collect(applied), [&](const core::ReadRequest& read) {
+    if (server.holds_reads) {
+      server.reads.push_back(HeldRead{0, read.from, server.disk.Read(read.from, read.max_bytes)});
+    }
+    return server.holds_reads;
+  });
 }
 
 void World::TellCommitAndApply(const View& before, const View& after, const std::vector<std::string>& applied,
@@ -274,7 +222,7 @@ void World::TellCommitAndApply(const View& before, const View& after, const std:
 void World::Apply(uint64_t id) {
   Event(id, "the machine is ready", [&](core::Core&) -> std::string {
     std::vector<std::string> applied;
-    ApplyCommitted(id, applied);
+    ApplyOrHold(id, applied);
     return applied.empty() ? "" : "applies " + Join(applied, " ");
   });
 }
@@ -291,7 +239,7 @@ std::vector<std::string> World::AnswerProposals(uint64_t id) {
     const Proposal& proposal = server.proposals.front();
     // As in src/node: what is applied is the caller's own command only if it has its term.
     if (server.core->TermAt(proposal.index) == proposal.term) {
-      oracle_.OnAnswer(proposal.index, proposal.term);
+      oracle_.OnResult(proposal.index, proposal.term);
       answered.push_back(proposal.text);
       server.answered.insert(proposal.text);
     }
@@ -338,47 +286,30 @@ void World::CheckChanges(uint64_t id, Line& line) {
 
 // --- durability ---
 
-// Leaves now if `gate` is durable, and otherwise when it is; then a reader wants to know, if the disk is held.
-std::string World::WhenDurable(uint64_t id, core::WriteNumber gate, const std::string& what,
-                               std::function<void()> leave) {
-  Server& server = servers_.at(id);
-  if (gate <= server.core->persisted()) {
-    leave();
-    return "";
-  }
-  server.waiting.push_back(Waiting{gate, what, std::move(leave)});
-  return server.holds_disk ? " after write " + std::to_string(gate) : "";
+// What a story adds about something that waits for a held disk.
+std::string World::Wait(uint64_t id, core::WriteNumber gate) const {
+  const Server& server = servers_.at(id);
+  return gate > server->persisted() && server.holds_disk ? " after write " + std::to_string(gate) : "";
 }
 
 void World::FlushOne(uint64_t id) {
   Server& server = servers_.at(id);
-  core::Write write = std::move(server.writing.front());
-  server.writing.pop_front();
-  const std::string fact = "write " + std::to_string(write.number);
-  if (server.disk_fails) {
-    server.disk_fails = false;
+  const std::string fact = "write " + std::to_string(server.writing.front().number);
+  if (std::exchange(server.disk_fails, false)) {
     Stop(id);
     Tell(id, fact + " fails -> stops");
     return;
   }
-  const std::string problem = server.disk.Commit(write);
-  oracle_.Claim(problem.empty(), problem);
   const View before = Look(id);
   Line line;
   line.fact = fact + " is durable";
-  server.core->OnPersisted(now_, write.number);
   std::vector<std::string> left;
-  std::vector<Waiting> ready;
-  std::erase_if(server.waiting, [&](Waiting& waiting) {
-    if (waiting.gate > server.core->persisted()) return false;
-    ready.push_back(std::move(waiting));
-    return true;
-  });
-  for (Waiting& waiting : ready) {
-    waiting.leave();
+  for (core::DrivenCore::Gated& gated : server.FinishWrites(now_)) {
+    gated.action();
     // Without a held disk the reader knows that an answer leaves at once; that requests leave is news.
-    if (server.holds_disk || waiting.what.starts_with("asks")) left.push_back(waiting.what);
+    if (server.holds_disk || gated.what.starts_with("asks")) left.push_back(gated.what);
   }
+  if (!server.problem.empty()) oracle_.Violate(server.problem);
   Settle(id, before, line);
   line.changes.insert(line.changes.begin(), left.begin(), left.end());
   if (server.holds_disk || !Join(line.changes).empty()) TellEvent(id, line);

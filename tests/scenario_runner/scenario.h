@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core_driver/message_kind.h"
 #include "ringraft/errc.h"
 #include "ringraft/types.h"
 
@@ -84,18 +85,8 @@ struct Link {
   uint64_t to = 0;
 };
 
-enum class MessageKind : uint8_t {
-  kPreVote,
-  kVote,
-  kAppend,
-  kHeartbeat,
-  kPreVoteReply,
-  kVoteReply,
-  kAppendReply,
-  kHeartbeatReply,
-};
+using core::MessageKind;
 std::string_view Name(MessageKind kind);
-inline bool IsReply(MessageKind kind) { return kind >= MessageKind::kPreVoteReply; }
 
 // Which messages in flight: all of a link, those of one kind, or the n-th of them.
 struct Selection {

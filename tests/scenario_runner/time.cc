@@ -76,7 +76,7 @@ void World::Tick(Duration duration) {
 void World::HeartbeatsDue() {
   for (auto& [id, server] : servers_) {
     if (server.core == nullptr || !server.core->is_leader() || server.next_heartbeat > now_) continue;
-    server.next_heartbeat = now_ + settings.core.heartbeat_interval;
+    server.next_heartbeat = now_ + options.heartbeat_interval;
     Heartbeat(id, 0);
   }
 }

@@ -4,13 +4,8 @@
 
 namespace ringraft::scenario {
 
-World::World() {
-  settings.core.group = kGroup;
-  settings.core.election_timeout_min = std::chrono::milliseconds(300);
-  settings.core.election_timeout_max = std::chrono::milliseconds(500);
-  settings.core.heartbeat_interval = std::chrono::milliseconds(50);
-  settings.core.catch_up_rounds = 0;            // most scenarios are about what comes after it
-  settings.core.tell_commit_when_idle = false;  // as in production: the next append or heartbeat does
+World::World() : options(core::TestOptions(0)) {
+  options.tell_commit_when_idle = false;  // as in production: the next append or heartbeat does
 }
 
 std::vector<uint64_t> World::Ids() const {
@@ -19,19 +14,13 @@ std::vector<uint64_t> World::Ids() const {
   return ids;
 }
 
-std::vector<Witness> World::Witnesses() const {
-  std::vector<Witness> all;
-  for (const auto& [id, server] : servers_) all.push_back(Witness{id, server.core.get(), &server.disk});
-  return all;
-}
-
 // --- life and death ---
 
 void World::Found(const std::vector<uint64_t>& servers, const std::vector<uint64_t>& members) {
   if (!members.empty()) members_ = members;
   std::sort(members_.begin(), members_.end());
   for (uint64_t id : servers) {
-    servers_[id];
+    Add(id, servers_[id]);
     if (members.empty()) {
       Start(id);
     } else {
@@ -44,17 +33,13 @@ void World::Found(const std::vector<uint64_t>& servers, const std::vector<uint64
 void World::GiveLog(uint64_t id, const std::vector<uint64_t>& terms, uint64_t term, uint64_t vote) {
   Server& server = servers_.at(id);
   server.core.reset();
-  server.disk = Disk();
+  server.disk = core::Disk();
   core::Write write;
   write.hard_state = HardState{Term(term), NodeId(vote)};
   for (size_t i = 0; i < terms.size(); ++i) {
-    BatchBuilder builder;
-    if (i == 0) {
-      builder.Add(LogEntryType::kConfiguration, MakeConfiguration(members_).Encode());
-    } else {
-      builder.Add(LogEntryType::kCommand, "t" + std::to_string(terms[i]));
-    }
-    write.batches.push_back(builder.Seal(Index(i + 1), Term(terms[i]), NodeId(kMaxServers + 1), kGroup, 0));
+    constexpr uint64_t kLeader = kMaxServers + 1;
+    write.batches.push_back(i == 0 ? core::ConfigurationBatch(1, terms[0], core::MakeConfiguration(members_), kLeader)
+                                   : core::Commands(i + 1, terms[i], 1, kLeader, "t" + std::to_string(terms[i])));
   }
   oracle_.Claim(server.disk.Commit(write).empty(), "a given log makes no sense");
   Start(id);
@@ -62,28 +47,22 @@ void World::GiveLog(uint64_t id, const std::vector<uint64_t>& terms, uint64_t te
 
 void World::Start(uint64_t id) {
   Server& server = servers_.at(id);
-  RecoveredLog recovered = server.disk.Recover();
-  auto checked = core::Core::CheckRecovered(recovered);
-  oracle_.Claim(checked.has_value(), "what is on the disk cannot be recovered");
-  if (!checked) return;
-  core::CoreOptions options = settings.core;
-  options.self = NodeId(id);
-  options.seed = 1 + 100 * ++server.life;
-  options.is_restart = server.life > 1 && (recovered.last_index || recovered.hard_state.term);
-  if (!settings.durable_machine) server.machine = Index(0);
-  server.core = std::make_unique<core::Core>(options, recovered, server.machine, now_);
-  server.hard_state = recovered.hard_state;
+  core::CoreOptions its = options;
+  its.self = NodeId(id);
+  its.seed = 1 + 100 * (server.life + 1);
+  its.is_restart = server.life > 0 && (server.disk.history().last_index() || server.disk.hard_state().term);
+  const std::string problem = server.Start(its, durable_machine_ ? server.machine : Index(0), now_);
+  if (!problem.empty()) return oracle_.Violate("what is on the disk cannot be recovered: " + problem);
+  server.hard_state = server.disk.hard_state();
   oracle_.OnStart(id);
 }
 
-// What was not durable is gone; what was sent may still arrive.
-void World::Stop(uint64_t id) {
+// What was not durable is gone, but for the oldest `written` writes; what was sent may still arrive.
+void World::Stop(uint64_t id, size_t written) {
   Server& server = servers_.at(id);
-  server.core.reset();
-  ++server.life;
+  server.DrivenCore::Crash(written);
+  if (!server.problem.empty()) oracle_.Violate(server.problem);
   server.heard.reset();
-  server.writing.clear();
-  server.waiting.clear();
   server.reads.clear();
   server.changes.clear();
   server.proposals.clear();
@@ -94,8 +73,7 @@ void World::Crash(uint64_t id, size_t keeping) {
   Server& server = servers_.at(id);
   const size_t written = std::min(keeping, server.writing.size());
   const size_t lost = server.writing.size() - written;
-  for (size_t i = 0; i < written; ++i) oracle_.Claim(server.disk.Commit(server.writing[i]).empty(), "a bad write");
-  Stop(id);
+  Stop(id, written);
   auto writes = [](size_t count) { return std::to_string(count) + (count == 1 ? " write" : " writes"); };
   Tell(id, Join({"crashes", written > 0 ? writes(written) + " had reached the disk" : "",
                  lost > 0 ? writes(lost) + " lost" : ""}));
@@ -114,7 +92,7 @@ void World::Restart(uint64_t id) {
 void World::Wipe(uint64_t id) {
   has_begun_ = true;
   if (IsUp(id)) Stop(id);
-  servers_.at(id).disk = Disk();
+  servers_.at(id).disk = core::Disk();
   servers_.at(id).machine = Index(0);
   oracle_.OnWipe(id);
   Tell(id, "its disk is empty now");
@@ -164,7 +142,8 @@ void World::Event(uint64_t id, const std::string& fact, const std::function<std:
 // What src/node does at the end of a turn, in its order; and the changes in the order in which a reader wants them.
 void World::Settle(uint64_t id, const View& before, Line& line) {
   Server& server = servers_.at(id);
-  oracle_.OnEvent(id, Witnesses());
+  server->CheckInvariants();
+  oracle_.OnEvent(id, cores_);
   View after = Look(id);
   if (after.term != before.term && !(server.heard && *server.heard == now_ && after.leader)) server.heard.reset();
   line.changes.push_back(RoleChange(before, after));
@@ -176,7 +155,7 @@ void World::Settle(uint64_t id, const View& before, Line& line) {
   Line sends;
   SendAppends(id, sends);
   std::vector<std::string> applied;
-  if (!server.holds_apply) ApplyCommitted(id, applied);
+  if (!server.holds_apply) ApplyOrHold(id, applied);
   after = Look(id);
   TellCommitAndApply(before, after, applied, AnswerProposals(id), line);
   line.changes.insert(line.changes.end(), sends.changes.begin(), sends.changes.end());
@@ -184,7 +163,7 @@ void World::Settle(uint64_t id, const View& before, Line& line) {
 }
 
 void World::CheckAll() {
-  oracle_.CheckLogMatching(Witnesses());
+  oracle_.CheckLogMatching(cores_);
   for (const auto& [id, server] : servers_) {
     if (server.core != nullptr) server.core->CheckInvariants();
   }
@@ -204,34 +183,23 @@ void World::Repair() {
   Heal();
 }
 
-std::string World::Unrest() {
+std::string World::Unrest() const {
   uint64_t leader = 0;
   for (const auto& [id, server] : servers_) {
-    if (server.core == nullptr || !server.core->is_leader()) continue;
+    if (!server.IsUp() || !server->is_leader()) continue;
     if (leader != 0) return "two servers lead";
     leader = id;
   }
   if (leader == 0) return "nobody leads";
-  const core::Core& leading = core(leader);
-  const core::Configuration& configuration = leading.configuration();
-  if (configuration.is_joint()) return "the configuration is joint still";
-  if (!configuration.IsVoter(NodeId(leader))) return "the leader is no voter";
-  const Index last = leading.last_index();
-  for (const Peer& peer : configuration.Members()) {
+  std::string unrest = Driver::Unrest(leader);
+  if (!unrest.empty()) return unrest;
+  for (const Peer& peer : core(leader).configuration().Members()) {
     const uint64_t id = peer.id.value();
     const std::string who = "server " + std::to_string(id) + " ";
-    if (!Exists(id)) return who + "does not exist";
-    if (core(id).term() != leading.term()) return who + "is in another term";
-    if (disk(id).terms() != disk(leader).terms() || disk(id).last_index() != last) return who + "has another log";
-    if (core(id).commit_index() != last) return who + "does not know that all is committed";
-    if (core(id).applied_index() != last) return who + "has not applied all";
     const Server& server = servers_.at(id);
-    if (!server.writing.empty() || !server.waiting.empty()) return who + "has writes or answers waiting";
+    if (server->commit_index() != server->last_index()) return who + "does not know that all is committed";
+    if (!server.writing.empty() || !server.gated.empty()) return who + "has writes or answers waiting";
     if (!server.proposals.empty() || !server.changes.empty()) return who + "has callers waiting";
-  }
-  for (const PeerStatus& status : leading.PeerStatuses(now_)) {
-    if (status.match_index != last) return "the leader does not know that all have all";
-    if (status.inflight_bytes != 0) return "the leader counts bytes in flight";
   }
   return wire_.empty() ? "" : "messages are in flight";
 }

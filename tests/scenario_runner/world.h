@@ -7,7 +7,6 @@
 // reads and applies of a server that holds them.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,61 +16,33 @@
 #include <utility>
 #include <vector>
 
-#include "core/core.h"
-#include "disk.h"
-#include "oracle.h"
+#include "core_driver/driver.h"
 #include "scenario.h"
 #include "story.h"
 
 namespace ringraft::scenario {
 
-// A request that waits for its answer.
-struct Call {
-  MessageKind kind = MessageKind::kAppend;
-  uint64_t from = 0;
-  uint64_t life = 0;  // of the caller
-  uint64_t to = 0;
-  core::VoteTicket vote;
-  core::PeerTicket append;
-  AppendEntriesArgs args;  // of an append
-  TimePoint sent;
-  bool has_ended = false;  // answered or failed
-};
+using core::Call;
+using core::Message;
 
-struct Message {
-  MessageKind kind = MessageKind::kAppend;
-  uint64_t from = 0;
-  uint64_t to = 0;
-  std::shared_ptr<Call> call;
-  RequestVoteArgs vote;
-  RequestVoteResults vote_results;
-  AppendEntriesArgs append;
-  AppendEntriesResults append_results;
-  std::string error;  // of an append that was refused as malformed
-};
-
-struct Settings {
-  core::CoreOptions core;
-  size_t apply_bytes = 1 << 20;
-  bool durable_machine = false;  // applies only what is durable, and remembers over crashes how far it got
-};
-
-class World {
+class World : private core::Driver {
  public:
   World();
 
   // --- what there is ---
-  Settings settings;
+  core::CoreOptions options;
+  void SetApplyBytes(size_t bytes) { apply_bytes_ = bytes; }
+  void MakeMachinesDurable() { durable_machine_ = true; }
   void Found(const std::vector<uint64_t>& servers, const std::vector<uint64_t>& members);
   void GiveLog(uint64_t server, const std::vector<uint64_t>& terms, uint64_t term, uint64_t vote);
   bool has_begun() const { return has_begun_; }
   bool Exists(uint64_t server) const { return servers_.contains(server); }
-  bool IsUp(uint64_t server) const { return servers_.at(server).core != nullptr; }
+  bool IsUp(uint64_t server) const { return servers_.at(server).IsUp(); }
   const core::Core& core(uint64_t server) const { return *servers_.at(server).core; }
-  const Disk& disk(uint64_t server) const { return servers_.at(server).disk; }
+  const core::Disk& disk(uint64_t server) const { return servers_.at(server).disk; }
   std::vector<uint64_t> Ids() const;
   const std::vector<Message>& wire() const { return wire_; }
-  const Oracle& oracle() const { return oracle_; }
+  const core::Oracle& oracle() const { return oracle_; }
   bool HasAnswered(uint64_t server, const std::string& text) const;
   bool HasLost(uint64_t server, const std::string& text) const;  // told its caller that the outcome is unknown
 
@@ -122,7 +93,7 @@ class World {
   void Repair();
   // What keeps the cluster from being at rest: one leader, equal logs, all committed and applied, nothing in flight
   // (B12). Empty if it is.
-  std::string Unrest();
+  std::string Unrest() const;
   void CheckAll();
 
   // --- the story ---
@@ -134,11 +105,6 @@ class World {
   std::string Describe(const Message& message) const;
 
  private:
-  struct Waiting {
-    core::WriteNumber gate = 0;
-    std::string what;  // "vote to 1"
-    std::function<void()> leave;
-  };
   struct Proposal {
     Index index;
     Term term;
@@ -150,20 +116,14 @@ class World {
     Index from;
     std::vector<BatchRef> batches;
   };
-  struct Server {
-    std::unique_ptr<core::Core> core;  // null while it is down
-    uint64_t life = 0;
-    Disk disk;
+  struct Server : core::DrivenCore {
     HardState hard_state;            // as decided; what of it is durable, the disk knows
     std::optional<TimePoint> heard;  // from the leader of its term
-    std::deque<core::Write> writing;
-    std::vector<Waiting> waiting;
     std::vector<HeldRead> reads;
     std::vector<Proposal> proposals;
     std::vector<core::ConfigTicket> changes;
     std::set<std::string> answered;
     std::set<std::string> lost;
-    Index machine;  // what the machine has applied
     TimePoint next_heartbeat;
     bool holds_disk = false;
     bool holds_reads = false;
@@ -178,41 +138,37 @@ class World {
   };
 
   // --- world.cc ---
-  std::vector<Witness> Witnesses() const;
   void TellLine(const std::string& line);
   void TellEvent(uint64_t server, const Line& line);
   // One call into the core of a server, and all that the driver does after it. `act` returns the answer.
   void Event(uint64_t server, const std::string& fact, const std::function<std::string(core::Core&)>& act);
   void Settle(uint64_t server, const View& before, Line& line);
   void Start(uint64_t server);
-  void Stop(uint64_t server);
+  void Stop(uint64_t server, size_t written = 0);
 
   // --- node.cc: the parts of Settle ---
   void TakeWrites(uint64_t server, Line& line);
   void TakeVoteRound(uint64_t server, Line& line);
-  void SendVoteRequests(uint64_t server, const core::VoteRound& round);
   void SendAppends(uint64_t server, Line& line);
-  void Send(uint64_t server, const core::AppendRequest& request, MessageKind kind);
-  void ApplyCommitted(uint64_t server, std::vector<std::string>& applied);
-  void ApplyBatches(uint64_t server, const std::vector<BatchRef>& batches, std::vector<std::string>& applied);
+  void ApplyOrHold(uint64_t server, std::vector<std::string>& applied);
+  ApplyEntry Collect(std::vector<std::string>& applied) const;
   void TellCommitAndApply(const View& before, const View& after, const std::vector<std::string>& applied,
                           const std::vector<std::string>& answered, Line& line);
   std::vector<std::string> AnswerProposals(uint64_t server);
   void LoseProposals(uint64_t server, Line& line);
   void CheckChanges(uint64_t server, Line& line);
-  std::string WhenDurable(uint64_t server, core::WriteNumber gate, const std::string& what,
-                          std::function<void()> leave);
+  std::string Wait(uint64_t server, core::WriteNumber gate) const;
   void FlushOne(uint64_t server);
 
   // --- network.cc ---
   void ForEach(const Link& link, const std::function<void(uint64_t, uint64_t)>& visit);
   std::vector<size_t> Select(const Selection& selection) const;
   bool IsCut(uint64_t from, uint64_t to) const { return cut_.contains({from, to}); }
-  void Put(Message message);
+  void Send(Message message) override;
   void Receive(const Message& message);
-  void ReceiveVote(const Message& message);
-  void ReceiveAppend(const Message& message);
-  void ReceiveReply(const Message& message);
+  void TellVoteRequest(const Message& message);
+  void TellAppend(const Message& message);
+  void TellReply(const Message& message);
   bool IsLost(const std::shared_ptr<Call>& call) const;
   void FailCall(const std::shared_ptr<Call>& call, const std::string& why);
   void FailLostCalls();
@@ -227,8 +183,6 @@ class World {
   std::vector<std::shared_ptr<Call>> calls_;
   std::set<std::pair<uint64_t, uint64_t>> cut_;
   std::set<std::pair<uint64_t, uint64_t>> held_;
-  TimePoint now_{std::chrono::hours(1)};
-  Oracle oracle_;
   std::vector<std::string> story_;
   bool is_muted_ = false;
   bool only_changes_ = false;  // events without consequences are not told

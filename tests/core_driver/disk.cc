@@ -1,27 +1,21 @@
-#include "disk.h"
+#include "core_driver/disk.h"
 
-namespace ringraft::scenario {
+namespace ringraft::core {
 
-Peer MakePeer(uint64_t server) { return Peer(NodeId(server), Addr("127.0.0.1:" + std::to_string(7100 + server))); }
-
-core::Configuration MakeConfiguration(const std::vector<uint64_t>& voters) {
-  core::Configuration configuration;
-  for (uint64_t server : voters) configuration.voters.push_back(MakePeer(server));
-  return configuration;
-}
-
-std::string Disk::Commit(const core::Write& write) {
+std::string Disk::Commit(const Write& write) {
   if (write.hard_state) {
     if (write.hard_state->term < hard_state_.term) return "the term on a disk goes back";
-    const bool same_term = write.hard_state->term == hard_state_.term;
-    if (same_term && hard_state_.vote && write.hard_state->vote != hard_state_.vote) return "a vote on a disk changes";
+    const bool is_same_term = write.hard_state->term == hard_state_.term;
+    if (is_same_term && hard_state_.vote && write.hard_state->vote != hard_state_.vote) {
+      return "a vote on a disk changes";
+    }
     hard_state_ = *write.hard_state;
   }
   if (write.truncate_after) {
     const Index last = *write.truncate_after;
-    if (last >= history_.last_index()) return "a write cuts off what is not there";
+    if (last >= history_.last_index()) return "a write truncates entries that do not exist";
     while (!batches_.empty() && batches_.back().last() > last) {
-      BatchRef cut = batches_.back();
+      const BatchRef cut = batches_.back();
       batches_.pop_back();
       if (cut.first() <= last) batches_.push_back(cut.Slice(cut.first(), last));
     }
@@ -41,6 +35,7 @@ RecoveredLog Disk::Recover() const {
   recovered.last_index = history_.last_index();
   recovered.terms = history_.runs();
   for (const BatchRef& batch : batches_) {
+    if ((batch.header().flags & BatchHeader::kHasConfiguration) == 0) continue;
     for (const LogEntry& entry : batch) {
       if (entry.type != LogEntryType::kConfiguration) continue;
       recovered.configurations.push_back(StoredConfiguration{entry.index, std::string(entry.command)});
@@ -61,4 +56,4 @@ std::vector<BatchRef> Disk::Read(Index from, size_t max_bytes) const {
   return read;
 }
 
-}  // namespace ringraft::scenario
+}  // namespace ringraft::core
