@@ -1,9 +1,9 @@
 // Awaiting a KJ promise from a coroutine: `auto call = Await(loop, kj::mv(promise)); auto result = co_await call;`
-// and the reverse: `ToKj(scope, task)` runs a coroutine for somebody who wants a KJ promise.
+// And the reverse: `ToKj(scope, task)` runs a coroutine for a caller that needs a KJ promise.
 //
 // The promise's callbacks only put the coroutine on the ready queue: resuming inside the callback would destroy the
-// promise in its own callback, which KJ refuses. Destroying the awaiter cancels the promise. All of it belongs to one
-// reactor and happens in its turns.
+// promise in its own callback, which KJ refuses. Cancelling: destroying the awaiter destroys the promise. Everything
+// here belongs to one loop and happens in its turns.
 #pragma once
 
 #include <kj/async.h>
@@ -15,13 +15,13 @@
 #include <type_traits>
 #include <utility>
 
-#include "coro/scope.h"
 #include "coro/loop.h"
+#include "coro/scope.h"
 #include "ringraft/task.h"
 
 namespace ringraft::coro {
 
-// What a KJ promise ended with. `exception` is null on success.
+// The outcome of a KJ promise. `exception` is null on success.
 template <class T>
 struct KjOutcome {
   KjOutcome() noexcept {}
@@ -50,7 +50,8 @@ struct KjOutcome<void> {
   kj::Maybe<kj::Exception> exception;
 };
 
-// The promise runs from the moment the awaiter is made. Await it once.
+// The promise runs from the construction of the awaiter on. Await it once; the outcome has the value or the exception.
+// Cancelling, before or after the promise has ended, destroys the promise, and no callback runs.
 template <class T>
 class [[nodiscard]] KjAwaiter {
  public:
@@ -90,7 +91,7 @@ class [[nodiscard]] KjAwaiter {
   bool is_done_ = false;
   coro::ReadyNode node_;
   KjOutcome<T> outcome_;
-  kj::Promise<void> promise_;  // last: destroyed first, while what its callbacks use is there
+  kj::Promise<void> promise_;  // last, so that it is destroyed before the members that its callbacks use
 };
 
 template <class T>
@@ -100,7 +101,7 @@ KjAwaiter<T> Await(coro::Loop& loop, kj::Promise<T> promise) {
 
 namespace detail {
 
-// The fulfiller with a destructor that does not throw. Destroyed without an answer it rejects the promise.
+// The fulfiller with a destructor that does not throw. Destroying an unused one rejects the promise.
 template <class T>
 class Fulfiller {
  public:
@@ -134,10 +135,10 @@ Task<void> RunAndFulfill(Task<T> task, Fulfiller<T> fulfiller) {
 
 }  // namespace detail
 
-// Runs the task, at once, as a member of `scope`, and fulfils the returned promise with what it returns, or rejects it
-// with the exception that left it. The scope alone owns the task: dropping the promise does not cancel it, since the
-// drop may come from inside the very coroutine, and what it does may have to be done. Cancelling the scope rejects the
-// promise.
+// Starts the task in `scope` at once. The returned promise is fulfilled with the task's result, or rejected with the
+// exception that it throws. The scope alone owns the task. Cancelling: dropping the promise does not cancel the task,
+// since the drop may come from inside that very coroutine, and its work may have to be completed; cancelling the scope
+// destroys the task and rejects the promise.
 template <class T>
 kj::Promise<T> ToKj(Scope& scope, Task<T> task) {
   auto paf = kj::newPromiseAndFulfiller<T>();

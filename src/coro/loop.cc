@@ -5,7 +5,7 @@
 namespace ringraft::coro {
 namespace {
 thread_local Loop* current_loop = nullptr;
-// KJ events in one pass: ready coroutines get their chance even if KJ never runs dry.
+// KJ events in one pass. The bound lets ready coroutines run even if KJ never runs out of events.
 constexpr unsigned kKjEventsPerPass = 256;
 }  // namespace
 
@@ -14,7 +14,7 @@ TimerNode::~TimerNode() {
 }
 
 bool Loop::Port::wait() {
-  // Somebody called kj::Promise::wait() inside a turn: it would block the reactor for ever.
+  // kj::Promise::wait() was called inside a turn: it would block the loop forever.
   RINGRAFT_ASSERT(!"kj::Promise::wait() inside a turn of the reactor");
   return false;
 }
@@ -57,7 +57,7 @@ void Loop::RunPasses(int max_passes) {
   RunTurnEnd();
 }
 
-// Only what is ready now: what becomes ready meanwhile is for the next pass.
+// Runs only what is ready now: what becomes ready meanwhile runs in the next pass.
 bool Loop::RunReady() {
   if (ready_.empty()) return false;
   if (order_ != nullptr) return RunReadyInOrder();
@@ -98,8 +98,8 @@ bool Loop::RunKj() {
 }
 
 bool Loop::RunTimers() {
-  // A timer that a timer schedules waits for the next pass, even if it is due: otherwise two could keep us here for
-  // ever.
+  // A timer that is scheduled by a timer waits for the next pass, even if it is due: otherwise two timers that schedule
+  // each other would keep this loop here forever.
   const uint64_t sequence_limit = next_sequence_;
   bool worked = false;
   while (!timers_.empty()) {

@@ -1,8 +1,9 @@
-// The scheduler of one reactor: ready coroutines, timers, turn-end hooks, and KJ's event loop as a guest. It knows no
-// kernel: the real reactor and the simulator both drive it. One thread at a time; between turns it belongs to no
-// thread, so one thread may drive several loops in turn, and a loop may move to another thread.
+// The executor of coroutines: a ready queue, timers, turn-end hooks, and KJ's event loop as a guest. It makes no system
+// call: time comes from a TimeSource, and the reactor and the simulator both drive it. One thread at a time; between
+// turns it belongs to no thread, so one thread may drive several loops alternately, and a loop may move to another
+// thread.
 //
-// Deterministic: ready coroutines run first in, first out; timers by time and then by the order of scheduling.
+// Deterministic: ready coroutines run first in, first out; timers by time, then by the order of scheduling.
 #pragma once
 
 #include <kj/async.h>
@@ -18,7 +19,7 @@
 
 namespace ringraft::coro {
 
-// Where time comes from.
+// The clocks of a loop.
 class TimeSource {
  public:
   virtual ~TimeSource() = default;
@@ -26,13 +27,14 @@ class TimeSource {
   virtual std::chrono::system_clock::time_point WallNow() const = 0;
 };
 
-// A coroutine's place in the ready queue. Lives in an awaiter; unlinks itself when that dies.
+// A coroutine's place in the ready queue. It lives in an awaiter; its destructor takes it off the queue, so a coroutine
+// that is already ready may be cancelled.
 class ReadyNode : public base::ListHook {
  public:
   std::coroutine_handle<> handle;
 };
 
-// A place among the timers. `OnTimer` runs once, in a turn; the destructor cancels.
+// A timer. `OnTimer` runs once, in a turn; the destructor cancels.
 class TimerNode {
  public:
   virtual void OnTimer() = 0;
@@ -48,11 +50,12 @@ class TimerNode {
   friend class Loop;
   class Loop* loop_ = nullptr;
   TimePoint when_;
-  uint64_t sequence_ = 0;  // ties run in the order of scheduling
+  uint64_t sequence_ = 0;  // timers of the same time run in the order of scheduling
   size_t heap_position_ = 0;
 };
 
-// Runs once when everything else of the turn has run: where all that has gathered is packed.
+// `OnTurnEnd` runs once, when nothing else of the turn is left to run: the place to process as one batch what the turn
+// has gathered. The destructor cancels.
 class TurnEndNode : public base::ListHook {
  public:
   virtual void OnTurnEnd() = 0;
@@ -61,13 +64,13 @@ class TurnEndNode : public base::ListHook {
   virtual ~TurnEndNode() = default;
 };
 
-// Who decides in which order ready coroutines run; without one, first in, first out. Nothing may depend on the order
-// between two coroutines that are ready at once, nor on when a ready one runs: the simulator tries.
+// Chooses the order of ready coroutines; without one it is first in, first out. No code may depend on the order of two
+// coroutines that are ready at once, nor on when a ready one runs: the simulator tests this with random orders.
 class ReadyOrder {
  public:
-  // The position of the next one to run, 0 .. ready - 1.
+  // Returns the position of the next one to run, 0 .. ready - 1.
   virtual size_t Choose(size_t ready) = 0;
-  // Shall it wait for a later turn instead?
+  // Returns true if that one waits for a later turn instead.
   virtual bool Postpone() = 0;
 
  protected:
@@ -77,38 +80,38 @@ class ReadyOrder {
 class Loop {
  public:
   explicit Loop(const TimeSource& time);
-  // Everything that KJ holds for this loop must be gone, or go with its detached promises.
+  // Precondition: no KJ object of this loop is left, except what its detached promises own.
   ~Loop() noexcept;
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // The loop whose turn this thread is in; null outside.
+  // The loop whose turn this thread is in; null outside of turns.
   static Loop* Current();
 
-  // Steady time, read once per pass of the turn.
+  // Steady time, read once in each pass of a turn.
   TimePoint Now() const { return now_; }
   std::chrono::system_clock::time_point WallNow() const { return time_.WallNow(); }
 
-  void MakeReady(ReadyNode& node) {  // no effect if it is ready already
+  void MakeReady(ReadyNode& node) {  // no effect if it is already ready
     if (!node.is_linked()) ready_.PushBack(node);
   }
   void SetReadyOrder(ReadyOrder* order) { order_ = order; }
-  void Schedule(TimerNode& timer, TimePoint when);  // moves it if it is scheduled already
+  void Schedule(TimerNode& timer, TimePoint when);  // moves it if it is already scheduled
   void Cancel(TimerNode& timer);
-  void AtTurnEnd(TurnEndNode& node) {  // no effect if it waits already
+  void AtTurnEnd(TurnEndNode& node) {  // no effect if it is already queued
     if (!node.is_linked()) turn_end_.PushBack(node);
   }
 
-  // `co_await loop.SleepUntil(t)`; at least one pass goes by.
+  // `co_await loop.SleepUntil(t)` resumes at `t` or, if that is past, in the next pass. Cancelling cancels the timer.
   class SleepAwaiter;
   SleepAwaiter SleepUntil(TimePoint when);
-  // `co_await loop.Yield()`: behind everything that is ready now.
+  // `co_await loop.Yield()` resumes after everything that is ready now. Cancelling takes it off the ready queue.
   class YieldAwaiter;
   YieldAwaiter Yield();
 
-  // Makes this loop and its KJ loop the thread's current ones. KJ objects are created, used and destroyed only while
-  // one lives: a turn is inside one, and who destroys KJ objects between turns puts one around it. Nests for the same
-  // loop.
+  // Makes this loop and its KJ loop the thread's current ones. KJ objects may be created, used and destroyed only while
+  // an Entered lives: every turn has one, and code that destroys KJ objects between turns makes its own. Nests for the
+  // same loop.
   class Entered {
    public:
     explicit Entered(Loop& loop);
@@ -118,12 +121,12 @@ class Loop {
 
    private:
     friend class Loop;
-    std::optional<kj::WaitScope> scope_;  // none if this loop was entered already
+    std::optional<kj::WaitScope> scope_;  // none if this loop had already been entered
   };
 
-  // One turn: enters the KJ loop, calls `poll` (which may make things ready), then runs ready coroutines, KJ events and
-  // due timers until none is left or `max_passes` are over, with the turn-end hooks whenever nothing else is left, and
-  // at the end in any case, so that a busy loop does not starve them.
+  // One turn: enters the KJ loop, calls `poll` (which may make coroutines ready), then runs passes over ready
+  // coroutines, KJ events and due timers, until nothing is left or after `max_passes`. Turn-end hooks run whenever
+  // nothing else is left, and at the end in any case, so that a busy loop does not starve them.
   template <class Poll>
   void Turn(Poll&& poll, int max_passes = 64) {
     Entered entered(*this);
@@ -131,12 +134,12 @@ class Loop {
     std::forward<Poll>(poll)();
     RunPasses(max_passes);
   }
-  // Is there work for another turn at once? Asks the time source if a timer is due.
+  // Returns true if another turn has work at once. Reads the time source to see whether a timer is due.
   bool HasWork() const;
   std::optional<TimePoint> NextTimer() const;
 
  private:
-  // KJ tells through it when it has events to run; it must never be asked to wait, since only `Turn` runs events.
+  // KJ reports through it that it has events to run. KJ must never wait on it: only `Turn` runs events.
   class Port final : public kj::EventPort {
    public:
     bool wait() override;
@@ -166,9 +169,9 @@ class Loop {
   TimePoint now_;
   ReadyOrder* order_ = nullptr;
   base::List<ReadyNode> ready_;
-  base::List<ReadyNode> postponed_;  // to the next turn
+  base::List<ReadyNode> postponed_;  // until the next turn, by `order_`
   base::List<TurnEndNode> turn_end_;
-  std::vector<TimerNode*> timers_;  // a binary heap; each timer knows its position
+  std::vector<TimerNode*> timers_;  // Invariant: a binary heap; timers_[t->heap_position_] == t
   uint64_t next_sequence_ = 0;
   Port port_;
   kj::EventLoop kj_loop_;

@@ -8,9 +8,8 @@
 
 namespace ringraft::coro {
 
-// Neither end of the coroutine needs a handle to it: it starts at once and destroys its own frame by running off its
-// end. The promise's destructor is therefore the one place where a task leaves the scope, whether it ended or was
-// cancelled.
+// No handle to this coroutine is needed: it starts at once and destroys its own frame when it ends. The promise's
+// destructor is therefore the one place where a task leaves the scope, whether it has ended or is cancelled.
 struct Scope::RunnerPromise : base::ListHook {
   RunnerPromise(Scope& owner, Task<void>&) : scope(owner) {
     scope.running_.PushBack(*this);

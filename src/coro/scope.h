@@ -1,16 +1,16 @@
-// Owns running coroutines. Dropping it cancels them; `Join` drains it.
+// A scope owns running coroutines. Destroying it cancels them; `Join` waits until they have ended.
 #pragma once
 
 #include <cstddef>
 
 #include "base/list.h"
-#include "coro/signal.h"
 #include "coro/loop.h"
+#include "coro/signal.h"
 #include "ringraft/task.h"
 
 namespace ringraft::coro {
 
-// One reactor thread. Must not be destroyed, or cancelled, from inside one of its own coroutines.
+// One loop, one thread. Precondition of the destructor and of Cancel: the caller is not one of its own coroutines.
 class Scope {
  public:
   explicit Scope(coro::Loop& loop);
@@ -18,14 +18,16 @@ class Scope {
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
-  // Runs the task at once up to its first suspension. An exception that leaves it stops the process.
+  // Runs the task at once up to its first suspension. An exception that leaves it terminates the process.
   void Start(Task<void> task);
   size_t size() const { return size_; }
-  Task<void> Join();  // until no coroutine is left
-  void Cancel();      // destroys them all now, in the order of starting
+  // Ends when no coroutine is left. Cancelling only ends the wait: the coroutines continue.
+  Task<void> Join();
+  // Destroys all coroutines now, in the order in which they started.
+  void Cancel();
 
  private:
-  struct Runner;  // the coroutine around each task; its promise is the link in `running_`
+  struct Runner;  // the coroutine around each task; its promise is the node in `running_`
   struct RunnerPromise;
   static Runner Run(Scope& scope, Task<void> task);
 

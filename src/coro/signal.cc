@@ -7,7 +7,7 @@ namespace ringraft::coro {
 Signal::~Signal() { RINGRAFT_ASSERT(waiters_.empty()); }
 
 void Signal::Notify() {
-  // Nobody runs in here, so whoever is in the list waited before the call.
+  // No coroutine runs within this loop, so every waiter in the list came before the call.
   while (Awaiter* waiter = waiters_.PopFront()) {
     waiter->is_notified_ = true;
     loop_.Cancel(waiter->timer_);

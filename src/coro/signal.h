@@ -1,4 +1,4 @@
-// Waiting for a state: `while (!condition) { auto woken = signal.Wait(); co_await woken; }`
+// A condition variable for coroutines: `while (!condition) { auto woken = signal.Wait(); co_await woken; }`
 #pragma once
 
 #include <coroutine>
@@ -8,25 +8,26 @@
 
 namespace ringraft::coro {
 
-// Wakes all that wait; each tests its condition again. One reactor thread. A waiter unlinks itself when it dies.
+// Notify wakes all waiters, and each tests its condition again. One loop, one thread. Cancelling a waiter takes it off
+// the list, also if it has been notified and is ready.
 class Signal {
  public:
   explicit Signal(coro::Loop& loop) : loop_(loop) {}
-  ~Signal();  // nobody may be waiting
+  ~Signal();  // Precondition: no waiter is left.
   Signal(const Signal&) = delete;
   Signal& operator=(const Signal&) = delete;
 
   class Awaiter;
   Awaiter Wait();                     // until the next Notify
-  Awaiter WaitUntil(TimePoint when);  // or the time; await_resume: true if notified
-  void Notify();                      // everyone who waits becomes ready, in the order of waiting
+  Awaiter WaitUntil(TimePoint when);  // until the next Notify (co_await returns true) or `when` (false)
+  void Notify();                      // makes all waiters ready, in the order of waiting
 
  private:
   coro::Loop& loop_;
   base::List<Awaiter> waiters_;
 };
 
-// Waits from the moment it is awaited, not from the moment it is made.
+// Waits from the co_await on, not from its construction on: a Notify in between does not wake it.
 class [[nodiscard]] Signal::Awaiter final : public base::ListHook {
  public:
   Awaiter(Signal& signal, TimePoint until) : signal_(signal), until_(until), timer_(*this) {}
@@ -44,7 +45,7 @@ class [[nodiscard]] Signal::Awaiter final : public base::ListHook {
   };
 
   Signal& signal_;
-  TimePoint until_;  // TimePoint::max(): no limit
+  TimePoint until_;  // TimePoint::max(): no deadline
   bool is_notified_ = false;
   coro::ReadyNode node_;
   Timer timer_;
