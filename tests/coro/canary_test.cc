@@ -1,10 +1,10 @@
-// Which everyday patterns around co_await does this compiler get right? Each case counts constructions and destructions
-// of objects inside one full expression with a co_await. The patterns that the library's public types rely on must be
-// right on every compiler; the others are reported, so that a compiler that cures (or breaks) one is noticed. See
-// CONTRIBUTING.md.
+// Tests which patterns around co_await this compiler gets right. Each case counts constructions and destructions of
+// objects inside one full expression with a co_await. The patterns that the public types rely on must be right
+// on every compiler; the others are only reported, so that a compiler that fixes (or breaks) one is noticed. See
+// CONTRIBUTING.md. H1 to H7 are rows of the catalogue of hazards (tests/CATALOGUE.md).
 //
-// One more pattern does not even compile on g++ 12: a braced initializer list inside the awaited call, as in
-// `co_await Take({Named("a"), Named("b")})` ("array used as initializer"), so it can have no case here.
+// One more pattern does not compile on g++ 12, so it has no case here: a braced initializer list inside the awaited
+// call, as in `co_await Take({Named("a"), Named("b")})` ("array used as initializer").
 #include <doctest/doctest.h>
 
 #include <coroutine>
@@ -24,7 +24,7 @@ struct Counts {
 };
 Counts counts;
 
-// Counts itself; everything below holds one. The constructor is user-written, so it is safe by itself.
+// Counts its instances; all types below have one. The constructor is user-written, so it is safe by itself.
 struct Tracked {
   Tracked() { ++counts.made; }
   Tracked(const Tracked&) { ++counts.made; }
@@ -56,7 +56,7 @@ class Fluent {
   Tracked tracked_;
 };
 
-// Suspends for real, so that the temporaries have to live in the frame.
+// Really suspends, so that the temporaries must live in the frame.
 struct Suspended {
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> caller) noexcept { waiting = caller; }
@@ -147,7 +147,7 @@ Task<std::tuple<Tracked, std::string>> Pair() {
   co_await suspended;
   co_return std::tuple<Tracked, std::string>(Tracked(), std::string(100, 'x'));
 }
-// g++ 15.0 to 15.2 forget to destroy what the binding names (GCC PR 124584); the rule is to name the result first.
+// g++ 15.0 to 15.2 do not destroy the bound object (GCC PR 124584); the rule is to name the result first.
 Task<void> NamedBeforeBinding() {
   auto pair = Pair();
   auto both = co_await pair;
@@ -161,7 +161,7 @@ Task<void> StructuredBinding() {
   if (text.size() != 100) counts.made += 1000;
 }
 
-// Destroys the coroutine that awaits it, from inside await_suspend (GCC PR 121961, a crash in g++ 15).
+// Destroys the awaiting coroutine inside await_suspend (GCC PR 121961, a crash in g++ 15).
 struct DestroysCaller {
   bool await_ready() const noexcept { return false; }
   [[gnu::noinline]] void await_suspend(std::coroutine_handle<> caller) noexcept { caller.destroy(); }

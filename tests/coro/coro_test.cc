@@ -1,4 +1,4 @@
-// Task, Scope, Signal and the bridge to KJ: who lives how long.
+// Task, Scope, Signal and the bridge to KJ: lifetimes and cancellation.
 #include <doctest/doctest.h>
 #include <kj/debug.h>
 
@@ -6,7 +6,6 @@
 #include <stdexcept>
 #include <vector>
 
-#include "../reactor/support.h"
 #include "coro/kj_await.h"
 #include "coro/scope.h"
 #include "coro/signal.h"
@@ -27,7 +26,7 @@ struct CoroFixture {
   }
 };
 
-// Counts the living.
+// Counts its living instances.
 class Life {
  public:
   explicit Life(int& count) : count_(&count) { ++*count_; }
@@ -200,8 +199,7 @@ TEST_CASE_FIXTURE(CoroFixture, "a coroutine may cancel another scope whose corou
   CHECK(living == 0);
 }
 
-// --- KJ
-// ---------------------------------------------------------------------------------------------------------------
+// --- KJ ---
 
 namespace {
 

@@ -1,4 +1,4 @@
-// A clock that the test moves.
+// A clock that the test advances.
 #pragma once
 
 #include <chrono>

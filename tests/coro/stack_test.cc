@@ -1,4 +1,5 @@
-// Compiled without optimization, where g++ 12 makes no tail call of symmetric transfer, whatever the build says.
+// Compiled without optimization in every build: there g++ 12 does not compile symmetric transfer to a tail call (hazard
+// H4 in tests/CATALOGUE.md).
 #include <doctest/doctest.h>
 
 #include "ringraft/task.h"

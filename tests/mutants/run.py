@@ -25,7 +25,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 # In the order in which they are asked; cheap and near first.
 TESTS = ["core/test_core", "scenario_runner/test_scenarios", "base/test_base", "rpc/test_rpc", "storage/test_storage",
-         "node/test_node", "reactor/test_reactor", "crash/test_crash_images"]
+         "node/test_node", "coro/test_coro", "reactor/test_reactor", "crash/test_crash_images"]
 OWN_MAIN = {"test_scenarios"}  # the others are doctest's
 SIMULATOR = "src/sim/ringraft-sim"
 FEW = 8  # seeds before the tests
