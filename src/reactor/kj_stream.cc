@@ -2,7 +2,6 @@
 
 #include <kj/debug.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -89,7 +88,7 @@ RingStream::Progress RingStream::TryRead(char* buffer, size_t min_bytes, size_t 
     if (ahead_begin_ < ahead_end_) got += TakeAhead(buffer + got, max_bytes - got);
     if (got >= min_bytes || max_bytes == 0) return Progress::kDone;
     if (std::exchange(fd_->is_drained, false)) return Progress::kBlocked;
-    // The caller's buffer first, what comes beyond it is read ahead.
+    // The caller's buffer first; bytes beyond it are read ahead.
     iovec vectors[2] = {{buffer + got, max_bytes - got}, {ahead_.data(), ahead_.size()}};
     const size_t room = vectors[0].iov_len + vectors[1].iov_len;
     msghdr message{};
@@ -118,31 +117,6 @@ kj::Exception RingStream::ReadError() const { return SystemException("recv", rea
 
 // --- writing ---
 
-void RingStream::Cursor::Advance(size_t bytes) {
-  is_begun |= bytes > 0;
-  while (bytes > 0) {
-    const size_t step = std::min(bytes, pieces[piece].size() - offset);
-    bytes -= step;
-    offset += step;
-    if (offset == pieces[piece].size()) {
-      ++piece;
-      offset = 0;
-    }
-  }
-}
-
-size_t RingStream::Cursor::Fill(iovec* vectors, size_t room) const {
-  size_t count = 0;
-  for (size_t i = piece; i < pieces.size() && count < room; ++i) {
-    const size_t skip = i == piece ? offset : 0;
-    if (pieces[i].size() == skip) continue;
-    vectors[count].iov_base = const_cast<kj::byte*>(pieces[i].begin()) + skip;
-    vectors[count].iov_len = pieces[i].size() - skip;
-    ++count;
-  }
-  return count;
-}
-
 // A write that waits for room in the socket.
 class RingStream::WriteAdapter final {
  public:
@@ -153,7 +127,7 @@ class RingStream::WriteAdapter final {
   ~WriteAdapter() {
     if (stream_.writer_ != this) return;
     stream_.writer_ = nullptr;
-    stream_.is_broken_ |= cursor.is_begun;
+    stream_.is_broken_ |= cursor.is_begun();
   }
 
   kj::PromiseFulfiller<void>& fulfiller;
@@ -167,7 +141,7 @@ kj::Promise<void> RingStream::write(const void* buffer, size_t size) {
   const kj::ArrayPtr<const kj::byte> piece(static_cast<const kj::byte*>(buffer), size);
   const Pieces pieces(&piece, 1);
   if (Gather(pieces, size)) return kj::READY_NOW;
-  // The one piece needs a place that outlives this call.
+  // The list of one piece must outlive this call.
   auto owned = kj::heapArray<kj::ArrayPtr<const kj::byte>>(1);
   owned[0] = piece;
   auto promise = write(owned.asPtr());
@@ -175,14 +149,13 @@ kj::Promise<void> RingStream::write(const void* buffer, size_t size) {
 }
 
 kj::Promise<void> RingStream::write(Pieces pieces) {
-  KJ_REQUIRE(writer_ == nullptr, "a write is in progress already");
+  KJ_REQUIRE(writer_ == nullptr, "another write is in progress");
   KJ_REQUIRE(!is_shut_down_, "write after shutdownWrite");
   if (write_error_ != 0 || is_broken_) return WriteError();
   size_t size = 0;
   for (const auto& piece : pieces) size += piece.size();
   if (Gather(pieces, size)) return kj::READY_NOW;
-  Cursor cursor;
-  cursor.pieces = pieces;
+  Cursor cursor(pieces);
   if (!flush_.is_polling()) {
     switch (Send(&cursor)) {
       case Progress::kDone:
@@ -213,7 +186,7 @@ bool RingStream::Gather(Pieces pieces, size_t size) {
   return true;
 }
 
-// Sends what was gathered, then the cursor's pieces.
+// Sends the gathered bytes, then the cursor's pieces.
 RingStream::Progress RingStream::Send(Cursor* cursor) {
   while (true) {
     iovec vectors[kMaxVectors];
@@ -267,14 +240,14 @@ void RingStream::shutdownWrite() {
 
 RingStream::~RingStream() noexcept(false) {
   if (gathered() > 0 && write_error_ == 0 && !is_broken_) Send(nullptr);
-  // A poll in flight, of ours or of a reader that is dropped later, would keep the socket open.
+  // A poll in flight, for this stream or for a reader that is dropped later, would keep the socket open.
   ::shutdown(fd_->fd(), SHUT_RDWR);
 }
 
 kj::Exception RingStream::WriteError() const {
   if (write_error_ != 0) return SystemException("send", write_error_);
   return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
-                       kj::str("an earlier write was cancelled in its middle"));
+                       kj::str("an earlier write was cancelled after a part of it had been sent"));
 }
 
 // --- the rest ---
@@ -282,7 +255,7 @@ kj::Exception RingStream::WriteError() const {
 class RingStream::DisconnectAdapter final : private PollWaiter {
  public:
   DisconnectAdapter(kj::PromiseFulfiller<void>& fulfiller, PolledFdRef fd) : fulfiller_(fulfiller), fd_(std::move(fd)) {
-    StartPolling(*fd_, 0);  // POLLHUP and POLLERR are always told
+    StartPolling(*fd_, 0);  // POLLHUP and POLLERR are always reported
   }
 
  private:

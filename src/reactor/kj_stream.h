@@ -1,35 +1,36 @@
-// A kj::AsyncIoStream over a socket of the ring, made for Cap'n Proto: it reads ahead, so that a message's header and
-// body take one system call, and it gathers small writes until the end of the turn, so that a call, the answers and the
-// "finish" messages of one turn go out together.
+// A kj::AsyncIoStream over a socket of the ring, for Cap'n Proto: it reads ahead, so that the header and the body of a
+// message take one system call, and it gathers small writes until the end of the turn, so that the calls, replies and
+// "finish" messages of one turn are sent together.
 #pragma once
 
 #include <kj/async-io.h>
 
 #include <optional>
 
-#include "reactor/io_buffer.h"
 #include "coro/loop.h"
+#include "reactor/io_buffer.h"
+#include "reactor/iovec_cursor.h"
 #include "reactor/socket.h"
 
 namespace ringraft::reactor {
 
-// Created, used and destroyed in turns. KJ's rules hold: one read and one write at a time; what they refer to lives
-// until their promise is done or dropped. A write that was dropped when a part of it had been sent breaks the stream.
+// Created, used and destroyed in turns. KJ's rules apply: one read and one write at a time; the memory that they refer
+// to lives until their promise has ended or is dropped. Cancelling (dropping the promise): a read loses the bytes that
+// it has already received; a write of which a part has been sent breaks the stream, and later writes fail.
 class RingStream final : public kj::AsyncIoStream {
  public:
   static constexpr size_t kReadAhead = 16 * 1024;
-  // A write is gathered while no more than this waits; larger ones are sent at once, with what was gathered before
-  // them.
+  // Writes are gathered up to this many waiting bytes; a write beyond it is sent at once, after the gathered bytes.
   static constexpr size_t kMaxGathered = 32 * 1024;
 
   explicit RingStream(Socket socket);
-  // Hands what was gathered to the kernel as far as it takes it.
+  // Sends as many of the gathered bytes as the kernel takes without blocking.
   ~RingStream() noexcept(false);
 
   kj::Promise<size_t> tryRead(void* buffer, size_t min_bytes, size_t max_bytes) override;
   kj::Promise<void> write(const void* buffer, size_t size) override;
   kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override;
-  // Resolves when the connection is reset or closed in both directions.
+  // Resolves when the connection is reset or closed in both directions. Cancelling stops the poll.
   kj::Promise<void> whenWriteDisconnected() override;
   void shutdownWrite() override;
   void abortRead() override;
@@ -44,17 +45,9 @@ class RingStream final : public kj::AsyncIoStream {
   class WriteAdapter;
   class DisconnectAdapter;
   using Pieces = kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>>;
+  using Cursor = IovecCursor<Pieces>;
   enum class Progress { kDone, kBlocked, kFailed };
 
-  // Where a write stands.
-  struct Cursor {
-    Pieces pieces;
-    size_t piece = 0;
-    size_t offset = 0;  // in pieces[piece]
-    bool is_begun = false;
-    void Advance(size_t bytes);
-    size_t Fill(struct iovec* vectors, size_t room) const;
-  };
   struct TurnEnd final : coro::TurnEndNode {
     explicit TurnEnd(RingStream& stream) : stream(stream) {}
     void OnTurnEnd() override { stream.Flush(); }
@@ -84,9 +77,9 @@ class RingStream final : public kj::AsyncIoStream {
   IoBuffer gather_;
   size_t gathered_begin_ = 0;
   size_t gathered_end_ = 0;
-  int write_error_ = 0;        // final
-  bool is_broken_ = false;     // a write was dropped in its middle
-  bool is_shut_down_ = false;  // shutdownWrite was called; done as soon as everything is sent
+  int write_error_ = 0;        // an errno, final
+  bool is_broken_ = false;     // a partly sent write was cancelled
+  bool is_shut_down_ = false;  // shutdownWrite was called; the socket is shut down once everything is sent
   WriteAdapter* writer_ = nullptr;
   TurnEnd turn_end_;
   FlushWaiter flush_;

@@ -6,19 +6,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/format.h"
+#include "base/try.h"
 
 namespace ringraft::reactor {
 namespace {
 
-// Operations that may complete in a row without a trip through the ready queue: a fast peer must not keep the reactor.
+// Operations that may complete in a row without going through the ready queue: a fast peer must not starve other
+// coroutines.
 constexpr unsigned kMaxImmediate = 32;
-constexpr size_t kMaxPieces = 64;  // of one sendmsg
+constexpr size_t kMaxPieces = 64;  // in one sendmsg
 constexpr Duration kAcceptRetry = std::chrono::milliseconds(20);
 
 bool WouldBlock(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
@@ -31,18 +33,17 @@ Error ClosedError() { return Error(Errc::kStopped, "the socket is closed"); }
 
 void SetNoDelay(int fd) {
   const int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // fails on what is not TCP, which is fine
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // fails on sockets other than TCP, which is harmless
 }
 
 }  // namespace
 
-// --- awaiters
-// ---------------------------------------------------------------------------------------------------------
+// --- awaiters ---
 
 bool SocketAwaiter::await_ready() {
   if (is_closed()) return true;
   bool& is_taken = events_ == POLLIN ? fd_->has_reader : fd_->has_writer;
-  RINGRAFT_ASSERT(!is_taken);  // two reads, or two writes, at a time
+  RINGRAFT_ASSERT(!is_taken);  // otherwise two reads, or two writes, at a time
   is_taken = true;
   is_busy_ = true;
   if (!Try()) return false;
@@ -61,7 +62,7 @@ void SocketAwaiter::await_suspend(std::coroutine_handle<> caller) {
 }
 
 void SocketAwaiter::OnPoll(int) {
-  // Whatever the events were, errors included, the system call tells it best.
+  // The system call reports best what the events mean, errors included.
   if (Try()) {
     Finish();
   } else {
@@ -86,7 +87,7 @@ bool ReadAwaiter::Try() {
     const ssize_t got = ::recv(fd_->fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (got >= 0) {
       size_ = static_cast<size_t>(got);
-      // A short read has emptied the socket: polling right away saves a call that would only say so.
+      // A short read has emptied the socket: polling first saves a call that would only return EAGAIN.
       fd_->is_drained = got > 0 && size_ < buffer_.size();
       return true;
     }
@@ -107,18 +108,7 @@ Result<size_t> ReadAwaiter::await_resume() {
 bool WriteAwaiter::Try() {
   while (true) {
     iovec vectors[kMaxPieces];
-    size_t count = 0;
-    while (piece_ < pieces_.size() && pieces_[piece_].size() == offset_) {
-      ++piece_;
-      offset_ = 0;
-    }
-    for (size_t i = piece_; i < pieces_.size() && count < kMaxPieces; ++i) {
-      const size_t skip = i == piece_ ? offset_ : 0;
-      if (pieces_[i].size() == skip) continue;
-      vectors[count].iov_base = const_cast<char*>(pieces_[i].data()) + skip;
-      vectors[count].iov_len = pieces_[i].size() - skip;
-      ++count;
-    }
+    const size_t count = cursor_.Fill(vectors, kMaxPieces);
     if (count == 0) return true;
     msghdr message{};
     message.msg_iov = vectors;
@@ -130,16 +120,7 @@ bool WriteAwaiter::Try() {
       error_ = errno;
       return true;
     }
-    size_t sent = static_cast<size_t>(result);
-    while (sent > 0) {
-      const size_t step = std::min(sent, pieces_[piece_].size() - offset_);
-      sent -= step;
-      offset_ += step;
-      if (offset_ == pieces_[piece_].size()) {
-        ++piece_;
-        offset_ = 0;
-      }
-    }
+    cursor_.Advance(static_cast<size_t>(result));
   }
 }
 
@@ -160,7 +141,7 @@ bool AcceptAwaiter::Try() {
     if (accepted_ >= 0) return true;
     switch (errno) {
       case EINTR:
-      case ECONNABORTED:  // gone before we came
+      case ECONNABORTED:  // closed by the peer before it was accepted
       case EPROTO:
         continue;
       case EAGAIN:
@@ -169,7 +150,7 @@ bool AcceptAwaiter::Try() {
       case ENFILE:
       case ENOBUFS:
       case ENOMEM:
-        // The connection stays in the backlog, and a poll would return at once: look again in a while.
+        // The connection stays in the backlog, so a poll would return at once: retry later.
         fd_->loop().Schedule(retry_, fd_->loop().Now() + kAcceptRetry);
         return false;
       default:
@@ -196,8 +177,7 @@ Result<Socket> AcceptAwaiter::await_resume() {
   return Socket(fd_->poller(), std::exchange(accepted_, -1));
 }
 
-// --- Socket
-// -----------------------------------------------------------------------------------------------------------
+// --- Socket ---
 
 void Socket::ShutdownWrite() {
   if (fd_) ::shutdown(fd_->fd(), SHUT_WR);
@@ -205,7 +185,7 @@ void Socket::ShutdownWrite() {
 
 void Socket::Close() {
   if (!fd_) return;
-  // An operation in flight keeps the socket open in the kernel: without this the other side would never hear of it.
+  // An operation in flight keeps the socket open in the kernel: without a shutdown the peer would not see the end.
   if (fd_->has_reader || fd_->has_writer) ::shutdown(fd_->fd(), SHUT_RDWR);
   fd_ = PolledFdRef();
 }
@@ -228,29 +208,27 @@ std::string ToString(const SocketAddress& address) {
   return address.family() == AF_INET6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 
-// --- Listener
-// ---------------------------------------------------------------------------------------------------------
+// --- Listener ---
 
 namespace {
 
 Error ListenError(const Addr& addr, int error) {
   const char* remedy = "choose an address of this machine";
   if (error == EADDRINUSE) remedy = "stop the other process or choose another port";
-  if (error == EACCES) remedy = "choose a port from 1024 on or give the process CAP_NET_BIND_SERVICE";
+  if (error == EACCES) remedy = "choose a port of at least 1024 or give the process CAP_NET_BIND_SERVICE";
   if (error == EMFILE || error == ENFILE) remedy = "raise RLIMIT_NOFILE (ulimit -n)";
-  return Error(Errc::kIo, fmt::format("cannot listen on {}: {}; {}", addr.text(), std::strerror(error), remedy));
+  return Error(Errc::kIo, fmt::format("cannot listen on {}: {}; {}", addr, std::strerror(error), remedy));
 }
 
 }  // namespace
 
 Result<Listener> Listener::Listen(Poller& poller, const Addr& addr) {
-  auto where = SplitAddr(addr);
-  if (!where) return where.error();
-  std::vector<SocketAddress> addresses = ResolveNumeric(where.value());
+  RINGRAFT_TRY(where, SplitAddr(addr));
+  std::vector<SocketAddress> addresses = ResolveNumeric(where);
   if (addresses.empty()) {
-    auto resolved = ResolveBlocking(where.value());
+    auto resolved = ResolveBlocking(where);
     if (!resolved) {
-      return Error(Errc::kIo, fmt::format("cannot listen on {}: {}", addr.text(), resolved.error().message()));
+      return Error(Errc::kIo, fmt::format("cannot listen on {}: {}", addr, resolved.error().message()));
     }
     addresses = std::move(resolved).value();
   }
@@ -267,7 +245,7 @@ Result<Listener> Listener::Listen(Poller& poller, const Addr& addr) {
 
 void Listener::Close() {
   if (!fd_) return;
-  ::shutdown(fd_->fd(), SHUT_RDWR);  // frees the port although a poll may be in flight
+  ::shutdown(fd_->fd(), SHUT_RDWR);  // frees the port even if a poll is in flight
   fd_ = PolledFdRef();
 }
 
@@ -279,12 +257,11 @@ Addr Listener::BoundAddr() const {
   return Addr(ToString(address));
 }
 
-// --- connecting
-// -------------------------------------------------------------------------------------------------------
+// --- connecting ---
 
 namespace {
 
-// Waits until a connect in progress has ended, or the deadline.
+// Waits until a connect in progress has ended, or until the deadline. Cancelling stops the poll and the timer.
 class ConnectAwaiter final : private PollWaiter, private coro::TimerNode {
  public:
   ConnectAwaiter(PolledFdRef fd, TimePoint deadline) : fd_(std::move(fd)), deadline_(deadline) {}
@@ -294,7 +271,7 @@ class ConnectAwaiter final : private PollWaiter, private coro::TimerNode {
     StartPolling(*fd_, POLLOUT);
     if (deadline_ != TimePoint::max()) fd_->loop().Schedule(*this, deadline_);
   }
-  // 0, or an errno; ETIMEDOUT for the deadline.
+  // Returns 0 or an errno; ETIMEDOUT if the deadline came first.
   int await_resume() const {
     if (has_timed_out_) return ETIMEDOUT;
     int error = 0;
@@ -322,12 +299,12 @@ class ConnectAwaiter final : private PollWaiter, private coro::TimerNode {
 
 Error ConnectError(const Addr& addr, int error) {
   if (error == ETIMEDOUT)
-    return Error(Errc::kTimedOut, fmt::format("cannot connect to {}: no answer in time", addr.text()));
+    return Error(Errc::kTimedOut, fmt::format("cannot connect to {}: no response in time", addr));
   if (error == EMFILE || error == ENFILE) {
-    return Error(Errc::kIo, fmt::format("cannot connect to {}: {}; raise RLIMIT_NOFILE (ulimit -n)", addr.text(),
+    return Error(Errc::kIo, fmt::format("cannot connect to {}: {}; raise RLIMIT_NOFILE (ulimit -n)", addr,
                                         std::strerror(error)));
   }
-  return Error(Errc::kUnreachable, fmt::format("cannot connect to {}: {}", addr.text(), std::strerror(error)));
+  return Error(Errc::kUnreachable, fmt::format("cannot connect to {}: {}", addr, std::strerror(error)));
 }
 
 }  // namespace

@@ -1,13 +1,11 @@
 // A TCP socket for coroutines, on the ring:
 //
 //   auto read = socket.Read(buffer);
-//   auto got = co_await read;          // Result<size_t>; 0: the other side has finished
+//   auto got = co_await read;          // Result<size_t>; 0: the peer has shut down its side
 //
 // Each operation first tries the non-blocking system call and polls only if that would block, so the kernel never holds
-// a caller's buffer; dropping an awaiter, at any time, is safe. The awaiters allocate nothing.
+// a caller's buffer: cancelling is safe at any time, and then the buffer may be freed. The awaiters allocate nothing.
 #pragma once
-
-#include <sys/uio.h>
 
 #include <coroutine>
 #include <cstddef>
@@ -16,6 +14,7 @@
 #include <string_view>
 
 #include "coro/loop.h"
+#include "reactor/iovec_cursor.h"
 #include "reactor/poller.h"
 #include "reactor/resolve.h"
 #include "ringraft/errc.h"
@@ -23,8 +22,8 @@
 
 namespace ringraft::reactor {
 
-// What the awaiters of this file share: the suspended coroutine and the retry. One read (or accept) and one write at a
-// time per socket.
+// The common part of this file's awaiters: the suspended coroutine and the retry. A socket has at most one read (or
+// accept) and one write at a time.
 class SocketAwaiter : protected PollWaiter {
  public:
   SocketAwaiter(PolledFdRef fd, uint32_t events) : fd_(std::move(fd)), events_(events) {}
@@ -34,9 +33,9 @@ class SocketAwaiter : protected PollWaiter {
 
  protected:
   ~SocketAwaiter() { Release(); }
-  // Tries once; false if it would block. Errors and results are kept by the derived class.
+  // Tries once; returns false if it would block. The derived class keeps the result or error.
   virtual bool Try() = 0;
-  // Sees to it that Try is called again when it may succeed.
+  // Ensures that Try is called again when it may succeed.
   virtual void Arm() { StartPolling(*fd_, events_); }
   void Release();
   bool is_closed() const { return !fd_; }
@@ -49,14 +48,15 @@ class SocketAwaiter : protected PollWaiter {
   void OnPoll(int events) override;
 
   const uint32_t events_;
-  bool is_busy_ = false;  // holds the socket's place for a reader or writer
+  bool is_busy_ = false;  // is the socket's one reader or writer
   bool is_done_ = false;
 };
 
 class [[nodiscard]] ReadAwaiter final : public SocketAwaiter {
  public:
   ReadAwaiter(PolledFdRef fd, std::span<char> buffer) : SocketAwaiter(std::move(fd), POLLIN), buffer_(buffer) {}
-  // At least one byte; 0 at the end of the stream. Errors: kIo, kStopped if the socket was closed before.
+  // At least one byte; 0 at the end of the stream. Errors: kIo, kStopped if the socket was closed before. Cancelling
+  // loses no bytes.
   Result<size_t> await_resume();
 
  private:
@@ -68,29 +68,27 @@ class [[nodiscard]] ReadAwaiter final : public SocketAwaiter {
 
 class [[nodiscard]] WriteAwaiter final : public SocketAwaiter {
  public:
-  WriteAwaiter(PolledFdRef fd, std::span<const std::string_view> pieces)
-      : SocketAwaiter(std::move(fd), POLLOUT), pieces_(pieces) {}
+  using Pieces = std::span<const std::string_view>;
+  WriteAwaiter(PolledFdRef fd, Pieces pieces) : SocketAwaiter(std::move(fd), POLLOUT), cursor_(pieces) {}
   WriteAwaiter(PolledFdRef fd, std::string_view piece)
-      : SocketAwaiter(std::move(fd), POLLOUT), single_(piece), pieces_(&single_, 1) {}
-  // Everything has been handed to the kernel, or an error: kIo, kStopped. After an error, or if the awaiter was dropped
-  // while it waited, an unknown part has been sent and the stream is of no more use.
+      : SocketAwaiter(std::move(fd), POLLOUT), single_(piece), cursor_(Pieces(&single_, 1)) {}
+  // The kernel has taken all bytes, or an error: kIo, kStopped. After an error, or after cancelling while it waited, an
+  // unknown part has been sent, and the stream must be closed.
   Result<void> await_resume();
 
  private:
   bool Try() override;
   std::string_view single_;
-  std::span<const std::string_view> pieces_;
-  size_t piece_ = 0;   // the first that is not sent completely
-  size_t offset_ = 0;  // what has been sent of it
+  IovecCursor<Pieces> cursor_;
   int error_ = 0;
 };
 
-// Move-only; the last owner closes it. Closing while another coroutine waits ends that one's operation: with an end of
-// stream for a read, with an error for a write.
+// Move-only; the last owner closes it. Closing while another coroutine waits ends its operation: a read returns the end
+// of the stream, a write an error.
 class Socket {
  public:
   Socket() noexcept = default;
-  // Takes over a connected, non-blocking descriptor.
+  // Takes ownership of a connected, non-blocking descriptor.
   Socket(Poller& poller, int fd) : fd_(new PolledFd(poller, fd)) {}
   explicit Socket(PolledFdRef fd) noexcept : fd_(std::move(fd)) {}
   Socket(Socket&&) noexcept = default;
@@ -104,7 +102,7 @@ class Socket {
   ~Socket() { Close(); }
 
   explicit operator bool() const { return static_cast<bool>(fd_); }
-  // What they refer to must live until the awaiter is gone.
+  // Precondition: the memory that they refer to outlives the awaiter.
   ReadAwaiter Read(std::span<char> buffer) { return ReadAwaiter(fd_, buffer); }
   WriteAwaiter Write(std::span<const std::string_view> pieces) { return WriteAwaiter(fd_, pieces); }
   WriteAwaiter Write(std::string_view bytes) { return WriteAwaiter(fd_, bytes); }
@@ -123,7 +121,8 @@ class [[nodiscard]] AcceptAwaiter final : public SocketAwaiter {
  public:
   explicit AcceptAwaiter(PolledFdRef fd) : SocketAwaiter(std::move(fd), POLLIN), retry_(*this) {}
   ~AcceptAwaiter();
-  // Waits for better times if the process has no descriptors or memory left. Errors: kStopped after Close, kIo.
+  // Retries later if the process is out of descriptors or memory. Errors: kStopped after Close, kIo. Cancelling leaves
+  // the next connection in the backlog.
   Result<Socket> await_resume();
 
  private:
@@ -154,22 +153,22 @@ class Listener {
   }
   ~Listener() { Close(); }
 
-  // Names are resolved on the spot, which may block: listen on a numeric address. Errors: kIo that names the address,
-  // the cause and the remedy; kInvalidArgument.
+  // Resolves a name at once, which may block: listen on a numeric address. Errors: kIo with the address, the cause and
+  // the remedy; kInvalidArgument.
   static Result<Listener> Listen(Poller& poller, const Addr& addr);
 
   explicit operator bool() const { return static_cast<bool>(fd_); }
   AcceptAwaiter Accept() { return AcceptAwaiter(fd_); }
-  void Close();            // frees the port at once; an Accept that waits ends with kStopped
-  Addr BoundAddr() const;  // with the port that the kernel has chosen for port 0
+  void Close();            // frees the port at once; a waiting Accept ends with kStopped
+  Addr BoundAddr() const;  // with the port that the kernel chose for port 0
 
  private:
   explicit Listener(PolledFdRef fd) noexcept : fd_(std::move(fd)) {}
   PolledFdRef fd_;
 };
 
-// Connects to the first address that answers before the deadline. TCP, no delay. Errors: kUnreachable, kTimedOut, kIo;
-// they name `addr`.
+// Connects to the first address that accepts before the deadline. TCP with TCP_NODELAY. Errors, which name `addr`:
+// kUnreachable, kTimedOut, kIo. Cancelling closes the socket.
 Task<Result<Socket>> ConnectTo(Poller& poller, Addr addr, std::vector<SocketAddress> addresses, TimePoint deadline);
 
 // "1.2.3.4:5" or "[::1]:5".
