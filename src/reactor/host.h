@@ -1,4 +1,5 @@
-// What a node needs from the place it runs on. The real one is over io_uring (ring_host.h); the simulator has its own.
+// What a node needs from its environment: a loop, a network, a mailbox, blocking work. The production host is built on
+// io_uring (ring_host.h); the simulator has its own.
 #pragma once
 
 #include <kj/async-io.h>
@@ -17,7 +18,7 @@
 
 namespace ringraft::reactor {
 
-// A kj stream that a coroutine may return: its destructor does not throw.
+// A KJ stream that a coroutine may return: its destructor does not throw.
 class KjStream {
  public:
   KjStream() noexcept = default;
@@ -34,22 +35,24 @@ class KjStream {
 class KjListener {
  public:
   virtual ~KjListener() = default;
+  // Errors: kIo, kStopped. Cancelling leaves the next connection in the backlog.
   virtual Task<Result<KjStream>> Accept() = 0;
 };
 
 class Network {
  public:
   virtual ~Network() = default;
-  // TCP, no delay. Names are resolved off the reactor. Errors: kUnreachable, kTimedOut, kInvalidArgument.
+  // TCP with TCP_NODELAY. Names are resolved off the reactor. Errors: kUnreachable, kTimedOut, kInvalidArgument, kIo.
+  // Cancelling closes the socket; a name resolution that has begun continues on its thread, and its result is ignored.
   virtual Task<Result<KjStream>> Connect(Addr addr, Duration timeout) = 0;
-  // Binds at once. Errors: kIo that names the address and the cause, kInvalidArgument.
+  // Binds at once. Errors: kIo with the address and the cause, kInvalidArgument.
   virtual Result<std::unique_ptr<KjListener>> Listen(const Addr& addr) = 0;
 };
 
-// Something that another thread hands to the reactor. The object is its own queue node: posting allocates nothing.
+// A message from another thread to the reactor. The object is its own queue node: posting allocates nothing.
 class MailboxNode {
  public:
-  virtual void OnDelivered() = 0;  // on the reactor, in a turn; may delete or post the node again
+  virtual void OnDelivered() = 0;  // on the reactor, in a turn; may delete the node or post it again
 
  protected:
   virtual ~MailboxNode() = default;
@@ -59,21 +62,21 @@ class MailboxNode {
   MailboxNode* next_ = nullptr;
 };
 
-// Lock-free, many producers, one consumer (an intrusive stack that is taken whole and reversed). Order is kept for each
-// producer.
+// Lock-free queue with many producers and one consumer: an intrusive stack that the consumer takes whole and reverses.
+// The order of each producer is kept.
 class Mailbox {
  public:
   virtual ~Mailbox() = default;
-  // Any thread. Wakes the reactor only if it sleeps. A node is in one mailbox once.
+  // Any thread. Wakes the reactor only if it sleeps. Precondition: the node is in no mailbox.
   void Post(MailboxNode& node);
-  // Reactor: delivers all that is there; false if there was nothing.
+  // Reactor thread: delivers all posted nodes; returns false if there were none.
   bool Drain();
 
  protected:
   virtual void Wake() = 0;
 
-  // The reactor goes to sleep only if this returns true, and calls EndSleep when it is awake again. From then until
-  // then the first `Post`, or `WakeIfAsleep`, calls `Wake`, once (mailbox.cc says why none is missed).
+  // The reactor sleeps only if BeginSleep returns true, and calls EndSleep once it is awake. In between, the first
+  // `Post` or `WakeIfAsleep` calls `Wake`, once (mailbox.cc explains why no wake-up is lost).
   bool BeginSleep();
   void EndSleep();
   void WakeIfAsleep();
@@ -90,15 +93,15 @@ class Host {
   virtual coro::Loop& loop() = 0;
   virtual Network& network() = 0;
   virtual Mailbox& mailbox() = 0;
-  // Runs blocking work off the reactor, on a small pool of threads; reads of the log and name look-ups, never commits.
-  // The function must not touch anything of the reactor. A dropped task lets it finish and ignores it.
+  // Runs blocking work off the reactor, on a small pool of threads: reads of the log and name lookups, never commits.
+  // The function must not touch anything of the reactor. Cancelling lets the function finish, and ignores its result.
   virtual Task<void> RunBlocking(std::function<void()> work) = 0;
   virtual uint64_t RandomSeed() = 0;
   virtual Logger& logger() = 0;
 
-  // How `Reactor` drives it.
+  // For `Reactor`, which drives the host.
   virtual void Turn(Duration max_wait) = 0;
-  virtual void Interrupt() = 0;  // any thread: makes a waiting turn return
+  virtual void Interrupt() = 0;  // any thread: ends the wait of the current or the next turn
 };
 
 }  // namespace ringraft::reactor

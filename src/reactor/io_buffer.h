@@ -1,5 +1,5 @@
 // A buffer for I/O. With -DRINGRAFT_GUARD_PAGES each has pages of its own that are unmapped when it is freed, so that a
-// late write by the kernel, which no sanitizer sees, fails with EFAULT instead of corrupting somebody else's memory.
+// late write by the kernel, which no sanitizer sees, fails with EFAULT instead of corrupting other memory.
 #pragma once
 
 #include <cstddef>

@@ -1,14 +1,14 @@
-// The sleeping reactor and its posters. Why no wake-up is lost:
+// Why no wake-up of a sleeping reactor is lost:
 //
 //   poster                               reactor
 //   P1 push the node (head_)             R1 is_asleep_ = true
-//   P2 read is_asleep_; if true, take    R2 read head_; if it is not empty, do not sleep
-//      it down and call Wake             R3 wait in the kernel
+//   P2 read is_asleep_; if true, clear   R2 read head_; if it is not empty, do not sleep
+//      it and call Wake                  R3 wait in the kernel
 //
-// All four are sequentially consistent, so there is one order of them. If P2 comes before R1 and sees no sleeper, P1
-// comes before R2 in it, and R2 sees the node. If P2 comes after R1 it sees the sleeper (or that another poster, which
-// saw it, has taken the flag down and will call Wake), and what Wake does (a write to an eventfd that the ring polls)
-// ends the wait even if it happens before R3. Nothing is written while the reactor is busy.
+// P1, P2, R1 and R2 are sequentially consistent, so they have one total order. If P2 comes before R1 and sees no
+// sleeper, P1 comes before R2, and R2 sees the node. If P2 comes after R1 it sees the sleeper (or another poster has
+// cleared the flag and will call Wake), and Wake (a write to an eventfd that the ring polls) ends the wait even if it
+// happens before R3. Nothing is written while the reactor is busy.
 #include "base/assert.h"
 #include "reactor/host.h"
 
@@ -48,7 +48,7 @@ bool Mailbox::Drain() {
   }
   while (oldest != nullptr) {
     MailboxNode& node = *oldest;
-    oldest = node.next_;  // before the call: it may delete the node or post it again
+    oldest = node.next_;  // before the call, which may delete the node or post it again
     node.OnDelivered();
   }
   return true;

@@ -6,7 +6,7 @@
 
 namespace ringraft::reactor {
 
-// Lives until it is delivered, or the pool dies; its waiter may die first.
+// Lives until it is delivered or the pool is destroyed; its waiter may be destroyed first.
 struct OffloadPool::Job final : base::ListHook, MailboxNode {
   Job(OffloadPool& owner, std::function<void()> function) : pool(owner), work(std::move(function)) {}
   ~Job() override = default;
@@ -14,7 +14,7 @@ struct OffloadPool::Job final : base::ListHook, MailboxNode {
 
   OffloadPool& pool;
   std::function<void()> work;
-  Waiter* waiter = nullptr;  // reactor only
+  Waiter* waiter = nullptr;  // reactor thread only
 };
 
 class OffloadPool::Waiter final : private coro::TimerNode {
@@ -48,7 +48,7 @@ class OffloadPool::Waiter final : private coro::TimerNode {
   void OnTimer() override { pool_.loop_.MakeReady(node_); }
 
   OffloadPool& pool_;
-  Job* job_;  // null when it is done
+  Job* job_;  // null once it is done
   bool is_enqueued_ = false;
   TimePoint deadline_;
   coro::ReadyNode node_;
@@ -68,7 +68,7 @@ OffloadPool::~OffloadPool() {
   }
   has_work_.notify_all();
   for (std::thread& thread : threads_) thread.join();
-  // Dropped, or done and not delivered: the mailbox goes with the host, nobody will deliver them any more.
+  // Dropped, or done and not delivered: the mailbox is destroyed with the host and delivers nothing more.
   while (Job* job = jobs_.PopFront()) {
     if (job->waiter != nullptr) job->waiter->Forget();
     delete job;
@@ -97,7 +97,7 @@ void OffloadPool::Enqueue(Job& job) {
     try {
       threads_.emplace_back([this] { Work(); });
     } catch (const std::system_error&) {
-      // No thread to be had. One is enough; with none the reactor has to wait for the work itself.
+      // Out of threads. One is enough; without any the work blocks the reactor.
       if (threads_.empty()) {
         lock.unlock();
         job.work();

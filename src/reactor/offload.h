@@ -1,4 +1,4 @@
-// Blocking work off the reactor: a bounded queue and up to two threads that are started when they are needed.
+// Blocking work off the reactor: a bounded queue and up to two threads, started on demand.
 #pragma once
 
 #include <condition_variable>
@@ -9,27 +9,28 @@
 #include <vector>
 
 #include "base/list.h"
+#include "coro/loop.h"
 #include "coro/signal.h"
 #include "reactor/host.h"
-#include "coro/loop.h"
 #include "ringraft/task.h"
 
 namespace ringraft::reactor {
 
-// Owned by a host; used on the reactor. Work comes back through the mailbox, in no particular order.
+// Owned by a host; used on the reactor. Completed work returns through the mailbox, in no particular order.
 class OffloadPool {
  public:
   static constexpr size_t kMaxThreads = 2;
-  static constexpr size_t kMaxQueued = 256;  // more callers wait for room
+  static constexpr size_t kMaxQueued = 256;  // further callers wait for room
 
   OffloadPool(coro::Loop& loop, Mailbox& mailbox) : loop_(loop), mailbox_(mailbox), room_(loop) {}
-  // Waits for work that is running; drops what has not begun.
+  // Waits for running work; drops work that has not begun.
   ~OffloadPool();
   OffloadPool(const OffloadPool&) = delete;
   OffloadPool& operator=(const OffloadPool&) = delete;
 
-  // True if the work was done, false if `deadline` came first (the work goes on, ignored). Dropping the task lets the
-  // work finish too, so the function must own what it uses. An exception that leaves it stops the process.
+  // Returns true if the work was done, false if `deadline` came first (queued work still runs, and is ignored).
+  // Cancelling while waiting for room drops the work; afterwards the work runs and is ignored. So the function must own
+  // what it uses. An exception that leaves it terminates the process.
   Task<bool> Run(std::function<void()> work, TimePoint deadline = TimePoint::max());
 
  private:
@@ -41,11 +42,11 @@ class OffloadPool {
   coro::Loop& loop_;
   Mailbox& mailbox_;
   coro::Signal room_;
-  base::List<Job> jobs_;  // all that have not been delivered; reactor only
+  base::List<Job> jobs_;  // all that have not been delivered; reactor thread only
 
   std::mutex mutex_;
   std::condition_variable has_work_;
-  std::deque<Job*> queue_;  // not begun
+  std::deque<Job*> queue_;  // jobs that have not begun
   size_t idle_threads_ = 0;
   bool is_closing_ = false;
   std::vector<std::thread> threads_;

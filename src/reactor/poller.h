@@ -1,6 +1,6 @@
-// Waiting for a file descriptor to become readable or writable, through the ring. The kernel is asked for readiness
-// only and never holds a caller's buffer, so dropping a waiter is always safe: the operation's object belongs to the
-// poller and stays until the kernel has let go of it.
+// Waiting for a file descriptor to become readable or writable, through the ring. The kernel only reports readiness and
+// never holds a caller's buffer, so destroying a waiter is always safe: the operation's object belongs to the poller
+// and lives until the kernel has completed it.
 #pragma once
 
 #include <poll.h>
@@ -17,8 +17,8 @@ namespace ringraft::reactor {
 class PollOp;
 class Poller;
 
-// A file descriptor that is closed when nobody refers to it any more: neither its user nor an operation in flight. So
-// its number cannot be given to another file while the ring has an entry that names it. One thread.
+// A reference-counted file descriptor: its user and each operation in flight hold a reference, and the last one closes
+// it. So the kernel cannot reuse its number while the ring has an entry that names it. One thread.
 class PolledFd {
  public:
   PolledFd(Poller& poller, int fd) : poller_(poller), fd_(fd) {}
@@ -32,9 +32,9 @@ class PolledFd {
   Poller& poller() { return poller_; }
   coro::Loop& loop();
 
-  // Hints of the stream that reads from it: a short read has shown that nothing more is there.
+  // Set by a short read: the socket is empty, and the next read polls first.
   bool is_drained = false;
-  // Operations that completed without suspending, since one last did. See `socket.h`.
+  // Operations that completed without suspending since the last one that suspended (kMaxImmediate in socket.cc).
   unsigned immediate = 0;
   bool has_reader = false;
   bool has_writer = false;
@@ -50,7 +50,7 @@ class PolledFd {
 class PolledFdRef {
  public:
   PolledFdRef() noexcept = default;
-  explicit PolledFdRef(PolledFd* owned) noexcept : fd_(owned) {}  // takes over one reference
+  explicit PolledFdRef(PolledFd* owned) noexcept : fd_(owned) {}  // takes ownership of one reference
   PolledFdRef(const PolledFdRef& other) noexcept : fd_(other.fd_) {
     if (fd_ != nullptr) fd_->Ref();
   }
@@ -70,14 +70,14 @@ class PolledFdRef {
   PolledFd* fd_ = nullptr;
 };
 
-// Somebody who waits for readiness. Its destructor cancels.
+// A waiter for readiness. Its destructor cancels: OnPoll is then not called.
 class PollWaiter {
  public:
   PollWaiter() = default;
   PollWaiter(const PollWaiter&) = delete;
   PollWaiter& operator=(const PollWaiter&) = delete;
 
-  // In a turn: the poll(2) events that have come, or a negative errno.
+  // Called in a turn with the poll(2) events that have occurred, or a negative errno.
   virtual void OnPoll(int events) = 0;
 
   void StartPolling(PolledFd& fd, uint32_t events);
@@ -93,15 +93,15 @@ class PollWaiter {
   PollOp* op_ = nullptr;
 };
 
-// Keeps the operations, reuses them, and knows which are in flight.
+// Owns the operations, reuses them, and tracks which are in flight.
 class Poller {
  public:
   Poller(Ring& ring, coro::Loop& loop) : ring_(ring), loop_(loop) {}
-  ~Poller();  // the ring has been destroyed, or has nothing in flight
+  ~Poller();  // Precondition: the ring has been destroyed, or has nothing in flight.
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  // Asks the kernel to end everything that is in flight; what is cancelled is not told to its waiter.
+  // Requests the cancellation of everything in flight; waiters are not notified.
   void CancelAll();
   Ring& ring() { return ring_; }
   coro::Loop& loop() { return loop_; }
@@ -117,7 +117,7 @@ class Poller {
   base::List<PollOp> free_;
 };
 
-// One poll in flight, and its cancellation. It is reused only when the kernel has completed both.
+// One poll in flight and, if it was cancelled, the cancellation. Reused only after the kernel has completed both.
 class PollOp final : public base::ListHook, public RingOp {
  public:
   explicit PollOp(Poller& poller) : poller_(poller), cancel_(*this) {}
@@ -139,7 +139,7 @@ class PollOp final : public base::ListHook, public RingOp {
   Cancellation cancel_;
   PollWaiter* waiter_ = nullptr;
   PolledFdRef fd_;
-  int parts_ = 0;  // completions that are still to come
+  int parts_ = 0;  // completions still to come: of the poll, and of its cancellation
   bool is_cancelled_ = false;
 };
 

@@ -1,4 +1,4 @@
-// The public reactor: a host, the thread that drives it, and what other threads have asked it to run.
+// The public reactor: a host, the thread that drives it, and what other threads have posted to it.
 #include "ringraft/reactor.h"
 
 #include <atomic>
@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/try.h"
 #include "coro/scope.h"
 #include "reactor/host.h"
 #include "reactor/ring_host.h"
 
 namespace ringraft {
 namespace {
-// How long a turn waits if nothing at all is to be done; any number would do.
+// The longest wait of a turn that has nothing to do; the value does not matter.
 constexpr Duration kLongWait = std::chrono::hours(1);
 }  // namespace
 
@@ -24,7 +25,7 @@ struct Reactor::Impl final : reactor::MailboxNode {
 
   struct Item {
     std::function<void()> function;
-    Task<void> task;  // if there is no function
+    Task<void> task;  // set if there is no function
   };
 
   void Add(Item item) {
@@ -73,9 +74,8 @@ struct Reactor::Impl final : reactor::MailboxNode {
 
 Result<std::unique_ptr<Reactor>> Reactor::Create(ReactorOptions options) {
   Logger& logger = options.logger != nullptr ? *options.logger : StderrLogger();
-  auto host = reactor::RingHost::Create(options.ring_entries, logger);
-  if (!host) return host.error();
-  return std::make_unique<Reactor>(std::unique_ptr<reactor::Host>(std::move(host).value()));
+  RINGRAFT_TRY(host, reactor::RingHost::Create(options.ring_entries, logger));
+  return std::make_unique<Reactor>(std::unique_ptr<reactor::Host>(std::move(host)));
 }
 
 Reactor::Reactor(std::unique_ptr<reactor::Host> host)
@@ -86,14 +86,14 @@ Reactor::~Reactor() {
   Stop();
   if (impl_->thread.joinable()) impl_->thread.join();
   {
-    // The coroutines may hold KJ objects. What they post meanwhile is dropped with the rest.
+    // Entered: the coroutines may hold KJ objects. What they post meanwhile is dropped with the rest.
     coro::Loop::Entered entered(host_->loop());
     impl_->tasks.Cancel();
     std::vector<Impl::Item> dropped;
     {
       std::lock_guard lock(impl_->mutex);
       dropped.swap(impl_->items);
-      impl_->is_posted = true;  // the mailbox is not drained any more
+      impl_->is_posted = true;  // the mailbox is not drained again
     }
     dropped.clear();
   }
@@ -102,8 +102,8 @@ Reactor::~Reactor() {
 }
 
 Result<void> Reactor::Start() {
-  if (impl_->thread.joinable()) return Error(Errc::kRanRepeatedly, "the reactor has a thread of its own already");
-  impl_->is_driven.store(true, std::memory_order_release);  // from here on, not only once the thread gets to run
+  if (impl_->thread.joinable()) return Error(Errc::kRanRepeatedly, "the reactor already has a thread of its own");
+  impl_->is_driven.store(true, std::memory_order_release);  // from here on, not only once the thread runs
   try {
     impl_->thread = std::thread([impl = impl_.get()] { impl->Run(); });
   } catch (const std::system_error& error) {

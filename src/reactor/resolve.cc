@@ -37,7 +37,7 @@ Result<HostPort> SplitAddr(const Addr& addr) {
   const size_t colon = text.rfind(':');
   const auto malformed = [&](const char* why) {
     return Error(Errc::kInvalidArgument,
-                 fmt::format("address \"{}\": {}; write host:port or [v6-address]:port", text, why));
+                 fmt::format("invalid address '{}': {}; write host:port or [v6-address]:port", text, why));
   };
   if (colon == std::string::npos) return malformed("the port is missing");
   HostPort result;
@@ -46,7 +46,9 @@ Result<HostPort> SplitAddr(const Addr& addr) {
   unsigned port = 0;
   const char* end = result.port.data() + result.port.size();
   const auto [stop, error] = std::from_chars(result.port.data(), end, port);
-  if (error != std::errc() || stop != end || port > 65535) return malformed("the port is not a number of 0 .. 65535");
+  if (error != std::errc() || stop != end || port > 65535) {
+    return malformed("the port must be an integer from 0 to 65535");
+  }
   if (!result.host.empty() && result.host.front() == '[') {
     if (result.host.back() != ']') return malformed("the closing bracket is missing");
     result.host = result.host.substr(1, result.host.size() - 2);
@@ -55,7 +57,7 @@ Result<HostPort> SplitAddr(const Addr& addr) {
   }
   if (result.host.size() > 255) return malformed("the host is longer than 255 bytes");
   if (std::any_of(result.host.begin(), result.host.end(), [](unsigned char c) { return c <= ' ' || c == 0x7f; })) {
-    return malformed("the host contains a blank or control character");
+    return malformed("the host contains a space or control character");
   }
   return result;
 }
@@ -70,7 +72,7 @@ Result<std::vector<SocketAddress>> ResolveBlocking(const HostPort& where) {
   std::vector<SocketAddress> found;
   const int error = Lookup(where, 0, found);
   if (error != 0 || found.empty()) {
-    return Error(Errc::kUnreachable, fmt::format("cannot resolve \"{}\": {}; check the name or use a numeric address",
+    return Error(Errc::kUnreachable, fmt::format("cannot resolve '{}': {}; check the name or use a numeric address",
                                                  where.host, error != 0 ? ::gai_strerror(error) : "no address"));
   }
   return found;

@@ -25,11 +25,11 @@ struct HostPort {
   std::string port;  // decimal, 0 .. 65535
 };
 
-// Errors: kInvalidArgument with what is wrong.
+// Errors: kInvalidArgument.
 Result<HostPort> SplitAddr(const Addr& addr);
-// Numeric addresses only; never blocks. None if the host is a name. "" and "*" are every address of this machine.
+// Numeric addresses only; never blocks. Empty if the host is a name. "" and "*" are every address of this machine.
 std::vector<SocketAddress> ResolveNumeric(const HostPort& where);
-// Asks the system's resolver: blocks, any thread. Errors: kUnreachable.
+// Calls the system's resolver: blocks; any thread. Errors: kUnreachable.
 Result<std::vector<SocketAddress>> ResolveBlocking(const HostPort& where);
 
 }  // namespace ringraft::reactor

@@ -16,8 +16,8 @@ namespace {
 
 constexpr unsigned kLeastEntries = 64;
 
-// Best first. Completions are delivered when the owner asks for them, without interrupting it; older kernels answer
-// EINVAL.
+// Best first. With the first set completions are delivered when the owner asks for them, without interrupting it; older
+// kernels return EINVAL.
 constexpr uint32_t kFlags[Ring::kFlagSets] = {
     IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
         IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP,
@@ -37,8 +37,8 @@ Error SetupError(int error, unsigned entries) {
   const char* text = std::strerror(error);
   if (error == ENOSYS) {
     return Error(Errc::kUnsupported,
-                 fmt::format("io_uring_setup: {}: this kernel or sandbox has no io_uring; use Linux 5.19 or newer with "
-                             "CONFIG_IO_URING, or a sandbox that passes io_uring on",
+                 fmt::format("io_uring_setup: {}: this kernel or sandbox has no io_uring; use Linux 5.19 or later with "
+                             "CONFIG_IO_URING, or a sandbox that passes io_uring through",
                              text));
   }
   if (error == EPERM || error == EACCES) {
@@ -51,7 +51,7 @@ Error SetupError(int error, unsigned entries) {
     }
     return Error(Errc::kUnsupported,
                  fmt::format("io_uring_setup: {}: a seccomp profile refuses io_uring, as those of containers do; allow "
-                             "io_uring_setup, io_uring_enter and io_uring_register in it (for a trial: docker run "
+                             "io_uring_setup, io_uring_enter and io_uring_register in it (to try it out: docker run "
                              "--security-opt seccomp=unconfined)",
                              text));
   }
@@ -96,13 +96,13 @@ Ring::~Ring() {
   if (is_created_) io_uring_queue_exit(&ring_);
 }
 
-// A ring with SINGLE_ISSUER belongs to the thread that enables it, so that is left to the first one that submits.
+// A ring with SINGLE_ISSUER belongs to the thread that enables it: the first one that submits.
 void Ring::Bind() {
   if (is_bound_) return;
   is_bound_ = true;
   owner_ = std::this_thread::get_id();
   if ((ring_.flags & IORING_SETUP_R_DISABLED) == 0) return;
-  // Not io_uring_enable_rings: the shared library of liburing 2.3 declares it and does not export it.
+  // Not io_uring_enable_rings: liburing 2.3 declares it, but its shared library does not export it.
   const long result = syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   if (result < 0) std::fprintf(stderr, "ringraft: enabling the io_uring: %s\n", std::strerror(errno));
   RINGRAFT_ASSERT(result >= 0);
@@ -111,7 +111,7 @@ void Ring::Bind() {
 void Ring::Queue(io_uring_sqe entry, RingOp& op) {
   entry.user_data = reinterpret_cast<uintptr_t>(&op);
   ++in_flight_;
-  // Behind others that wait for room: a cancellation must not overtake its operation.
+  // After the others that wait for room: a cancellation must not overtake its operation.
   if (overflow_.empty() && TryQueue(entry)) return;
   overflow_.push_back(entry);
   if (is_bound_ && IsOwnThread()) FlushOverflow();
@@ -132,12 +132,12 @@ void Ring::FlushOverflow() {
     }
     const int result = io_uring_submit(&ring_);
     Submitted(result);
-    if (result <= 0) return;  // the completion queue is full or memory is short: after the next collection
+    if (result <= 0) return;  // completion queue full or memory short: retried after the next collection
   }
 }
 
-// EBUSY: the completion queue has overflowed and must be emptied first. EAGAIN: no memory for requests at the moment.
-// In both cases the entries stay queued and go with the next submission.
+// EBUSY: the completion queue has overflowed and must be drained first. EAGAIN: no memory for requests at the moment.
+// In both cases the entries stay queued and are part of the next submission.
 void Ring::Submitted(int result) {
   if (result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN || result == -EBUSY) return;
   std::fprintf(stderr, "ringraft: io_uring_enter: %s\n", std::strerror(-result));
@@ -163,7 +163,7 @@ void Ring::SubmitAndWait(Duration timeout) {
 void Ring::SubmitAndPeek() {
   Bind();
   FlushOverflow();
-  // Peeking enters the kernel by itself if the ring says that completions are waiting to be posted; submitting does it
+  // Peeking enters the kernel by itself if the ring's flags say that completions wait to be posted; submitting does so,
   // too.
   if (io_uring_sq_ready(&ring_) > 0) Submitted(io_uring_submit_and_get_events(&ring_));
   Collect();
@@ -185,7 +185,7 @@ void Ring::Collect() {
 
 bool Ring::Dispatch() {
   if (completions_.empty()) return false;
-  // What completes while we are at it comes next time.
+  // Completions that are collected meanwhile are for the next call.
   dispatching_.swap(completions_);
   for (const Completion& completion : dispatching_) {
     if ((completion.flags & IORING_CQE_F_MORE) == 0) --in_flight_;

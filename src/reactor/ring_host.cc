@@ -21,7 +21,7 @@ RingMailbox::~RingMailbox() { ::close(event_fd_); }
 
 void RingMailbox::Wake() {
   const uint64_t one = 1;
-  // EAGAIN would mean that 2^64 - 2 wake-ups are unread: the poll has been woken all the same.
+  // EAGAIN would mean that the counter is at its maximum; the poll has been woken all the same.
   [[maybe_unused]] const ssize_t written = ::write(event_fd_, &one, sizeof(one));
 }
 
@@ -30,7 +30,7 @@ void RingMailbox::Interrupt() {
   WakeIfAsleep();
 }
 
-// The flag takes part in the same dance as the mailbox's head: see mailbox.cc.
+// is_interrupted_ plays the same part as the mailbox's head_: see mailbox.cc.
 bool RingMailbox::BeginSleep() {
   if (!Mailbox::BeginSleep()) return false;
   if (!is_interrupted_.load(std::memory_order_seq_cst)) return true;
@@ -55,7 +55,7 @@ void WakeUp::OnCompletion(int result, uint32_t flags) {
   if ((flags & IORING_CQE_F_MORE) != 0) return;
   is_armed_ = false;
   if (result == -EINVAL) is_multishot_ = false;  // Linux before 5.13
-  // A poll that is armed anew looks at the counter, which must be taken down first.
+  // A new poll completes at once unless the counter has been read.
   uint64_t count;
   [[maybe_unused]] const ssize_t got = ::read(event_fd_, &count, sizeof(count));
   Arm();
@@ -95,10 +95,10 @@ RingHost::RingHost(std::unique_ptr<Ring> ring, int event_fd, Logger& logger)
 
 RingHost::~RingHost() {
   Drain();
-  ring_.reset();  // before the poller: its operations are the kernel's until then
+  ring_.reset();  // before the poller: the kernel may use its operations until then
 }
 
-// Nothing of ours stays in the kernel, if we may still ask it.
+// Waits until nothing is left in the kernel, if this thread may use the ring.
 void RingHost::Drain() {
   if (!ring_->IsOwnThread()) return;
   poller_.CancelAll();

@@ -1,11 +1,11 @@
-// The real host: one io_uring, and everything that hangs on it.
+// The production host: one io_uring, and everything that uses it.
 #pragma once
 
 #include <atomic>
 #include <memory>
 
-#include "reactor/host.h"
 #include "coro/loop.h"
+#include "reactor/host.h"
 #include "reactor/offload.h"
 #include "reactor/poller.h"
 #include "reactor/ring.h"
@@ -27,7 +27,7 @@ class RingMailbox final : public Mailbox {
   explicit RingMailbox(int event_fd) : event_fd_(event_fd) {}
   ~RingMailbox() override;
 
-  // Makes the present or the next wait return. Any thread.
+  // Ends the current or the next wait. Any thread.
   void Interrupt();
   using Mailbox::EndSleep;
   using Mailbox::HasMail;
@@ -40,7 +40,8 @@ class RingMailbox final : public Mailbox {
   std::atomic<bool> is_interrupted_{false};
 };
 
-// Polls the eventfd of the mailbox for ever; the counter is never read, since every write to it wakes the poll.
+// Polls the eventfd of the mailbox forever. The counter is read only when the poll is rearmed: with a multishot poll
+// every write to it gives a completion.
 class WakeUp final : public RingOp {
  public:
   WakeUp(Ring& ring, int event_fd) : ring_(ring), event_fd_(event_fd) {}
@@ -64,10 +65,10 @@ class WakeUp final : public RingOp {
 class RingHost final : public Host {
  public:
   // Any thread; the first that calls `Turn` owns the ring. Errors: kUnsupported, kIo, kInvalidArgument.
-  // `flag_set` as that of the ring.
+  // `flag_set`: see Ring::Create.
   static Result<std::unique_ptr<RingHost>> Create(unsigned ring_entries, Logger& logger, size_t flag_set = 0);
-  // On the thread of the turns it waits until the kernel has let go of everything; on another one it leaves that to the
-  // kernel. Everything that uses it must be gone.
+  // On the thread that owns the ring it waits until the kernel has completed everything; on another thread it leaves
+  // that to the kernel. Precondition: everything that uses the host has been destroyed.
   ~RingHost() override;
 
   coro::Loop& loop() override { return loop_; }
@@ -82,7 +83,7 @@ class RingHost final : public Host {
   RingNetwork& ring_network() { return network_; }
   Poller& poller() { return poller_; }
   Ring& ring() { return *ring_; }
-  // Operations in flight besides the poll for wake-ups.
+  // Operations in flight, without the poll for wake-ups.
   size_t in_flight() const { return ring_->in_flight() - (wake_up_.is_armed() ? 1 : 0); }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/format.h"
 #include "base/try.h"
 #include "reactor/kj_stream.h"
 
@@ -21,15 +22,15 @@ class RingListener final : public KjListener {
   Task<Result<KjStream>> Accept() override {
     auto accept = listener_.Accept();
     auto socket = co_await accept;
-    if (!socket) co_return socket.error();
-    co_return MakeStream(std::move(socket).value());
+    RINGRAFT_CO_TRY(accepted, std::move(socket));
+    co_return MakeStream(std::move(accepted));
   }
 
  private:
   Listener listener_;
 };
 
-// What the thread that resolves and the coroutine that waits share; either may be gone first.
+// Shared by the thread that resolves and the coroutine that waits; either may end first.
 struct Resolution {
   HostPort where;
   Result<std::vector<SocketAddress>> result = Errc::kUnreachable;
@@ -49,10 +50,10 @@ Task<Result<Socket>> RingNetwork::ConnectSocket(Addr addr, Duration timeout) {
     const bool is_done = co_await run;
     if (!is_done) {
       co_return Error(Errc::kTimedOut,
-                      fmt::format("cannot connect to {}: its name was not resolved in time", addr.text()));
+                      fmt::format("cannot connect to {}: its name was not resolved in time", addr));
     }
-    if (!resolution->result) co_return resolution->result.error();
-    addresses = resolution->result.value();
+    RINGRAFT_CO_TRY(resolved, std::move(resolution->result));
+    addresses = std::move(resolved);
   }
   auto connect = ConnectTo(poller_, addr, std::move(addresses), deadline);
   auto socket = co_await connect;
@@ -62,8 +63,8 @@ Task<Result<Socket>> RingNetwork::ConnectSocket(Addr addr, Duration timeout) {
 Task<Result<KjStream>> RingNetwork::Connect(Addr addr, Duration timeout) {
   auto connect = ConnectSocket(std::move(addr), timeout);
   auto socket = co_await connect;
-  if (!socket) co_return socket.error();
-  co_return MakeStream(std::move(socket).value());
+  RINGRAFT_CO_TRY(connected, std::move(socket));
+  co_return MakeStream(std::move(connected));
 }
 
 Result<std::unique_ptr<KjListener>> RingNetwork::Listen(const Addr& addr) {

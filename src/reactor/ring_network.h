@@ -1,4 +1,4 @@
-// The network of the real host: KJ streams over the ring.
+// The network of the production host: KJ streams on the ring.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,7 @@ class RingNetwork final : public Network {
   Task<Result<KjStream>> Connect(Addr addr, Duration timeout) override;
   Result<std::unique_ptr<KjListener>> Listen(const Addr& addr) override;
 
-  // The same as a socket for coroutines.
+  // The same with sockets for coroutines. Cancelling: see Network::Connect.
   Task<Result<Socket>> ConnectSocket(Addr addr, Duration timeout);
   Result<Listener> ListenSocket(const Addr& addr) { return Listener::Listen(poller_, addr); }
 
