@@ -1,4 +1,5 @@
-// A scenario that uses everything that can be awaited is dropped after turn k, for every k.
+// A scenario that uses every awaitable is dropped after turn k, for every k. G3 to H10 are rows of the catalogue of
+// hazards (tests/CATALOGUE.md).
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
@@ -104,7 +105,7 @@ TEST_CASE("G3, G4, G15, H10: dropping everything after any turn frees everything
     scope.Start(Serve(world));
     scope.Start(WaitForIt(world));
     scope.Start(Use(world));
-    // One pass a turn would be finer still, but the host's turn is what a node is dropped between.
+    // Whole turns: a node is dropped between turns. The next case drops between passes.
     for (int turn = 0; turn < turns && world.finished < 3; ++turn) host->Turn(milliseconds(1000));
     is_complete = world.finished == 3;
     scope.Drop();

@@ -1,5 +1,5 @@
 @0xd8c1f6a2b7e40591;
-# A service that answers with what it was told: for the tests of Cap'n Proto over the ring's streams.
+# A service that returns its arguments, for the tests of Cap'n Proto over the ring's streams.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("ringraft::reactor::test");

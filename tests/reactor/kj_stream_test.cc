@@ -1,6 +1,6 @@
 #include "reactor/kj_stream.h"
 
-#include "rpc/capnp_compat.h"  // before anything of Cap'n Proto
+#include "rpc/capnp_compat.h"  // before any header of Cap'n Proto
 
 #include <capnp/rpc-twoparty.h>
 #include <doctest/doctest.h>
@@ -22,7 +22,7 @@ namespace {
 
 using std::chrono::seconds;
 
-// Everything KJ of a test lives inside one Entered, as it would inside turns.
+// All KJ objects of a test live inside one Entered, as they do inside turns.
 struct StreamFixture {
   StreamFixture() { Connect(); }
 
@@ -42,7 +42,7 @@ struct StreamFixture {
     return TurnUntil(*host, [&] { return host->in_flight() == 0; });
   }
 
-  // What `left` has sent, up to its shutdown; `most` is what is expected.
+  // Everything that `left` has sent until its shutdown; at most `most` bytes are expected.
   std::string ReadAll(size_t most) {
     std::string all(most + 1, '\0');
     bool is_read = false;
@@ -113,7 +113,7 @@ TEST_CASE_FIXTURE(StreamFixture, "a read keeps to its minimum and maximum, and f
   REQUIRE(::send(fd, "i", 1, 0) == 1);
   left->shutdownWrite();
   REQUIRE(Until(is_done));
-  CHECK(sizes == std::vector<size_t>{4, 3, 2});  // the last one met the end
+  CHECK(sizes == std::vector<size_t>{4, 3, 2});  // the last one reached the end
   CHECK(std::string(buffer, 9) == "abcdefghi");
 }
 
@@ -124,7 +124,7 @@ TEST_CASE_FIXTURE(StreamFixture, "G1: gathered bytes that the socket takes in pa
   for (size_t at = 0; at < bytes.size(); at += 100)
     writing = writing.then([&, at] { return left->write(bytes.data() + at, 100); });
   writing = writing.then([&] { left->shutdownWrite(); }).eagerlyEvaluate(nullptr);
-  // The first turn's bytes are more than the socket takes at once.
+  // The bytes of the first turn are more than the socket takes at once.
   for (int i = 0; i < 3; ++i) host->Turn(Duration::zero());
   CHECK(ReadAll(bytes.size()) == bytes);
 }
@@ -213,8 +213,7 @@ TEST_CASE_FIXTURE(StreamFixture, "a failed gathered write is reported by the nex
   REQUIRE(Until(has_failed));
 }
 
-// --- Cap'n Proto
-// ------------------------------------------------------------------------------------------------------
+// --- Cap'n Proto ---
 
 namespace {
 
@@ -319,7 +318,7 @@ Task<void> ConnectStream(Network& network, Addr addr, kj::Own<kj::AsyncIoStream>
   }
 }
 
-// A port that was free a moment ago.
+// A port that was free a moment before.
 Addr FreeAddr(RingHost& host) {
   auto listener = host.ring_network().ListenSocket(Addr("127.0.0.1:0"));
   REQUIRE(listener);

@@ -16,7 +16,7 @@ constexpr int kThreads = 8;
 
 struct Letter final : MailboxNode {
   void OnDelivered() override {
-    // Each producer's letters come in its order.
+    // The nodes of each producer are delivered in its order.
     if ((*last)[producer] + 1 != number) ++*wrong;
     (*last)[producer] = number;
     ++*received;
@@ -28,7 +28,7 @@ struct Letter final : MailboxNode {
   int* received = nullptr;
 };
 
-// Goes back and forth between a thread and the reactor: every trip needs a wake-up that must not be lost.
+// Goes back and forth between a thread and the reactor: every trip needs a wake-up.
 struct PingPong final : MailboxNode {
   void OnDelivered() override {
     is_home.store(true, std::memory_order_release);
@@ -82,7 +82,7 @@ void ExchangeWithThreads(RingHost& host) {
       host.Interrupt();
     });
   }
-  // A lost wake-up would leave a turn, and so the test, waiting for this long.
+  // With a lost wake-up a turn, and so the test, would wait this long.
   while (finished < static_cast<int>(balls.size())) host.Turn(std::chrono::hours(1));
   for (std::thread& thread : threads) thread.join();
   CHECK(finished == 2);
@@ -97,7 +97,7 @@ TEST_CASE("G11: no wake-up is lost when the reactor is asleep or falling asleep,
   }
 }
 
-// The mailbox, the ring and the poll between them, as a host has them.
+// The mailbox, the ring and the poll between them, as in a host.
 struct WakeUpFixture {
   std::unique_ptr<Ring> ring = std::move(Ring::Create(16)).value();
   RingMailbox mailbox{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
@@ -111,7 +111,8 @@ struct WakeUpFixture {
     }
     CHECK(ring->in_flight() == 0);
   }
-  // Has a thread post while this one sleeps in the ring. Did the post end the sleep? (The bound is for a lost one.)
+  // Another thread posts while this one sleeps in the ring; returns true if the post ended the sleep. (The timeout is
+  // for a lost wake-up.)
   bool IsWoken() {
     struct Empty final : MailboxNode {
       void OnDelivered() override { is_delivered = true; }
@@ -151,9 +152,9 @@ TEST_CASE_FIXTURE(WakeUpFixture, "G6: the wake-up poll is rearmed whenever the k
 TEST_CASE_FIXTURE(WakeUpFixture, "G6, G11: a post is delivered after any final completion of the wake-up poll") {
   int result = 0;
   SUBCASE("no buffers") { result = -ENOBUFS; }
-  SUBCASE("no polls that last: each is armed anew (before Linux 5.13)") { result = -EINVAL; }
+  SUBCASE("no multishot polls: each is rearmed (before Linux 5.13)") { result = -EINVAL; }
   SUBCASE("a wake-up that is the last") { result = 1; }
-  wake_up.OnCompletion(result, 0);  // that of a poll which is not in the ring any more
+  wake_up.OnCompletion(result, 0);  // the completion of a poll that is no longer in the ring
   CHECK(wake_up.is_armed());
   for (int i = 0; i < 10; ++i) REQUIRE(IsWoken());
 }

@@ -10,7 +10,7 @@
 namespace ringraft::reactor {
 namespace {
 
-// Work waits here until the test lets it go.
+// Work waits here until the test releases it.
 class Gate {
  public:
   void Open() {
@@ -80,7 +80,7 @@ TEST_CASE("the caller may be dropped while its work waits, runs or has ended") {
     TurnScope other(host->loop());
     for (int i = 0; i < 6; ++i) other.Start(RunAndCount(*host, [ran] { ++*ran; }, done));
     while (*ran < 8) std::this_thread::yield();
-    other.Drop();  // done, some not delivered
+    other.Drop();  // all are done, some not delivered
   }
   CHECK(done == 0);
 }

@@ -58,7 +58,7 @@ TEST_CASE("G14: a submission queue of 8 entries carries 10,000 operations queued
 
 TEST_CASE("G5: a burst that overflows the completion queue loses nothing") {
   auto ring = MakeRing(8);
-  ring->SubmitAndPeek();  // bound: from here on a full queue is submitted at once
+  ring->SubmitAndPeek();  // now this thread owns the ring: a full queue is submitted at once
   Counter counter;
   io_uring_sqe nop{};
   io_uring_prep_nop(&nop);
@@ -168,7 +168,7 @@ TEST_CASE("G15: an operation cancelled at or after its end completes once, and s
       Finish(*ring);
       CHECK(poll.completions == 1);
       CHECK(cancel.completions == 1);
-      // Where completions are deferred until they are asked for, the cancellation may still overtake one.
+      // Where completions are deferred until they are requested, the cancellation may still overtake one.
       const bool is_cancelled = !is_collected && cancel.last_result == 0;
       CHECK(poll.last_result == (is_cancelled ? -ECANCELED : POLLIN));
       if (!is_cancelled) CHECK((cancel.last_result == -ENOENT || cancel.last_result == -EALREADY));
@@ -179,7 +179,7 @@ TEST_CASE("G15: an operation cancelled at or after its end completes once, and s
 }
 
 #ifdef RINGRAFT_GUARD_PAGES
-// Why buffers come from that allocator: this is what an operation would do whose buffer was freed too early.
+// The purpose of IoBuffer: the effect of an operation whose buffer was freed too early.
 TEST_CASE("G4: with guard pages the kernel's write into a freed buffer fails") {
   auto ring = MakeRing(8);
   int pair[2];

@@ -1,4 +1,4 @@
-// Kernels and containers that refuse io_uring, for good or for a moment, played by a seccomp filter in a child process.
+// Kernels and containers that refuse io_uring, permanently or temporarily, simulated by a seccomp filter in a child.
 #include <doctest/doctest.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -30,7 +30,7 @@ bool RefuseIoUring(int error) {
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-// Refuses the submission of exactly so many entries, and no other.
+// Refuses submissions of exactly this many entries, and no others.
 bool RefuseToSubmit(unsigned entries, int error) {
   sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -49,7 +49,8 @@ struct Counter final : RingOp {
   int completions = 0;
 };
 
-// Queues five operations, whose submission the kernel refuses twice, and one more: "5 refused, 6 completed".
+// Queues five operations, whose submission the kernel refuses twice, and then one more. Returns, for example,
+// "5 refused, 6 completed".
 std::string SubmitWhileRefused(int error) {
   auto ring = Ring::Create(64);
   if (!ring || !RefuseToSubmit(5, error)) return "not prepared";
@@ -69,7 +70,7 @@ std::string SubmitWhileRefused(int error) {
   return text + std::to_string(counter.completions) + " completed";
 }
 
-// What `work` returns in a child.
+// Returns the result of `work` in a child process.
 template <class Work>
 std::string InChild(Work work) {
   int pipe[2];
@@ -90,7 +91,7 @@ std::string InChild(Work work) {
   return text;
 }
 
-// What `RingHost::Create` says in a child that has been prepared like this.
+// Returns the error of `RingHost::Create` in a child process after `prepare`.
 template <class Prepare>
 std::string MessageInChild(Prepare prepare) {
   return InChild([&]() -> std::string {
@@ -110,14 +111,14 @@ TEST_CASE("G9: a seccomp profile that refuses io_uring is named, with the remedy
   CHECK(text ==
         Expected(Errc::kUnsupported,
                  "io_uring_setup: Operation not permitted: a seccomp profile refuses io_uring, as those of "
-                 "containers do; allow io_uring_setup, io_uring_enter and io_uring_register in it (for a trial: "
+                 "containers do; allow io_uring_setup, io_uring_enter and io_uring_register in it (to try it out: "
                  "docker run --security-opt seccomp=unconfined)"));
 }
 
 TEST_CASE("G9: a kernel without io_uring is named, with the remedy") {
   const std::string text = MessageInChild([] { return RefuseIoUring(ENOSYS); });
   CHECK(text.starts_with(Expected(Errc::kUnsupported, "io_uring_setup: Function not implemented")));
-  CHECK(text.find("Linux 5.19 or newer") != std::string::npos);
+  CHECK(text.find("Linux 5.19 or later") != std::string::npos);
 }
 
 TEST_CASE("G10: too little locked memory is named, with the remedy") {

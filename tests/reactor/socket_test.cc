@@ -18,7 +18,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A connected pair on the ring.
+// A connected pair of sockets on the ring.
 std::pair<Socket, Socket> MakePair(RingHost& host, int send_buffer = 0) {
   int pair[2];
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
@@ -210,7 +210,7 @@ TEST_CASE("a descriptor stays open until the ring has released it") {
   scope.Start(ReadOnce(left, read));
   scope.Drop();
   left.Close();
-  CHECK(::fcntl(fd, F_GETFD) >= 0);  // its poll and the cancellation have not even been submitted
+  CHECK(::fcntl(fd, F_GETFD) >= 0);  // its poll and the cancellation are not submitted yet
   CHECK(Quiet(*host));
   CHECK(::fcntl(fd, F_GETFD) < 0);
 }
@@ -292,7 +292,7 @@ TEST_CASE("a refused connect is kUnreachable and names the address") {
 
 TEST_CASE("an unanswered connect is kTimedOut") {
   auto host = MakeHost();
-  // A backlog that is full leaves further connections unanswered.
+  // Further connections to a full backlog get no response.
   auto listener = host->ring_network().ListenSocket(Addr("127.0.0.1:0"));
   REQUIRE(listener);
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -1,4 +1,4 @@
-// What the tests of the reactor share: driving a host until something has happened.
+// The common part of the reactor's tests: driving a host until a condition holds.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -19,7 +19,7 @@ inline std::unique_ptr<RingHost> MakeHost(unsigned entries = 64) {
   return std::move(host).value();
 }
 
-// Turns until the condition holds. The bound is for a hung test only.
+// Turns until the condition holds; the timeout is only for a test that hangs.
 template <class Condition>
 bool TurnUntil(Host& host, Condition condition) {
   const auto bound = std::chrono::steady_clock::now() + std::chrono::seconds(60);
@@ -30,7 +30,7 @@ bool TurnUntil(Host& host, Condition condition) {
   return true;
 }
 
-// A scope whose coroutines are destroyed inside a turn, as KJ wants it.
+// A scope whose coroutines are started and destroyed inside an Entered, as KJ requires.
 class TurnScope {
  public:
   explicit TurnScope(coro::Loop& loop) : loop_(loop), scope_(std::make_unique<coro::Scope>(loop)) {}
