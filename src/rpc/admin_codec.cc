@@ -4,16 +4,16 @@
 
 #include <algorithm>
 
+#include "base/format.h"
 #include "base/try.h"
+#include "rpc/wire.h"
 
 namespace ringraft::rpc {
 namespace {
 
 using StepKind = ConfigChange::StepKind;
 
-// Numbers of errors are part of the protocol: new ones are added at the end.
-constexpr uint16_t kLastErrc = static_cast<uint16_t>(Errc::kNoQuorum);
-static_assert(kLastErrc == 32 && static_cast<uint16_t>(Errc::kUnknown) == 5);
+constexpr const char* kMalformed = "a message has invalid pointers; upgrade the older of node and tool";
 static_assert(static_cast<int>(schema::MemberKind::VOTER) == static_cast<int>(MemberKind::kVoter) &&
               static_cast<int>(schema::MemberKind::LEARNER) == static_cast<int>(MemberKind::kLearner) &&
               static_cast<int>(schema::MemberKind::WITNESS) == static_cast<int>(MemberKind::kWitness));
@@ -22,38 +22,17 @@ static_assert(static_cast<int>(schema::Role::FOLLOWER) == static_cast<int>(Role:
               static_cast<int>(schema::Role::CANDIDATE) == static_cast<int>(Role::kCandidate) &&
               static_cast<int>(schema::Role::LEADER) == static_cast<int>(Role::kLeader));
 
-constexpr uint64_t kEnvelopeWords = 64;  // what surrounds a message
 constexpr uint64_t kStepWords = 6, kMemberWords = 16, kStatusWords = 37;
 
-uint64_t Words(size_t bytes) { return bytes / sizeof(capnp::word) + 1; }
-
-capnp::Data::Reader ToData(std::string_view bytes) {
-  return capnp::Data::Reader(reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size());
-}
-capnp::Text::Reader ToText(const std::string& text) { return capnp::Text::Reader(text.c_str(), text.size()); }
-std::string_view ToView(capnp::Data::Reader data) {
-  return std::string_view(reinterpret_cast<const char*>(data.begin()), data.size());
-}
-std::string_view ToView(capnp::Text::Reader text) { return std::string_view(text.begin(), text.size()); }
-
-// Readers throw on offsets that point outside and on too much of anything.
-template <class T, class Function>
-Result<T> Guard(Function&& decode) {
-  try {
-    return decode();
-  } catch (const kj::Exception&) {
-    return Error(Errc::kProtocol, "a message has pointers that make no sense; upgrade the older of node and tool");
-  }
-}
-
+// `what` is the unit and the thing: "bytes of an address".
 Result<void> CheckSize(const char* what, size_t size, size_t limit) {
   if (size <= limit) return Success();
   return Error(Errc::kInvalidArgument,
-               fmt::format("{} of {} is over the limit of {}; make it smaller, or upgrade the older of node and tool",
-                           what, size, limit));
+               fmt::format("{} {} exceed the limit of {}; use fewer, or upgrade the older of node and tool", size, what,
+                           limit));
 }
 
-// Kinds of a later version keep their numbers, which fit as long as there are fewer than 256.
+// Kinds of a later version keep their numbers, up to 255.
 template <class To, class From>
 To ToKind(From from) {
   return static_cast<To>(std::min<uint16_t>(static_cast<uint16_t>(from), UINT8_MAX));
@@ -94,8 +73,8 @@ Result<void> AddStep(schema::Step::Reader from, size_t position, ConfigChange& t
   const NodeId id(from.getId());
   const auto addr = from.getAddr();
   const auto data = from.getData();
-  RINGRAFT_TRYV(CheckSize("an address", addr.size(), kMaxAdminAddrBytes));
-  RINGRAFT_TRYV(CheckSize("a member's data", data.size(), kMaxAdminDataBytes));
+  RINGRAFT_TRYV(CheckSize("bytes of an address", addr.size(), kMaxAdminAddrBytes));
+  RINGRAFT_TRYV(CheckSize("bytes of a member's data", data.size(), kMaxAdminDataBytes));
   switch (from.getKind()) {
     case schema::StepKind::ADD_VOTER:
       to.AddVoter(Peer(id, Addr(ToView(addr))));
@@ -125,11 +104,10 @@ Result<void> AddStep(schema::Step::Reader from, size_t position, ConfigChange& t
       to.Readmit(id);
       return Success();
   }
-  return Error(
-      Errc::kUnsupported,
-      fmt::format("step {} of the change, about node {}, is of kind {}, which this node does not know; upgrade "
-                  "the node, or use a tool of its version",
-                  position, id.value(), static_cast<uint16_t>(from.getKind())));
+  return Error(Errc::kUnsupported,
+               fmt::format("step {} of the change, about node {}, has the unknown kind {}; upgrade this node, or use a "
+                           "tool of its version",
+                           position, id, static_cast<uint16_t>(from.getKind())));
 }
 
 void EncodeMember(const PeerStatus& member, schema::MemberStatus::Builder to) {
@@ -154,8 +132,8 @@ Result<PeerStatus> DecodeMember(schema::MemberStatus::Reader from) {
   PeerStatus member;
   const auto addr = from.getAddr();
   const auto data = from.getData();
-  RINGRAFT_TRYV(CheckSize("an address", addr.size(), kMaxAdminAddrBytes));
-  RINGRAFT_TRYV(CheckSize("a member's data", data.size(), kMaxAdminDataBytes));
+  RINGRAFT_TRYV(CheckSize("bytes of an address", addr.size(), kMaxAdminAddrBytes));
+  RINGRAFT_TRYV(CheckSize("bytes of a member's data", data.size(), kMaxAdminDataBytes));
   member.peer = Peer(NodeId(from.getId()), Addr(ToView(addr)));
   member.kind = ToKind<MemberKind>(from.getKind());
   member.is_self = from.getIsSelf();
@@ -181,7 +159,7 @@ void Encode(const AdminHello& hello, schema::AdminHello::Builder to) {
 }
 
 Result<AdminHello> Decode(schema::AdminHello::Reader from) {
-  return Guard<AdminHello>([&]() -> Result<AdminHello> {
+  return Guard<AdminHello>(kMalformed, [&]() -> Result<AdminHello> {
     AdminHello hello;
     hello.version = from.getVersion();
     if (from.getGroup().isId()) hello.group = GroupId(from.getGroup().getId());
@@ -192,40 +170,31 @@ Result<AdminHello> Decode(schema::AdminHello::Reader from) {
 // --- outcomes ---
 
 void Encode(const Error& outcome, schema::Outcome::Builder to) {
-  to.setErrc(static_cast<uint16_t>(outcome.code()));
   if (outcome == Errc::kOk) return;
   std::string message = outcome.message();
   message.resize(std::min(message.size(), kMaxAdminTextBytes));
   to.setMessage(ToText(message));
-  std::optional<Peer> leader = outcome.leader();
-  if (!leader) return;
-  to.setLeaderId(leader->id.value());
-  to.setLeaderAddr(ToText(leader->addr.text()));
+  EncodeErrorWithLeader(outcome, to);
 }
 
 Result<void> Decode(schema::Outcome::Reader from) {
-  return Guard<void>([&]() -> Result<void> {
-    const uint16_t number = from.getErrc();
-    if (number == 0) return Success();
+  return Guard<void>(kMalformed, [&]() -> Result<void> {
+    const uint16_t code = from.getErrc();
+    if (code == 0) return Success();
     const auto message = from.getMessage();
     const auto leader = from.getLeaderAddr();
     if (message.size() > kMaxAdminTextBytes || leader.size() > kMaxAdminAddrBytes)
-      return Error(Errc::kProtocol,
-                   "the node's answer has texts over their limits; upgrade the older of node and tool");
-    if (number == static_cast<uint16_t>(Errc::kNotLeader) && from.getLeaderId() != 0)
+      return Error(Errc::kProtocol, "a text of the node's reply is over its limit; upgrade the older of node and tool");
+    if (code == static_cast<uint16_t>(Errc::kNotLeader) && from.getLeaderId() != 0)
       return Error::NotLeader(Peer(NodeId(from.getLeaderId()), Addr(ToView(leader))));
-    if (number > kLastErrc)
-      return Error(Errc::kProtocol,
-                   fmt::format("{} (error {}, which this tool does not know)", ToView(message), number));
-    if (message.size() == 0) return Error(static_cast<Errc>(number));
-    return Error(static_cast<Errc>(number), ToView(message));
+    if (code > kLastErrc)
+      return Error(Errc::kProtocol, fmt::format("{} (error code {}, unknown to this tool)", ToView(message), code));
+    if (message.size() == 0) return Error(static_cast<Errc>(code));
+    return Error(static_cast<Errc>(code), ToView(message));
   });
 }
 
-Duration DecodeTimeout(int64_t nanoseconds) {
-  return std::clamp(std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(nanoseconds)), Duration::zero(),
-                    kMaxAdminTimeout);
-}
+Duration DecodeTimeout(int64_t nanoseconds) { return DecodeTimeout(nanoseconds, kMaxAdminTimeout); }
 
 // --- status ---
 
@@ -259,7 +228,7 @@ void Encode(const AdminStatus& status, schema::Status::Builder to) {
 }
 
 Result<AdminStatus> Decode(schema::Status::Reader from) {
-  return Guard<AdminStatus>([&]() -> Result<AdminStatus> {
+  return Guard<AdminStatus>(kMalformed, [&]() -> Result<AdminStatus> {
     AdminStatus status;
     status.identity.cluster.high = from.getClusterHigh();
     status.identity.cluster.low = from.getClusterLow();
@@ -273,7 +242,7 @@ Result<AdminStatus> Decode(schema::Status::Reader from) {
     raft.role = ToKind<Role>(from.getRole());
     raft.term = Term(from.getTerm());
     if (from.getLeaderId() != 0) {
-      RINGRAFT_TRYV(CheckSize("an address", from.getLeaderAddr().size(), kMaxAdminAddrBytes));
+      RINGRAFT_TRYV(CheckSize("bytes of an address", from.getLeaderAddr().size(), kMaxAdminAddrBytes));
       raft.leader = Peer(NodeId(from.getLeaderId()), Addr(ToView(from.getLeaderAddr())));
     }
     raft.last_index = Index(from.getLastIndex());
@@ -287,7 +256,7 @@ Result<AdminStatus> Decode(schema::Status::Reader from) {
     raft.is_disk_stalled = from.getIsDiskStalled();
     raft.disk_latency = FromNanoseconds(from.getDiskLatencyNanoseconds());
     auto members = from.getMembers();
-    RINGRAFT_TRYV(CheckSize("a list of members", members.size(), kMaxAdminMembers));
+    RINGRAFT_TRYV(CheckSize("members", members.size(), kMaxAdminMembers));
     raft.peers.reserve(members.size());
     for (auto member : members) {
       RINGRAFT_TRY(decoded, DecodeMember(member));
@@ -312,11 +281,11 @@ void Encode(const ConfigChange& change, schema::ConfigChange::Builder to) {
 }
 
 Result<ConfigChange> Decode(schema::ConfigChange::Reader from) {
-  return Guard<ConfigChange>([&]() -> Result<ConfigChange> {
+  return Guard<ConfigChange>(kMalformed, [&]() -> Result<ConfigChange> {
     ConfigChange change;
     if (from.getBasedOn() != 0) change.BasedOn(Index(from.getBasedOn()));
     auto steps = from.getSteps();
-    RINGRAFT_TRYV(CheckSize("a list of steps", steps.size(), kMaxAdminSteps));
+    RINGRAFT_TRYV(CheckSize("steps", steps.size(), kMaxAdminSteps));
     for (unsigned i = 0; i < steps.size(); ++i) RINGRAFT_TRYV(AddStep(steps[i], i + 1, change));
     return change;
   });
@@ -328,21 +297,21 @@ capnp::MessageSize SizeHint(const Error& outcome) {
   if (outcome == Errc::kOk) return capnp::MessageSize{kEnvelopeWords, 1};
   const std::optional<Peer> leader = outcome.leader();
   return capnp::MessageSize{
-      kEnvelopeWords + Words(outcome.message().size()) + (leader ? Words(leader->addr.text().size()) : 0), 1};
+      kEnvelopeWords + TextWords(outcome.message()) + (leader ? TextWords(leader->addr.text()) : 0), 1};
 }
 
 capnp::MessageSize SizeHint(const AdminStatus& status) {
   uint64_t words = kEnvelopeWords + kStatusWords;
-  if (status.raft.leader) words += Words(status.raft.leader->addr.text().size());
+  if (status.raft.leader) words += TextWords(status.raft.leader->addr.text());
   for (const PeerStatus& member : status.raft.peers)
-    words += kMemberWords + Words(member.peer.addr.text().size()) + Words(member.data.size());
+    words += kMemberWords + TextWords(member.peer.addr.text()) + DataWords(member.data.size());
   return capnp::MessageSize{words, 0};
 }
 
 capnp::MessageSize SizeHint(const ConfigChange& change) {
   uint64_t words = kEnvelopeWords;
   for (const ConfigChange::Step& step : change.steps())
-    words += kStepWords + Words(step.peer.addr.text().size()) + Words(step.data.size());
+    words += kStepWords + TextWords(step.peer.addr.text()) + DataWords(step.data.size());
   return capnp::MessageSize{words, 0};
 }
 

@@ -2,40 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/try.h"
+#include "rpc/wire.h"
 
 namespace ringraft::rpc {
 namespace {
 
-// Numbers of errors are part of the protocol: new ones are added at the end.
-constexpr uint16_t kLastErrc = 32;
-static_assert(static_cast<uint16_t>(Errc::kNoQuorum) == kLastErrc && static_cast<uint16_t>(Errc::kUnknown) == 5 &&
-              static_cast<uint16_t>(Errc::kWrongVersion) == 20);
-
-// Room for what surrounds the arguments in a call, with some to spare.
-constexpr uint64_t kEnvelopeWords = 64;
-
-uint64_t Words(size_t bytes) { return (bytes + sizeof(capnp::word) - 1) / sizeof(capnp::word); }
-
-capnp::Data::Reader ToData(std::string_view bytes) {
-  return capnp::Data::Reader(reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size());
-}
-std::string_view ToView(capnp::Data::Reader data) {
-  return std::string_view(reinterpret_cast<const char*>(data.begin()), data.size());
-}
-std::string_view ToView(capnp::Text::Reader text) { return std::string_view(text.begin(), text.size()); }
-
-// Readers throw on offsets that point outside and on too much of anything.
-template <class T, class Function>
-Result<T> Guard(Function&& decode) {
-  try {
-    return decode();
-  } catch (const kj::Exception&) {
-    return Error(Errc::kProtocol, "a message from a peer has pointers that make no sense");
-  }
-}
+constexpr const char* kMalformed = "a message from a peer has invalid pointers";
 
 void Encode(const Identity& identity, schema::Identity::Builder to) {
   auto cluster = to.initCluster();
@@ -67,22 +40,10 @@ Identity DecodeIdentity(schema::Identity::Reader from) {
   return identity;
 }
 
-// The leader beside kNotLeader, in messages that have room for it.
-template <class Builder>
-void EncodeErrorWithLeader(const Error& error, Builder to) {
-  to.setErrc(static_cast<uint16_t>(error.code()));
-  std::optional<Peer> leader = error.leader();
-  if (!leader) return;
-  to.setLeaderId(leader->id.value());
-  to.setLeaderAddr(capnp::Text::Reader(leader->addr.text().c_str(), leader->addr.text().size()));
-}
-
-Error DecodeError(uint16_t number) {
-  if (number <= kLastErrc) return Error(static_cast<Errc>(number));
+Error DecodeError(uint16_t code) {
+  if (code <= kLastErrc) return Error(static_cast<Errc>(code));
   return Error(Errc::kProtocol,
-               fmt::format("the peer answered with the error number {}, which this version does not know; "
-                           "upgrade this node",
-                           number));
+               fmt::format("the peer replied with the unknown error code {}; upgrade this node", code));
 }
 
 template <class Reader>
@@ -133,7 +94,7 @@ void Encode(const Hello& hello, schema::Hello::Builder to) {
 }
 
 Result<Hello> Decode(schema::Hello::Reader from) {
-  return Guard<Hello>([&]() -> Result<Hello> {
+  return Guard<Hello>(kMalformed, [&]() -> Result<Hello> {
     Hello hello;
     hello.version = from.getVersion();
     hello.from = DecodeIdentity(from.getFrom());
@@ -150,7 +111,7 @@ void Encode(const Welcome& welcome, schema::Welcome::Builder to) {
 }
 
 Result<Welcome> Decode(schema::Welcome::Reader from) {
-  return Guard<Welcome>([&]() -> Result<Welcome> {
+  return Guard<Welcome>(kMalformed, [&]() -> Result<Welcome> {
     Welcome welcome;
     welcome.errc = DecodeError(from.getErrc()).code();
     welcome.version = from.getVersion();
@@ -187,7 +148,7 @@ void Encode(const AppendEntriesArgs& args, schema::AppendEntriesArgs::Builder to
 }
 
 Result<AppendEntriesArgs> Decode(schema::AppendEntriesArgs::Reader from) {
-  return Guard<AppendEntriesArgs>([&]() -> Result<AppendEntriesArgs> {
+  return Guard<AppendEntriesArgs>(kMalformed, [&]() -> Result<AppendEntriesArgs> {
     AppendEntriesArgs args;
     args.group = GroupId(from.getGroup());
     args.to = NodeId(from.getTo());
@@ -227,7 +188,7 @@ void Encode(const Result<AppendEntriesResults>& result, schema::AppendEntriesRes
 }
 
 Result<AppendEntriesResults> Decode(schema::AppendEntriesResults::Reader from) {
-  return Guard<AppendEntriesResults>([&]() -> Result<AppendEntriesResults> {
+  return Guard<AppendEntriesResults>(kMalformed, [&]() -> Result<AppendEntriesResults> {
     if (from.getErrc() != 0) return DecodeError(from.getErrc());
     AppendEntriesResults results;
     results.term = Term(from.getTerm());
@@ -257,7 +218,7 @@ void Encode(const RequestVoteArgs& args, schema::RequestVoteArgs::Builder to) {
 }
 
 Result<RequestVoteArgs> Decode(schema::RequestVoteArgs::Reader from) {
-  return Guard<RequestVoteArgs>([&]() -> Result<RequestVoteArgs> {
+  return Guard<RequestVoteArgs>(kMalformed, [&]() -> Result<RequestVoteArgs> {
     RequestVoteArgs args;
     args.group = GroupId(from.getGroup());
     args.to = NodeId(from.getTo());
@@ -282,7 +243,7 @@ void Encode(const Result<RequestVoteResults>& result, schema::RequestVoteResults
 }
 
 Result<RequestVoteResults> Decode(schema::RequestVoteResults::Reader from) {
-  return Guard<RequestVoteResults>([&]() -> Result<RequestVoteResults> {
+  return Guard<RequestVoteResults>(kMalformed, [&]() -> Result<RequestVoteResults> {
     if (from.getErrc() != 0) return DecodeError(from.getErrc());
     RequestVoteResults results;
     results.term = Term(from.getTerm());
@@ -304,12 +265,11 @@ void Encode(const ForwardArgs& args, schema::ForwardArgs::Builder to) {
 }
 
 Result<ForwardArgs> Decode(schema::ForwardArgs::Reader from) {
-  return Guard<ForwardArgs>([&]() -> Result<ForwardArgs> {
+  return Guard<ForwardArgs>(kMalformed, [&]() -> Result<ForwardArgs> {
     ForwardArgs args;
     args.group = GroupId(from.getGroup());
     args.to = NodeId(from.getTo());
-    args.timeout = std::clamp(std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(from.getTimeoutNs())),
-                              Duration::zero(), kMaxForwardTimeout);
+    args.timeout = DecodeTimeout(from.getTimeoutNs(), kMaxForwardTimeout);
     auto calls = from.getCalls();
     args.calls.reserve(calls.size());
     for (auto call : calls) {
@@ -334,7 +294,7 @@ void Encode(const Result<ForwardResults>& result, schema::ForwardResults::Builde
 }
 
 Result<ForwardResults> Decode(schema::ForwardResults::Reader from) {
-  return Guard<ForwardResults>([&]() -> Result<ForwardResults> {
+  return Guard<ForwardResults>(kMalformed, [&]() -> Result<ForwardResults> {
     if (from.getErrc() != 0) return DecodeErrorWithLeader(from);
     ForwardResults results;
     auto outcomes = from.getOutcomes();
@@ -373,7 +333,7 @@ void Encode(const Result<BootstrapResults>& result, schema::BootstrapResults::Bu
 }
 
 Result<BootstrapResults> Decode(schema::BootstrapResults::Reader from) {
-  return Guard<BootstrapResults>([&]() -> Result<BootstrapResults> {
+  return Guard<BootstrapResults>(kMalformed, [&]() -> Result<BootstrapResults> {
     if (from.getErrc() != 0) return DecodeError(from.getErrc());
     BootstrapResults results;
     results.incarnation = from.getIncarnation();
@@ -391,10 +351,10 @@ capnp::MessageSize SizeHint(const AppendEntriesArgs& args) {
   for (const BatchRef& batch : args.entries) {
     words += 1;
     if (IsReferenced(batch, referenced)) {
-      words += 2;  // the landing pad of a far pointer into a segment that is not ours
+      words += 2;  // the landing pad of a far pointer to an external segment
       ++referenced;
     } else {
-      words += Words(batch.size());
+      words += DataWords(batch.size());
     }
   }
   return capnp::MessageSize{words, 0};
@@ -407,13 +367,13 @@ capnp::MessageSize SizeHint(const ForwardArgs& args) {
   uint64_t words = kEnvelopeWords;
   for (const ForwardCall& call : args.calls) {
     words += 2;
-    for (const Bytes& command : call.commands) words += 1 + Words(command.size());
+    for (const Bytes& command : call.commands) words += 1 + DataWords(command.size());
   }
   return capnp::MessageSize{words, 0};
 }
 
 capnp::MessageSize SizeHint(const Result<BootstrapResults>& result) {
-  return capnp::MessageSize{kEnvelopeWords + (result ? Words(result.value().members.size()) : 0), 0};
+  return capnp::MessageSize{kEnvelopeWords + (result ? DataWords(result.value().members.size()) : 0), 0};
 }
 
 capnp::MessageSize SizeHint(const Result<ForwardResults>& result) {
@@ -421,8 +381,8 @@ capnp::MessageSize SizeHint(const Result<ForwardResults>& result) {
   if (!result) return capnp::MessageSize{words, 0};
   for (const ForwardOutcome& outcome : result.value().outcomes) {
     words += 8;
-    if (std::optional<Peer> leader = outcome.error.leader()) words += Words(leader->addr.text().size() + 1);
-    for (const Bytes& bytes : outcome.results) words += 1 + Words(bytes.size());
+    if (std::optional<Peer> leader = outcome.error.leader()) words += TextWords(leader->addr.text());
+    for (const Bytes& bytes : outcome.results) words += 1 + DataWords(bytes.size());
   }
   return capnp::MessageSize{words, 0};
 }

@@ -1,6 +1,6 @@
-// Between the public structs (ringraft/rpc.h) and the messages of schemas/peer.capnp: the one file that knows the
-// fields of both. It does no I/O. What it reads comes from a peer and may be anything: every Decode checks, and none
-// throws.
+// Conversion between the public structs (ringraft/rpc.h) and the messages of schemas/peer.capnp: the one file that
+// knows the fields of both. It does no I/O. Its input comes from a peer and may be anything: every Decode checks, and
+// none throws.
 #pragma once
 
 // clang-format off: this one comes first
@@ -16,7 +16,7 @@
 
 namespace ringraft::rpc {
 
-// Which connection to a peer a call goes over.
+// The connection to a peer that a call uses.
 enum class Lane { kControl, kData, kForward };
 constexpr size_t kLanes = 3;
 const char* ToString(Lane lane);
@@ -34,12 +34,12 @@ struct Welcome {
   Identity from;
 };
 
-// Batches from this size on are not copied into the message but referenced, each as a segment of its own; and at most
-// so many of them, since readers bound the number of segments.
+// Batches of at least this size are not copied into the message but referenced, each as a segment of its own. At most
+// kMaxReferences in a message, since readers bound the number of segments.
 constexpr size_t kReferenceFrom = 4096;
 constexpr size_t kMaxReferences = 256;
 
-// No forwarded call waits longer, whatever its sender says: sums with a point in time must not overflow.
+// The longest timeout of a forwarded call; longer ones are clamped.
 constexpr Duration kMaxForwardTimeout = std::chrono::hours(24);
 
 void Encode(const Hello& hello, schema::Hello::Builder to);
@@ -47,17 +47,17 @@ void Encode(const Welcome& welcome, schema::Welcome::Builder to);
 void Encode(const RequestVoteArgs& args, schema::RequestVoteArgs::Builder to);
 void Encode(const ForwardArgs& args, schema::ForwardArgs::Builder to);
 void Encode(const BootstrapArgs& args, schema::BootstrapArgs::Builder to);
-// `referenced` gets the batches whose bytes the message points to: they must live until the message is sent or
+// Appends to `referenced` the batches whose bytes the message points to: they must live until the message is sent or
 // destroyed.
 void Encode(const AppendEntriesArgs& args, schema::AppendEntriesArgs::Builder to, std::vector<BatchRef>& referenced);
 
-// An error travels as its number (and the leader, with kNotLeader).
+// An error travels as its code (and, in replies to Forward, with the leader for kNotLeader).
 void Encode(const Result<AppendEntriesResults>& result, schema::AppendEntriesResults::Builder to);
 void Encode(const Result<RequestVoteResults>& result, schema::RequestVoteResults::Builder to);
 void Encode(const Result<ForwardResults>& result, schema::ForwardResults::Builder to);
 void Encode(const Result<BootstrapResults>& result, schema::BootstrapResults::Builder to);
 
-// Errors: kProtocol for what no peer may send, kCorrupt for a batch that fails its checks.
+// Errors: kProtocol for a malformed message, kCorrupt for a batch that fails its checks.
 Result<Hello> Decode(schema::Hello::Reader from);
 Result<Welcome> Decode(schema::Welcome::Reader from);
 Result<AppendEntriesArgs> Decode(schema::AppendEntriesArgs::Reader from);
@@ -65,13 +65,13 @@ Result<RequestVoteArgs> Decode(schema::RequestVoteArgs::Reader from);
 Result<ForwardArgs> Decode(schema::ForwardArgs::Reader from);
 Result<BootstrapArgs> Decode(schema::BootstrapArgs::Reader from);
 
-// The result that the peer's service ended with; kProtocol also if the message makes no sense.
+// The result of the peer's service; kProtocol also if the message is malformed.
 Result<AppendEntriesResults> Decode(schema::AppendEntriesResults::Reader from);
 Result<RequestVoteResults> Decode(schema::RequestVoteResults::Reader from);
 Result<ForwardResults> Decode(schema::ForwardResults::Reader from);
 Result<BootstrapResults> Decode(schema::BootstrapResults::Reader from);
 
-// How much room to reserve for a request, so that all but referenced batches lies in its first segment.
+// The room to reserve for a message, so that everything but referenced batches lies in its first segment.
 capnp::MessageSize SizeHint(const AppendEntriesArgs& args);
 capnp::MessageSize SizeHint(const RequestVoteArgs& args);
 capnp::MessageSize SizeHint(const ForwardArgs& args);
@@ -79,7 +79,7 @@ capnp::MessageSize SizeHint(const BootstrapArgs& args);
 capnp::MessageSize SizeHint(const Result<ForwardResults>& result);
 capnp::MessageSize SizeHint(const Result<BootstrapResults>& result);
 
-// About how long the message will be, referenced batches included; a little more rather than less.
+// An upper estimate of the message's length, with referenced batches.
 size_t MessageBytes(const AppendEntriesArgs& args);
 size_t MessageBytes(const RequestVoteArgs& args);
 size_t MessageBytes(const ForwardArgs& args);

@@ -1,4 +1,4 @@
-// What operators say and hear comes out as it went in, and what makes no sense is refused by name.
+// Operators' messages survive encoding, and malformed ones are refused by name.
 #include "rpc/admin_codec.h"
 
 #include <capnp/message.h>
@@ -122,7 +122,7 @@ TEST_CASE("a status of as many members as there may be is one segment, and one o
   status.raft.peers.push_back(Member(9999, MemberKind::kVoter));
   const auto back = RoundTrip<schema::Status>(status);
   REQUIRE_FALSE(back);
-  CHECK(Names(back.error(), "a list of members of 2049 is over the limit of 2048"));
+  CHECK(Names(back.error(), "2049 members exceed the limit of 2048"));
 }
 
 TEST_CASE("member kinds and roles of a later version keep their numbers") {
@@ -162,7 +162,7 @@ TEST_CASE("a step of a later version is refused, naming its position, member and
   const auto back = Decode(message.getRoot<schema::ConfigChange>().asReader());
   REQUIRE_FALSE(back);
   CHECK(back.error() == Errc::kUnsupported);
-  CHECK(Names(back.error(), "step 2 of the change, about node 5, is of kind 77"));
+  CHECK(Names(back.error(), "step 2 of the change, about node 5, has the unknown kind 77"));
 }
 
 TEST_CASE("a change over a limit is refused, naming the limit") {
@@ -172,16 +172,16 @@ TEST_CASE("a change over a limit is refused, naming the limit") {
   many.Remove(NodeId(1));
   auto refused = RoundTrip<schema::ConfigChange>(many);
   REQUIRE_FALSE(refused);
-  CHECK(Names(refused.error(), "a list of steps of 6145 is over the limit of 6144"));
+  CHECK(Names(refused.error(), "6145 steps exceed the limit of 6144"));
 
   for (size_t more : {0, 1}) {
     const auto addr =
         RoundTrip<schema::ConfigChange>(ConfigChange().SetAddr(NodeId(1), Addr(std::string(1024 + more, 'a'))));
     CHECK(addr.has_value() == (more == 0));
-    if (!addr) CHECK(Names(addr.error(), "an address of 1025 is over the limit of 1024"));
+    if (!addr) CHECK(Names(addr.error(), "1025 bytes of an address exceed the limit of 1024"));
     const auto data = RoundTrip<schema::ConfigChange>(ConfigChange().SetData(NodeId(1), std::string(4096 + more, 'd')));
     CHECK(data.has_value() == (more == 0));
-    if (!data) CHECK(Names(data.error(), "a member's data of 4097 is over the limit of 4096"));
+    if (!data) CHECK(Names(data.error(), "4097 bytes of a member's data exceed the limit of 4096"));
   }
 }
 
@@ -193,9 +193,9 @@ TEST_CASE("every error arrives with its text, and kNotLeader with the leader") {
     CHECK(plain.error() == static_cast<Errc>(number));
     CHECK(plain.error().message() == Error(static_cast<Errc>(number)).message());
   }
-  const auto told = RoundTrip<schema::Outcome>(Error(Errc::kConfigInProgress, "index 17 is not committed"));
-  CHECK(told.error() == Errc::kConfigInProgress);
-  CHECK(told.error().message() == "index 17 is not committed");
+  const auto refused = RoundTrip<schema::Outcome>(Error(Errc::kConfigInProgress, "index 17 is not committed"));
+  CHECK(refused.error() == Errc::kConfigInProgress);
+  CHECK(refused.error().message() == "index 17 is not committed");
   const auto elsewhere = RoundTrip<schema::Outcome>(Error::NotLeader(Peer(NodeId(3), Addr("c:3"))));
   REQUIRE(elsewhere.error().leader());
   CHECK(*elsewhere.error().leader() == Peer(NodeId(3), Addr("c:3")));
@@ -212,9 +212,9 @@ TEST_CASE("a long error text is cut, and an error of a later version keeps its t
   outcome.setMessage("no such thing yet");
   const auto later = Decode(outcome.asReader());
   REQUIRE_FALSE(later);
-  CHECK(Names(later.error(), "no such thing yet (error 65535"));
+  CHECK(Names(later.error(), "no such thing yet (error code 65535"));
   outcome.setMessage(std::string(kMaxAdminTextBytes + 1, 'x'));
-  CHECK(Names(Decode(outcome.asReader()).error(), "over their limits"));
+  CHECK(Names(Decode(outcome.asReader()).error(), "over its limit"));
 }
 
 TEST_CASE("a hello keeps its version and its group, also group 0") {
@@ -238,7 +238,7 @@ TEST_CASE("messages with flipped bits are read or refused, and nothing throws") 
   const ConfigChange change = ConfigChange().AddVoter(Peer(NodeId(4), Addr("d:4"))).SetData(NodeId(4), "zone");
   std::mt19937_64 random(1);
   size_t refused = 0;
-  constexpr size_t kHead = 16;  // the table of segments and the pointer to the root are read before Decode is called
+  constexpr size_t kHead = 16;  // the segment table and the root pointer are read before Decode is called
   const auto damage = [&](capnp::MessageBuilder& message, auto read) {
     const kj::Array<capnp::word> good = capnp::messageToFlatArray(message);
     for (int i = 0; i < 20'000; ++i) {
