@@ -1,12 +1,10 @@
 #include "rpc/admin_session.h"
 
 #include "rpc/admin_codec.h"
-#include "rpc/answer.h"
+#include "rpc/reply.h"
 
 namespace ringraft::rpc {
 namespace {
-
-kj::Exception Ended() { return KJ_EXCEPTION(DISCONNECTED, "the connection has ended"); }
 
 template <class Context>
 void Fill(Context& context, const Error& outcome) {
@@ -14,18 +12,16 @@ void Fill(Context& context, const Error& outcome) {
 }
 
 template <class Context>
-Task<void> Serve(Task<Result<void>> order, Answer<Context> answer) {
+Task<void> Serve(Task<Result<void>> order, Reply<Context> reply) {
   Result<void> done = co_await order;
   const Error outcome = done ? Error() : done.error();
-  answer.Send([&outcome](Context& context) { Fill(context, outcome); });
+  reply.Send([&outcome](Context& context) { Fill(context, outcome); });
 }
 
 }  // namespace
 
-bool AdminSession::HasEnded() const { return handle_->connection == nullptr || handle_->connection->has_ended(); }
-
 kj::Promise<void> AdminSession::status(StatusContext context) {
-  if (HasEnded()) return Ended();
+  if (handle_->has_ended()) return ConnectionEnded();
   const Result<AdminStatus> status = service_.Status();
   if (!status) {
     Fill(context, status.error());
@@ -36,7 +32,7 @@ kj::Promise<void> AdminSession::status(StatusContext context) {
 }
 
 kj::Promise<void> AdminSession::changeConfig(ChangeConfigContext context) {
-  if (HasEnded()) return Ended();
+  if (handle_->has_ended()) return ConnectionEnded();
   Result<ConfigChange> change = Decode(context.getParams().getChange());
   const Duration timeout = DecodeTimeout(context.getParams().getTimeoutNs());
   context.releaseParams();
@@ -48,12 +44,12 @@ kj::Promise<void> AdminSession::changeConfig(ChangeConfigContext context) {
 }
 
 kj::Promise<void> AdminSession::abortConfigChange(AbortConfigChangeContext context) {
-  if (HasEnded()) return Ended();
+  if (handle_->has_ended()) return ConnectionEnded();
   return Run(kj::mv(context), service_.AbortConfigChange());
 }
 
 kj::Promise<void> AdminSession::transferLeadership(TransferLeadershipContext context) {
-  if (HasEnded()) return Ended();
+  if (handle_->has_ended()) return ConnectionEnded();
   const NodeId to(context.getParams().getTo());
   return Run(kj::mv(context), service_.TransferLeadership(to, DecodeTimeout(context.getParams().getTimeoutNs())));
 }
@@ -61,9 +57,9 @@ kj::Promise<void> AdminSession::transferLeadership(TransferLeadershipContext con
 template <class Context>
 kj::Promise<void> AdminSession::Run(Context context, Task<Result<void>> order) {
   AllowCancellation(context);
-  Answer<Context> answer;
-  auto promise = kj::newAdaptedPromise<void, Waiting<Context>>(answer, kj::mv(context));
-  handle_->connection->context_.calls.Start(Serve<Context>(std::move(order), std::move(answer)));
+  Reply<Context> reply;
+  auto promise = kj::newAdaptedPromise<void, PendingReply<Context>>(reply, kj::mv(context));
+  handle_->connection->context_.calls.Start(Serve<Context>(std::move(order), std::move(reply)));
   return promise;
 }
 

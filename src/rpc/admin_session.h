@@ -1,5 +1,5 @@
-// What an operator's tool can call once it has been let in: checks what arrives, and asks the service. Cap'n Proto owns
-// it, and may keep it a little longer than its connection lives.
+// The calls that an operator's tool may make after it has been admitted: checks the arguments and calls the service.
+// Cap'n Proto owns it, and may keep it a little longer than its connection lives.
 #pragma once
 
 #include <memory>
@@ -20,12 +20,11 @@ class AdminSession final : public schema::Admin::Server {
   kj::Promise<void> transferLeadership(TransferLeadershipContext context) override;
 
  private:
-  bool HasEnded() const;
   template <class Context>
   kj::Promise<void> Run(Context context, Task<Result<void>> order);
 
   std::shared_ptr<IncomingConnection::Handle> handle_;
-  AdminService& service_;  // not to be touched once the connection has ended
+  AdminService& service_;  // must not be used once the connection has ended
 };
 
 }  // namespace ringraft::rpc

@@ -1,5 +1,5 @@
-// One call that has been sent and not answered. It lives in the coroutine that waits for it, and in the list of its
-// connection: whichever goes first unlinks it. Dropping it drops the answer.
+// One call that has been sent and has no reply yet. It lives in the coroutine that waits for it, and is linked into the
+// list of its connection; the first of the two to be destroyed unlinks it. Cancelling the coroutine drops the reply.
 #pragma once
 
 // clang-format off: this one comes first
@@ -23,7 +23,7 @@ class CallBase : public base::ListHook {
   CallBase(coro::Loop& loop, TimePoint deadline) : deadline(deadline), loop_(loop) {}
   virtual ~CallBase() noexcept {}
 
-  // Ends it with an error instead of an answer. Not from inside its own promise.
+  // Ends it with an error instead of a reply. Precondition: not called from inside its own promise.
   void Fail(const Error& error) {
     if (is_done_) return;
     promise_ = nullptr;
@@ -32,7 +32,8 @@ class CallBase : public base::ListHook {
   }
   bool is_done() const { return is_done_; }
 
-  // `auto done = call.Done(); co_await done;`
+  // `auto done = call.Done(); co_await done;` resumes when the call has a reply or an error. Cancelling takes the
+  // coroutine off the ready queue.
   class Awaiter {
    public:
     explicit Awaiter(CallBase& call) : call_(call) {}
@@ -58,7 +59,7 @@ class CallBase : public base::ListHook {
   coro::Loop& loop_;
   bool is_done_ = false;
   coro::ReadyNode waiter_;
-  kj::Promise<void> promise_ = nullptr;  // its callbacks end the call
+  kj::Promise<void> promise_ = nullptr;  // whose callbacks end the call
 };
 
 template <class T>
@@ -67,7 +68,7 @@ class Call final : public CallBase {
   using CallBase::CallBase;
   ~Call() noexcept override { promise_ = nullptr; }
 
-  // `decode` makes a Result<T> of the response, at once, so that no message is held until the coroutine runs.
+  // `decode` turns the response into a Result<T> at once, so that no message is kept until the coroutine runs.
   template <class Promise, class Decode>
   void Start(Promise promise, Decode decode) {
     promise_ = promise
@@ -76,7 +77,7 @@ class Call final : public CallBase {
                          try {
                            result_.emplace(decode(response));
                          } catch (const kj::Exception&) {
-                           result_.emplace(Error(Errc::kProtocol, "the peer's answer makes no sense"));
+                           result_.emplace(Error(Errc::kProtocol, "the peer's reply is malformed"));
                          }
                          OnDone();
                        },

@@ -1,6 +1,5 @@
-// To be included before anything of Cap'n Proto. The headers of 0.9.2 (Debian 12) compare `const char*` with
-// kj::StringPtr, which clang 19 finds ambiguous in C++20; the operator that it misses is declared here before they are
-// read.
+// Include this before any header of Cap'n Proto. The headers of 0.9.2 (Debian 12) compare `const char*` with
+// kj::StringPtr, which is ambiguous for clang 19 in C++20. This header declares the missing operator before them.
 #pragma once
 
 #include <kj/string.h>

@@ -1,4 +1,4 @@
-// The default transport: both halves together.
+// The default transport: the calling half (client.h) and the serving half (server.h).
 #include "ringraft/reactor.h"
 #include "ringraft/rpc.h"
 #include "rpc/client.h"
@@ -19,8 +19,7 @@ class CapnpRpc final : public Rpc {
     server_.Register(service, identity);
     client_.Register(service, std::move(identity));
   }
-  // Our own calls first: what waits for them in the service's coroutines is told kStopped, or is destroyed, in that
-  // order.
+  // Outgoing calls first: coroutines of the service that wait for them get kStopped before they are destroyed.
   void Close() override {
     client_.Close();
     server_.Close();

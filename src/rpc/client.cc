@@ -6,23 +6,24 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/format.h"
 #include "base/try.h"
 #include "rpc/handshake.h"
 
 namespace ringraft::rpc {
 namespace {
 
-// Connections to a peer that nobody has called for so long are closed when the next peer is called for the first time:
-// it may have been removed from the cluster.
+// Connections to a peer that has not been called for this long are closed when another peer is called for the first
+// time: it may have been removed from the cluster.
 constexpr auto kUnusedFor = std::chrono::minutes(1);
 
-// What only an operator can cure.
+// Errors that only an operator can fix.
 bool IsMismatch(Errc errc) {
   return errc == Errc::kWrongNode || errc == Errc::kWrongCluster || errc == Errc::kWrongVersion ||
          errc == Errc::kProtocol || errc == Errc::kDuplicateNode || errc == Errc::kOldGeneration;
 }
 
-// A place in the queue of those who wait for a connection.
+// A caller's place in the queue for a connection.
 class InLine {
  public:
   explicit InLine(size_t& waiting) : waiting_(waiting) { ++waiting_; }
@@ -36,17 +37,17 @@ class InLine {
 
 template <class Results, class Args>
 Task<Result<Results>> RunCall(std::shared_ptr<LaneClient> lane, Args args, Duration timeout) {
-  // The peer would close the connection, and all calls on it would be lost.
+  // The peer would close the connection on a larger message, and all calls on it would be lost.
   const size_t bytes = MessageBytes(args);
   if (bytes > lane->options().max_message_bytes)
     co_return Error(Errc::kTooLarge,
-                    fmt::format("a message of {} bytes is over the limit max_message_bytes of {}; send less at "
-                                "once, or raise it on all nodes",
+                    fmt::format("a message of {} bytes exceeds max_message_bytes ({}); send less at once, or raise the "
+                                "limit on all nodes",
                                 bytes, lane->options().max_message_bytes));
   if (!lane->IsReady()) {
     auto getting_ready = LaneClient::Ready(lane);
     Result<void> ready = co_await getting_ready;
-    if (!ready) co_return ready.error();
+    RINGRAFT_CO_TRYV(ready);
   }
   if (Result<void> known = lane->CheckPeer(); !known) co_return Error(Errc::kWrongNode, known.error().message());
   Call<Results> call(lane->loop(), lane->loop().Now() + timeout);
@@ -65,16 +66,16 @@ Task<Result<Results>> Stopped() {
 
 // --- Link ---
 
-std::string Link::Name() const { return fmt::format("the peer at {}", addr_.text()); }
+std::string Link::Name() const { return fmt::format("the peer at {}", addr_); }
 
 void Link::OnConnected(const Identity& peer) {
   if (was_connected_ && last_failure_.empty()) return;
   was_connected_ = true;
   last_failure_.clear();
-  context_->logger.Write(LogLevel::kInfo, fmt::format("connected to node {} at {}", peer.node.value(), addr_.text()));
+  context_->logger.Write(LogLevel::kInfo, fmt::format("connected to node {} at {}", peer.node, addr_));
 }
 
-// Once for each change, not for each of the attempts that go on for as long as the peer is away.
+// Logs each change once, not every attempt while the peer is unreachable.
 void Link::OnFailure(const Error& error) {
   std::string message = error.message();
   if (message == last_failure_) return;
@@ -95,14 +96,14 @@ Task<Result<void>> LaneClient::Ready(std::shared_ptr<LaneClient> lane) {
   if (lane->is_closed_) co_return Errc::kStopped;
   if (!lane->IsConnected() && !lane->is_connecting_) {
     if (lane->loop_.Now() < lane->retry_at_) co_return lane->failure_;
-    lane->DropConnection();  // it has ended, if it is there; the end of the turn is yet to come
+    lane->DropConnection();  // one that has ended in this turn
     lane->is_connecting_ = true;
     lane->connecting_.Start(lane->Connect());
   }
-  // Those who have waited for the attempt are ready already and go first.
+  // Callers that have waited for the attempt are already ready and resume first.
   if (!is_first && !lane->is_connecting_) {
-    auto behind = lane->loop_.Yield();
-    co_await behind;
+    auto after_them = lane->loop_.Yield();
+    co_await after_them;
   }
   while (lane->is_connecting_ && !lane->is_closed_) {
     auto woken = lane->progress_.Wait();
@@ -113,7 +114,7 @@ Task<Result<void>> LaneClient::Ready(std::shared_ptr<LaneClient> lane) {
   co_return Success();
 }
 
-// Runs in the client's scope; `Close` of the lane comes after the end of the scope's coroutines.
+// Runs in the client's scope, whose coroutines are cancelled before the lane is closed.
 Task<void> LaneClient::Connect() {
   const RpcOptions& options = link_->context().options;
   const TimePoint deadline = loop_.Now() + options.connect_timeout;
@@ -149,33 +150,31 @@ Task<Result<void>> LaneClient::Shake(TimePoint deadline) {
   Result<Welcome> welcome = call.Take();
   if (!welcome)
     co_return Error(Errc::kUnreachable,
-                    fmt::format("no handshake with {}: {}", link_->Name(), welcome.error().message()));
-  Result<void> checked = CheckWelcome(welcome.value());
-  if (!checked) co_return checked.error();
+                    fmt::format("the handshake with {} failed: {}", link_->Name(), welcome.error().message()));
+  RINGRAFT_CO_TRYV(CheckWelcome(welcome.value()));
   if (connection_ == nullptr || connection_->has_ended())
     co_return Error(Errc::kUnreachable, fmt::format("{} closed the connection after the handshake", link_->Name()));
   link_->OnConnected(welcome.value().from);
   co_return Success();
 }
 
-// A refusal is explained with the two values that differ, if it is for one that we can see; the first difference
-// counts.
+// Explains a refusal by the first pair of values that differ, if there is one that this side can see.
 Result<void> LaneClient::CheckWelcome(const Welcome& welcome) {
   ClientContext& context = link_->context();
   const std::string where = link_->Name();
   const ClusterId ours = context.identity().cluster;
   RINGRAFT_TRYV(CheckVersion(welcome.version, where));
   RINGRAFT_TRYV(CheckNode(link_->to(), welcome.from.node, where));
-  // A fresh node that has let us in may not have stored our cluster yet: then the service decides.
+  // A fresh node may have accepted this node without having stored the cluster yet: then the service decides.
   if (welcome.from.cluster) RINGRAFT_TRYV(CheckCluster(ours, welcome.from.cluster, where));
-  // Which of the two is the older is known here, too.
+  // This side, too, can tell which of the two generations is older, and its service has the better text.
   if (welcome.errc == Errc::kOldGeneration) RINGRAFT_TRYV(context.service->OnHandshake(welcome.from));
   if (welcome.errc != Errc::kOk)
     return Error(IsMismatch(welcome.errc) ? welcome.errc : Errc::kUnreachable,
                  fmt::format("{} of cluster {} refuses this node of cluster {}: {}", where,
                              ToString(welcome.from.cluster), ToString(ours), Error(welcome.errc).message()));
   Result<void> met = context.service->OnHandshake(welcome.from);
-  // kDuplicateNode is what a peer says of us. What we find out about it is that it is not who we want.
+  // kDuplicateNode is a peer's error about this node. The service's own finding about the peer is kWrongNode.
   if (!met && met.error() == Errc::kDuplicateNode) return Error(Errc::kWrongNode, met.error().message());
   if (met) peer_ = welcome.from;
   return met;
@@ -189,23 +188,23 @@ void LaneClient::SetFailure(const Error& error) {
 
 void LaneClient::OnConnectionEnded(const char* why) {
   loop_.AtTurnEnd(*this);
-  if (is_connecting_) return;  // the handshake's call will fail, and `Connect` does the rest
+  if (is_connecting_) return;  // the call of the handshake fails, and `Connect` handles that
   SetFailure(
       Error(Errc::kUnreachable, fmt::format("lost the {} connection to {}: {}", ToString(lane_), link_->Name(), why)));
 }
 
-// In a caller's coroutine: the connection is dropped at the end of the turn, or by the next call that connects. That
-// call's handshake says more, if the peer is still not who it should be.
+// Runs in a caller's coroutine, so the connection is dropped at the end of the turn, or by the next call that connects.
+// If the peer is still the wrong one, the handshake of that call says more.
 Result<void> LaneClient::CheckPeer() {
   Result<void> known = link_->context().service->OnCall(peer_);
-  if (!known) connection_->End("the peer is not the one any more with which we had shaken hands");
+  if (!known) connection_->End("the peer is no longer the one of the handshake");
   return known;
 }
 
-// What was sent may have arrived.
+// Requests that were sent may have arrived: their outcome is unknown.
 void LaneClient::DropConnection() {
   if (connection_ == nullptr) return;
-  connection_->Fail(Error(Errc::kUnknown, "the connection ended before the peer answered"));
+  connection_->Fail(Error(Errc::kUnknown, "the connection ended before the peer replied"));
   connection_.reset();
 }
 

@@ -1,11 +1,11 @@
-// The calling half of the transport: for each peer three lanes, each a connection of its own that is opened on demand,
-// so that votes and heartbeats never wait behind data, and data not behind forwarded commands. Owned by the transport;
-// calls that are waiting keep what they need of it alive.
+// The calling half of the transport: three lanes to each peer, each a connection of its own that is opened on demand,
+// so that votes and heartbeats never queue after data, nor data after forwarded commands. Owned by the transport;
+// waiting calls keep alive what they need of it.
 //
 //   lane:  idle --(a call)--> connecting --(handshake)--> connected --(end of the connection)--+
-//           ^                     |                                                            |
-//           |                     +--(failure)-------> failing: calls fail at once <-----------+
-//           +------------------------(retry_delay over, a call)----+
+//                               ^  |                                                           |
+//                               |  +--(failure)------> failing: calls fail at once <-----------+
+//                               +----(a call after retry_delay)---+
 #pragma once
 
 #include <array>
@@ -24,7 +24,7 @@
 
 namespace ringraft::rpc {
 
-// What all lanes share. Calls that wait keep it; `Close` of the client leaves it empty of connections.
+// Shared by all lanes. Waiting calls keep it alive, beyond Client::Close, too.
 struct ClientContext {
   ClientContext(reactor::Host& host, const RpcOptions& options, Logger& logger)
       : host(host), loop(host.loop()), options(options), logger(logger) {}
@@ -37,7 +37,7 @@ struct ClientContext {
   std::function<Identity()> identity;
 };
 
-// A peer at an address. Its lanes log what changes, once for all three.
+// A peer at an address. Logs each change of its state once for all three lanes.
 class Link {
  public:
   Link(std::shared_ptr<ClientContext> context, Addr addr, NodeId to)
@@ -55,7 +55,7 @@ class Link {
   std::shared_ptr<ClientContext> context_;
   Addr addr_;
   NodeId to_;
-  std::string last_failure_;  // as it was logged; empty while the peer is reached
+  std::string last_failure_;  // as logged; empty while the peer is reachable
   bool was_connected_ = false;
 };
 
@@ -69,14 +69,14 @@ class LaneClient final : private OutgoingConnection::Owner, private coro::TurnEn
   const RpcOptions& options() { return link_->context().options; }
   bool IsReady() const { return waiting_ == 0 && IsConnected(); }
   bool IsConnected() const { return connection_ != nullptr && !is_connecting_ && !connection_->has_ended(); }
-  // Connects if need be. After a success `connection()` may be used until the next suspension; callers go on in the
-  // order in which they came. Errors: kUnreachable, kWrongNode, kWrongCluster, kWrongVersion, kProtocol: nothing was
-  // sent.
+  // Connects if necessary. After success `connection()` may be used until the next suspension; callers resume in the
+  // order in which they came. Errors: those of the handshake, kUnreachable, kStopped; nothing was sent. Cancelling
+  // takes the caller out of the queue; the attempt to connect continues.
   static Task<Result<void>> Ready(std::shared_ptr<LaneClient> lane);
   OutgoingConnection& connection() { return *connection_; }
-  // Is whom we are connected to still who we want to speak to? See RpcService::OnCall. If not, the connection ends:
-  // when the peer has been started again, the machine that the old start ran on may have vanished without a word, and
-  // nobody else would find that out, since nothing is sent any more.
+  // Returns the error of RpcService::OnCall if the connected peer is no longer the expected one, and then ends the
+  // connection. Otherwise it could stay open: if the peer was restarted elsewhere, the machine of the old start may
+  // have vanished without closing it, and no timeout detects that, since nothing more is sent.
   Result<void> CheckPeer();
 
   bool is_used() const { return waiting_ > 0 || is_connecting_ || (connection_ != nullptr && connection_->is_used()); }
@@ -98,11 +98,11 @@ class LaneClient final : private OutgoingConnection::Owner, private coro::TurnEn
   coro::Loop& loop_;
   coro::Scope& connecting_;
   std::unique_ptr<OutgoingConnection> connection_;
-  Identity peer_;  // of the connection
+  Identity peer_;  // at the other end of the connection
   bool is_connecting_ = false;
   bool is_closed_ = false;
   size_t waiting_ = 0;     // callers inside Ready
-  coro::Signal progress_;  // an attempt has ended, or the client was closed
+  coro::Signal progress_;  // notified when an attempt has ended, or the client is closed
   Error failure_;          // of the last attempt or connection
   TimePoint retry_at_ = TimePoint::min();
 };
@@ -113,9 +113,10 @@ class Client {
   ~Client();
 
   void Register(RpcService& service, std::function<Identity()> identity);
-  // In a turn, but not from inside a call of the service.
+  // Ends all calls with kStopped. Called in a turn, but not from inside a call of the service.
   void Close();
 
+  // Cancelling a call drops its reply; a request that has been sent may still take effect.
   Task<Result<AppendEntriesResults>> AppendEntries(Addr addr, AppendEntriesArgs args);
   Task<Result<RequestVoteResults>> RequestVote(Addr addr, RequestVoteArgs args);
   Task<Result<BootstrapResults>> Bootstrap(Addr addr, BootstrapArgs args);

@@ -7,39 +7,40 @@
 
 #include <algorithm>
 
+#include "base/format.h"
 #include "base/try.h"
 #include "rpc/admin_codec.h"
 #include "rpc/admin_session.h"
-#include "rpc/answer.h"
+#include "rpc/reply.h"
 #include "rpc/handshake.h"
 #include "rpc/keep_alive.h"
 
 namespace ringraft::rpc {
 namespace {
 
-// A handshake is: bootstrap, the call, and the messages that finish both. Larger or more is no handshake.
+// A handshake consists of a bootstrap, a call, and the messages that finish both.
 constexpr size_t kHandshakeBytes = 4096;
 constexpr uint64_t kHandshakeMessages = 16;
-// An operator has less to say than a peer, and asks one thing after the other.
+// An operator sends less than a peer, and one call at a time.
 constexpr size_t kAdminBytes = size_t{8} << 20;
 constexpr uint64_t kAdminCalls = 16;
 
 StreamLimits HandshakeLimits() { return StreamLimits{kHandshakeBytes, kHandshakeMessages, kHandshakeMessages}; }
 
-capnp::MessageSize AnswerSize(const Result<AppendEntriesResults>&) { return capnp::MessageSize{64, 0}; }
-capnp::MessageSize AnswerSize(const Result<RequestVoteResults>&) { return capnp::MessageSize{64, 0}; }
-capnp::MessageSize AnswerSize(const Result<ForwardResults>& result) { return SizeHint(result); }
-capnp::MessageSize AnswerSize(const Result<BootstrapResults>& result) { return SizeHint(result); }
+capnp::MessageSize ReplySize(const Result<AppendEntriesResults>&) { return capnp::MessageSize{64, 0}; }
+capnp::MessageSize ReplySize(const Result<RequestVoteResults>&) { return capnp::MessageSize{64, 0}; }
+capnp::MessageSize ReplySize(const Result<ForwardResults>& result) { return SizeHint(result); }
+capnp::MessageSize ReplySize(const Result<BootstrapResults>& result) { return SizeHint(result); }
 
 template <class Context, class Results>
-void EncodeAnswer(Context& context, const Result<Results>& result) {
-  Encode(result, context.getResults(AnswerSize(result)).initResults());
+void EncodeReply(Context& context, const Result<Results>& result) {
+  Encode(result, context.getResults(ReplySize(result)).initResults());
 }
 
 template <class Results, class Context>
-Task<void> Serve(Task<Result<Results>> call, Answer<Context> answer) {
+Task<void> Serve(Task<Result<Results>> call, Reply<Context> reply) {
   Result<Results> result = co_await call;
-  answer.Send([&result](Context& context) { EncodeAnswer(context, result); });
+  reply.Send([&result](Context& context) { EncodeReply(context, result); });
 }
 
 NodeId Sender(const AppendEntriesArgs& args) { return args.leader_id; }
@@ -47,10 +48,10 @@ NodeId Sender(const RequestVoteArgs& args) { return args.candidate_id; }
 
 }  // namespace
 
-// What a peer can call once its handshake has succeeded.
-class Session final : public schema::Session::Server {
+// The calls that a peer may make once its handshake has succeeded.
+class PeerSession final : public schema::Session::Server {
  public:
-  explicit Session(std::shared_ptr<IncomingConnection::Handle> handle) : handle_(std::move(handle)) {}
+  explicit PeerSession(std::shared_ptr<IncomingConnection::Handle> handle) : handle_(std::move(handle)) {}
 
   kj::Promise<void> appendEntries(AppendEntriesContext context) override {
     return Dispatch<AppendEntriesArgs>(kj::mv(context), &RpcService::AppendEntries);
@@ -69,53 +70,54 @@ class Session final : public schema::Session::Server {
   // Runs the first part of the service's coroutine before it returns: calls start in the order in which they arrive.
   template <class Args, class Results, class Context>
   kj::Promise<void> Dispatch(Context context, Task<Result<Results>> (RpcService::*method)(Args)) {
+    if (handle_->has_ended()) return ConnectionEnded();
     IncomingConnection* connection = handle_->connection;
-    if (connection == nullptr || connection->has_ended()) return KJ_EXCEPTION(DISCONNECTED, "the connection has ended");
     AllowCancellation(context);
     Result<Args> args = Decode(context.getParams().getArgs());
     context.releaseParams();
     if (!args) return Refuse<Results>(*connection, context, args.error());
     if constexpr (std::is_same_v<Args, AppendEntriesArgs> || std::is_same_v<Args, RequestVoteArgs>) {
       if (Sender(args.value()) != connection->peer_->node)
-        return Refuse<Results>(*connection, context, Error(Errc::kProtocol, "it spoke in the name of another node"));
+        return Refuse<Results>(*connection, context,
+                               Error(Errc::kProtocol, "it sent a request in the name of another node"));
     }
     IncomingContext& shared = connection->context_;
     if (args.value().to != shared.identity().node) {
-      EncodeAnswer(context, Result<Results>(Error(Errc::kWrongNode)));
+      EncodeReply(context, Result<Results>(Error(Errc::kWrongNode)));
       return kj::READY_NOW;
     }
     Result<void> known = shared.service.OnCall(*connection->peer_);
     if (!known) return Refuse<Results>(*connection, context, known.error());
-    Answer<Context> answer;
-    auto promise = kj::newAdaptedPromise<void, Waiting<Context>>(answer, kj::mv(context));
+    Reply<Context> reply;
+    auto promise = kj::newAdaptedPromise<void, PendingReply<Context>>(reply, kj::mv(context));
     Task<Result<Results>> call = (shared.service.*method)(std::move(args).assume_value());
-    shared.calls.Start(Serve<Results, Context>(std::move(call), std::move(answer)));
+    shared.calls.Start(Serve<Results, Context>(std::move(call), std::move(reply)));
     return promise;
   }
 
-  // A peer that sends what no peer may send gets its number, and then the end of the connection.
+  // Replies with the error's code, and then ends the connection: the peer sent what no peer may send.
   template <class Results, class Context>
   kj::Promise<void> Refuse(IncomingConnection& connection, Context& context, const Error& error) {
     connection.context_.log.Warn(fmt::format("refused a call of node {} ({}) and closed the connection: {}",
-                                             connection.peer_->node.value(), connection.Where(), error.message()));
-    connection.messages_.EndAfterAnswer();
+                                             connection.peer_->node, connection.Where(), error.message()));
+    connection.messages_.EndAfterReply();
     connection.context_.loop.Schedule(connection,
                                       connection.context_.loop.Now() + connection.context_.options.idle_handshake);
-    EncodeAnswer(context, Result<Results>(Error(error.code())));
+    EncodeReply(context, Result<Results>(Error(error.code())));
     return kj::READY_NOW;
   }
 
   std::shared_ptr<IncomingConnection::Handle> handle_;
 };
 
-// What anybody can call.
+// The calls that need no handshake: the two handshakes themselves.
 class Door final : public schema::Door::Server {
  public:
   explicit Door(std::shared_ptr<IncomingConnection::Handle> handle) : handle_(std::move(handle)) {}
 
   kj::Promise<void> handshake(HandshakeContext context) override {
+    if (handle_->has_ended()) return ConnectionEnded();
     IncomingConnection* connection = handle_->connection;
-    if (connection == nullptr || connection->has_ended()) return KJ_EXCEPTION(DISCONNECTED, "the connection has ended");
     AllowCancellation(context);
     Welcome welcome;
     Result<Hello> hello = Decode(context.getParams().getHello());
@@ -128,13 +130,13 @@ class Door final : public schema::Door::Server {
     welcome.from = connection->context_.identity();
     auto reply = context.getResults(capnp::MessageSize{128, 1}).initWelcome();
     Encode(welcome, reply);
-    if (shaken) reply.setSession(kj::heap<Session>(handle_));
+    if (shaken) reply.setSession(kj::heap<PeerSession>(handle_));
     return kj::READY_NOW;
   }
 
   kj::Promise<void> admin(AdminContext context) override {
+    if (handle_->has_ended()) return ConnectionEnded();
     IncomingConnection* connection = handle_->connection;
-    if (connection == nullptr || connection->has_ended()) return KJ_EXCEPTION(DISCONNECTED, "the connection has ended");
     AllowCancellation(context);
     Result<AdminHello> hello = Decode(context.getParams().getHello());
     Result<AdminService*> admitted = hello ? connection->Admit(hello.value()) : Result<AdminService*>(hello.error());
@@ -169,25 +171,25 @@ IncomingConnection::~IncomingConnection() noexcept {
   has_ended_ = true;
 }
 
-// The version comes first: what another version means by the rest is not known.
+// The version comes first: the meaning of the other fields in another version is unknown.
 Result<void> IncomingConnection::CheckHello(const Hello& hello) {
   const std::string where = fmt::format("the peer at {}", Where());
   RINGRAFT_TRYV(CheckVersion(hello.version, where));
   const Identity self = context_.identity();
   if (hello.to != self.node)
     return Error(Errc::kWrongNode,
-                 fmt::format("node {} at {} wants to reach node {}, but this is node {}; correct the address or "
-                             "the id in its configuration",
-                             hello.from.node.value(), Where(), hello.to.value(), self.node.value()));
+                 fmt::format("node {} at {} wants to reach node {}, but this is node {}; correct the address or the ID "
+                             "in its configuration",
+                             hello.from.node, Where(), hello.to, self.node));
   RINGRAFT_TRYV(CheckCluster(self.cluster, hello.from.cluster, where));
-  if (!hello.from.node) return Error(Errc::kProtocol, fmt::format("{} has no node id", where));
+  if (!hello.from.node) return Error(Errc::kProtocol, fmt::format("{} sent no node ID", where));
   return Success();
 }
 
-// A connection is a peer's or an operator's, and is so once.
+// A connection belongs to a peer or to an operator, and has one handshake.
 Result<void> IncomingConnection::CheckFirst() {
   if (!peer_ && !is_operators_) return Success();
-  return Error(Errc::kProtocol, fmt::format("the peer at {} shook hands twice on one connection", Where()));
+  return Error(Errc::kProtocol, fmt::format("the peer at {} sent a second handshake on one connection", Where()));
 }
 
 Result<AdminService*> IncomingConnection::Admit(const AdminHello& hello) {
@@ -218,7 +220,7 @@ void IncomingConnection::OnStreamEnded(const char* violation) {
   End();
 }
 
-// The handshake took too long, or the answer that was to be the last.
+// The handshake took too long, or the last reply of a refused connection.
 void IncomingConnection::OnTimer() {
   if (!peer_)
     context_.log.Warn(

@@ -1,9 +1,9 @@
-// One connection that a peer has opened to us, from the first byte to the last. Owned by the server.
+// One incoming connection, from the first byte to the last. Owned by the server.
 //
-//        accepted --(handshake checked)--> in session --(refused message)--> answering it --> ended
-//            \_____ deadline, violation, end of stream ____/_______________________/
+//        accepted --(handshake checked)--> in session --(refused message)--> replying to it --> ended
+//            \_____ deadline, violation, end of stream ____/_________________________/
 //
-// An operator's tool is let in by another door, and has a session of another kind (admin_session.h).
+// An operator's tool has a handshake and a session of its own (admin_session.h).
 #pragma once
 
 // clang-format off: this one comes first
@@ -18,8 +18,8 @@
 #include <optional>
 #include <string>
 
-#include "coro/scope.h"
 #include "coro/loop.h"
+#include "coro/scope.h"
 #include "ringraft/rpc.h"
 #include "rpc/admin_codec.h"
 #include "rpc/codec.h"
@@ -28,15 +28,15 @@
 
 namespace ringraft::rpc {
 
-// What all incoming connections share. Owned by the server, outlives them.
+// Shared by all incoming connections. Owned by the server; outlives them.
 struct IncomingContext {
   coro::Loop& loop;
   const RpcOptions& options;
   RateLimitedLog& log;
   RpcService& service;
   const std::function<Identity()>& identity;
-  coro::Scope& calls;                         // of the service; a call outlives the connection that it came from
-  std::function<void()> on_connection_ended;  // drop it later in the turn
+  coro::Scope& calls;                         // of the service; a call may outlive its connection
+  std::function<void()> on_connection_ended;  // makes the server drop it later in the turn
 };
 
 class IncomingConnection final : private MessageStream::Owner, private coro::TimerNode {
@@ -48,11 +48,12 @@ class IncomingConnection final : private MessageStream::Owner, private coro::Tim
 
  private:
   friend class Door;
-  friend class Session;
+  friend class PeerSession;
   friend class AdminSession;
-  // What capabilities hold of the connection: Cap'n Proto may keep them a little longer than the connection lives.
+  // The capabilities' reference to the connection: Cap'n Proto may keep them a little longer than the connection lives.
   struct Handle {
-    IncomingConnection* connection;
+    IncomingConnection* connection;  // null once it has been destroyed
+    bool has_ended() const { return connection == nullptr || connection->has_ended(); }
   };
 
   Result<void> CheckHello(const Hello& hello);
@@ -66,8 +67,8 @@ class IncomingConnection final : private MessageStream::Owner, private coro::Tim
 
   IncomingContext& context_;
   bool has_ended_ = false;
-  std::optional<Identity> peer_;  // once the handshake has succeeded
-  bool is_operators_ = false;     // an operator's tool has been let in
+  std::optional<Identity> peer_;  // set once a peer's handshake has succeeded
+  bool is_operators_ = false;     // an operator's tool has been admitted
   std::shared_ptr<Handle> handle_;
   kj::Own<kj::AsyncIoStream> stream_;
   MessageStream messages_;

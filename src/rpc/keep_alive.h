@@ -1,12 +1,12 @@
-// Probes for connections on which nothing is said: a peer whose machine has vanished sends no end of its connection.
+// TCP keepalive, for idle connections: a peer whose machine has vanished does not close its connection.
 #pragma once
 
 #include <kj/async-io.h>
 
 namespace ringraft::rpc {
 
-// Without it the connection would be kept, and count against its limits, for ever. Streams that are no sockets refuse,
-// and need none.
+// Without it such a connection would stay open, and count against max_connections, forever. Has no effect on streams
+// that are not sockets.
 void KeepAlive(kj::AsyncIoStream& stream);
 
 }  // namespace ringraft::rpc

@@ -1,4 +1,4 @@
-// The one place where a KJ exception becomes an error of ours. Nothing of its text is kept: it names source lines.
+// The one place that turns a KJ exception into an Error. Its text is not kept: it names source files and lines.
 #pragma once
 
 // clang-format off: this one comes first
@@ -11,7 +11,7 @@
 
 namespace ringraft::rpc {
 
-// What a call that has been sent ended with, if it ended with an exception instead of an answer.
+// The error of a sent call that ended with an exception instead of a reply.
 Error ToError(const kj::Exception& exception);
 
 }  // namespace ringraft::rpc

@@ -13,8 +13,8 @@ namespace {
 
 using capnp::word;
 
-constexpr size_t kFirstBodyBytes = 1 << 20;  // allocated on the word of a header; more only as bytes arrive
-// Beside the words of a message itself a reader may traverse so many: the RPC system looks at some twice.
+constexpr size_t kFirstBodyBytes = 1 << 20;  // allocated for a header; more only as bytes arrive
+// A reader may traverse this many words beyond those of the message: the RPC system reads some twice.
 constexpr uint64_t kTraversalAllowance = 1024;
 // Message, Call, Payload, content, parameters, struct, list, struct, list, Data: ten, with some to spare.
 constexpr int kNestingLimit = 24;
@@ -23,15 +23,14 @@ constexpr kj::byte kZeros[sizeof(word)] = {};
 
 size_t TableBytes(size_t segments) { return (segments / 2 + 1) * sizeof(word); }
 
-// Newer versions of Cap'n Proto set it where no Finish will follow; 0.9.2 has no accessor. Return.noFinishNeeded @8
-// :Bool is bit 33.
+// Newer versions of Cap'n Proto set it if no Finish follows; 0.9.2 has no accessor. Return.noFinishNeeded @8 :Bool is
+// bit 33.
 bool NoFinishNeeded(capnp::rpc::Return::Reader answer) {
   auto data = capnp::AnyStruct::Reader(answer).getDataSection();
   return data.size() > 4 && (data[4] & 2) != 0;
 }
 
-// Overwrites a text in a message that is ours, under construction, and about to be written; Cap'n Proto hands it out as
-// const.
+// Overwrites a text in a message of this node that is about to be written; Cap'n Proto gives only const access.
 void BlankOut(capnp::Text::Reader text) {
   constexpr std::string_view kReason = "the call failed";
   char* to = const_cast<char*>(text.begin());
@@ -59,8 +58,8 @@ kj::Promise<MessageStream::Received> MessageStream::tryReadMessage(kj::ArrayPtr<
   return ReadHead();
 }
 
-// Goes on with `then` when all bytes are there. Otherwise the promise never comes true: the connection is over, its
-// owner is about to drop everything, and the RPC system has no occasion to say a last word.
+// Continues with `then` when all bytes have arrived. Otherwise the promise never resolves: the connection has ended,
+// its owner is about to drop everything, and the RPC system must not send a last message.
 template <class Then>
 kj::Promise<MessageStream::Received> MessageStream::ReadExactly(void* to, size_t bytes, Then then) {
   return stream_.tryRead(to, bytes, bytes)
@@ -88,7 +87,7 @@ kj::Promise<MessageStream::Received> MessageStream::ReadHead() {
 
 kj::Promise<MessageStream::Received> MessageStream::ReadTable() {
   if (incoming_.table[0] >= kMaxSegments)
-    return Violation("its bytes are no message of the protocol (too many segments)");
+    return Violation("its bytes are not a message of the protocol (too many segments)");
   incoming_.segments = incoming_.table[0] + 1;
   const size_t rest = TableBytes(incoming_.segments) - sizeof(word);
   if (rest == 0) return StartBody();
@@ -98,17 +97,17 @@ kj::Promise<MessageStream::Received> MessageStream::ReadTable() {
 kj::Promise<MessageStream::Received> MessageStream::StartBody() {
   uint64_t words = 0;
   for (uint32_t i = 1; i <= incoming_.segments; ++i) words += incoming_.table[i];
-  if (words == 0) return Violation("its bytes are no message of the protocol (an empty message)");
+  if (words == 0) return Violation("its bytes are not a message of the protocol (an empty message)");
   if (words > limits_.max_message_bytes / sizeof(word))
     return Violation(
-        "its bytes are no message of the protocol, or one that is longer than the limit for it (max_message_bytes)");
+        "its bytes are not a message of the protocol, or are one over the size limit (max_message_bytes)");
   incoming_.bytes = words * sizeof(word);
   incoming_.filled = 0;
   incoming_.words = kj::heapArray<word>(std::min(incoming_.bytes, kFirstBodyBytes) / sizeof(word));
   return ReadBody();
 }
 
-// Doubles the room whenever it is full: no byte is moved more than once on average.
+// Doubles the room whenever it is full: on average no byte is moved more than once.
 kj::Promise<MessageStream::Received> MessageStream::ReadBody() {
   if (incoming_.filled == incoming_.bytes) return Deliver();
   size_t room = incoming_.words.size() * sizeof(word);
@@ -119,7 +118,7 @@ kj::Promise<MessageStream::Received> MessageStream::ReadBody() {
     incoming_.words = kj::mv(larger);
   }
   const size_t offset = incoming_.filled;
-  incoming_.filled = room;  // when the next step looks at it
+  incoming_.filled = room;  // once the next step runs
   return ReadExactly(incoming_.words.asBytes().begin() + offset, room - offset, &MessageStream::ReadBody);
 }
 
@@ -141,7 +140,7 @@ MessageStream::Received MessageStream::Deliver() {
   try {
     violation = Inspect(reader->getRoot<capnp::rpc::Message>());
   } catch (const kj::Exception&) {
-    violation = "its bytes are no message of the protocol (pointers that make no sense)";
+    violation = "its bytes are not a message of the protocol (invalid pointers)";
   }
   if (violation != nullptr) {
     End(violation);
@@ -150,15 +149,15 @@ MessageStream::Received MessageStream::Deliver() {
   return capnp::MessageReaderAndFds{kj::mv(reader), nullptr};
 }
 
-// Only what peers of ours send comes through. Null if the message may pass.
+// Passes only messages that a ringraft peer sends. Returns null if the message may pass.
 const char* MessageStream::Inspect(capnp::rpc::Message::Reader message) {
-  if (limits_.max_messages == 0) return "it sent more messages than a handshake has";
+  if (limits_.max_messages == 0) return "it sent more messages than a handshake needs";
   --limits_.max_messages;
   using capnp::rpc::Message;
   switch (message.which()) {
     case Message::CALL:
     case Message::BOOTSTRAP:
-      if (side_ == Side::kCaller) return "it sent a call on a connection that we opened";
+      if (side_ == Side::kCaller) return "it sent a call on a connection that this node opened";
       if (++unfinished_calls_ > limits_.max_unfinished_calls)
         return "it has more unfinished calls than max_calls_per_connection";
       return nullptr;
@@ -168,7 +167,7 @@ const char* MessageStream::Inspect(capnp::rpc::Message::Reader message) {
       return nullptr;
     case Message::RETURN:
     case Message::RESOLVE:
-      return side_ == Side::kCaller ? nullptr : "it answered a call that it was never sent";
+      return side_ == Side::kCaller ? nullptr : "it replied to a call that was never sent";
     case Message::RELEASE:
     case Message::ABORT:
     case Message::UNIMPLEMENTED:
@@ -184,9 +183,9 @@ void MessageStream::Expect(std::vector<BatchRef> referenced) {
   for (BatchRef& batch : referenced) expected_.push_back(std::move(batch));
 }
 
-// The network below the RPC system sends the next message only when this one has been written.
+// The network below the RPC system sends the next message only after this one has been written.
 kj::Promise<void> MessageStream::writeMessage(kj::ArrayPtr<const int>, Segments segments) {
-  if (has_ended_ || !LetOut(segments)) return kj::READY_NOW;
+  if (has_ended_ || !PrepareToSend(segments)) return kj::READY_NOW;
   if (MayWait(segments)) {
     Hold(segments);
     return kj::READY_NOW;
@@ -194,8 +193,8 @@ kj::Promise<void> MessageStream::writeMessage(kj::ArrayPtr<const int>, Segments 
   return Write(segments);
 }
 
-// That an answer has arrived is no news: it travels with the next message, and costs neither side a system call or a
-// wake-up of its own. The peer keeps a few words for each call until then, so only so many wait.
+// A Finish only acknowledges a reply: it is sent with the next message, and costs neither side a system call or a
+// wake-up of its own. The peer keeps a few words for each such call until then, so at most kMaxHeld wait.
 bool MessageStream::MayWait(Segments segments) const {
   if (side_ != Side::kCaller || held_messages_ >= kMaxHeld) return false;
   capnp::SegmentArrayMessageReader reader(segments);
@@ -218,16 +217,16 @@ kj::Promise<void> MessageStream::writeMessages(kj::ArrayPtr<kj::ArrayPtr<const k
   return first.then([this, rest]() { return writeMessages(rest); });
 }
 
-// An exception's text names source files and more. Aborts are not sent: the end of the connection says enough. Where an
-// answer is an exception, its reason has been made by our own code or is replaced here, in place.
-bool MessageStream::LetOut(Segments segments) {
+// Returns false if the message must not be sent. Texts of exceptions name source files and more, so aborts are not
+// sent (the end of the connection suffices), and the reason of a reply that is an exception is overwritten in place.
+bool MessageStream::PrepareToSend(Segments segments) {
   capnp::SegmentArrayMessageReader reader(segments);
   auto message = reader.getRoot<capnp::rpc::Message>();
   if (message.isAbort()) return false;
   if (side_ == Side::kCaller || !message.isReturn()) return true;
   auto answer = message.getReturn();
   if (NoFinishNeeded(answer) && unfinished_calls_ > 0) --unfinished_calls_;
-  has_answered_ = is_ending_;
+  has_replied_ = is_ending_;
   if (answer.isException()) BlankOut(answer.getException().getReason());
   return true;
 }
@@ -260,7 +259,7 @@ void MessageStream::AddSegment(kj::ArrayPtr<const word> segment) {
     pieces_.push_back(segment.asBytes());
     return;
   }
-  // A segment is whole words, a batch need not be: what follows it in memory is not ours to send.
+  // A segment consists of whole words, a batch of bytes: the memory after the batch must not be sent.
   const std::string_view bytes = batch->bytes();
   pieces_.push_back(kj::arrayPtr(reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()));
   const size_t padding = segment.size() * sizeof(word) - bytes.size();
@@ -271,12 +270,12 @@ void MessageStream::AddSegment(kj::ArrayPtr<const word> segment) {
 
 void MessageStream::OnWritten() {
   in_write_.clear();
-  if (has_answered_) End(nullptr);
+  if (has_replied_) End(nullptr);
 }
 
-// The RPC system gives up: it has met something that it calls an error of the protocol.
+// Called by the RPC system when it has found a protocol error.
 kj::Promise<void> MessageStream::end() {
-  End("its messages make no sense together");
+  End("its messages contradict each other");
   return kj::READY_NOW;
 }
 

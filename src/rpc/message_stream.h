@@ -1,16 +1,14 @@
-// Cap'n Proto messages over a byte stream, for one connection, owned by it. It stands between the socket and the RPC
-// system:
+// Cap'n Proto messages over a byte stream, between the socket and the RPC system of one connection, which owns it:
 //
-//   in   checks the framing before Cap'n Proto sees a byte, allocates as bytes arrive and not as headers promise, and
-//   counts
-//        unfinished calls;
-//   out  holds the batches that a message references until the stream has taken their last byte; lets no text of an
-//   exception out.
+//   in   checks the framing before Cap'n Proto sees a byte; allocates memory as bytes arrive, not as headers announce;
+//        counts unfinished calls.
+//   out  keeps the batches that a message references until the stream has taken their last byte; sends no text of an
+//        exception.
 //
 // The stream below reads ahead and gathers small writes (reactor/kj_stream.h), so neither is done here.
 //
-// It never destroys itself or its owner: it says once that the connection is over, and the owner drops both later in
-// the turn.
+// It never destroys itself or its owner: it reports once that the connection has ended, and the owner drops both later
+// in the turn.
 #pragma once
 
 // clang-format off: this one comes first
@@ -29,7 +27,7 @@
 
 namespace ringraft::rpc {
 
-// Who sends calls on a connection, and who answers them.
+// The two ends of a connection: the one that sends calls, and the one that replies.
 enum class Side { kCaller, kServer };
 
 struct StreamLimits {
@@ -42,8 +40,7 @@ class MessageStream final : public capnp::MessageStream {
  public:
   class Owner {
    public:
-    // Nothing more will arrive or leave. `violation` says what the peer did that no peer may do; null if it just went
-    // away.
+    // Nothing more is received or sent. `violation` is the rule that the peer broke; null if the connection just ended.
     virtual void OnStreamEnded(const char* violation) = 0;
 
    protected:
@@ -54,10 +51,10 @@ class MessageStream final : public capnp::MessageStream {
   ~MessageStream() noexcept;
 
   void SetLimits(const StreamLimits& limits) { limits_ = limits; }
-  // The batches that the message about to be sent references; in the order of the messages.
+  // Adds the batches that the next message references. Called in the order of the messages.
   void Expect(std::vector<BatchRef> referenced);
-  // Takes no more messages; ends the connection when the next answer has been written.
-  void EndAfterAnswer() { is_ending_ = true; }
+  // Accepts no more messages; ends the connection when the next reply has been written.
+  void EndAfterReply() { is_ending_ = true; }
 
   bool has_ended() const { return has_ended_; }
   TimePoint last_received() const { return last_received_; }
@@ -74,17 +71,17 @@ class MessageStream final : public capnp::MessageStream {
   kj::Promise<void> end() override;
 
  private:
-  static constexpr uint32_t kMaxSegments = 512;  // what Cap'n Proto's own readers allow
+  static constexpr uint32_t kMaxSegments = 512;  // the limit of Cap'n Proto's own readers
 
   using Segments = kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>;
   using Received = kj::Maybe<capnp::MessageReaderAndFds>;
 
-  // A message while it arrives.
+  // A message that is arriving.
   struct Incoming {
     uint32_t table[kMaxSegments + 1];  // segments - 1, words of each, padded to a word
     uint32_t segments = 0;
-    size_t bytes = 0;   // of all segments
-    size_t filled = 0;  // have arrived
+    size_t bytes = 0;   // the size of all segments
+    size_t filled = 0;  // bytes that have arrived
     kj::Array<capnp::word> words;
   };
 
@@ -100,7 +97,7 @@ class MessageStream final : public capnp::MessageStream {
   const char* Inspect(capnp::rpc::Message::Reader message);
 
   // Writing.
-  bool LetOut(Segments segments);
+  bool PrepareToSend(Segments segments);
   bool MayWait(Segments segments) const;
   void Hold(Segments segments);
   void FillTable(Segments segments);
@@ -122,15 +119,15 @@ class MessageStream final : public capnp::MessageStream {
   uint64_t unfinished_calls_ = 0;
   TimePoint last_received_;
 
-  std::deque<BatchRef> expected_;    // referenced by messages that have not come to be written
+  std::deque<BatchRef> expected_;    // referenced by messages that are not written yet
   std::vector<BatchRef> in_write_;   // referenced by the message that is being written
   std::vector<uint32_t> out_table_;  // of that message
   std::vector<kj::ArrayPtr<const kj::byte>> pieces_;
   static constexpr size_t kMaxHeld = 32;
   std::vector<kj::byte> held_;           // messages that wait for the next one, encoded
-  std::vector<kj::byte> held_in_write_;  // those that go with the message that is being written
+  std::vector<kj::byte> held_in_write_;  // those that are sent with the message that is being written
   size_t held_messages_ = 0;
-  bool has_answered_ = false;  // that message is an answer, and the connection is ending
+  bool has_replied_ = false;  // the message that is being written is a reply, and the connection is ending
 };
 
 }  // namespace ringraft::rpc

@@ -8,8 +8,8 @@
 namespace ringraft::rpc {
 namespace {
 
-// A peer sends us one answer for each call; it cannot make us hold more than these.
-StreamLimits AnswerLimits(const RpcOptions& options) { return StreamLimits{options.max_message_bytes, UINT64_MAX, 0}; }
+// A peer sends one reply to each call and makes no calls.
+StreamLimits ReplyLimits(const RpcOptions& options) { return StreamLimits{options.max_message_bytes, UINT64_MAX, 0}; }
 
 }  // namespace
 
@@ -20,7 +20,7 @@ OutgoingConnection::OutgoingConnection(coro::Loop& loop, const RpcOptions& optio
       lane_(lane),
       owner_(owner),
       stream_(kj::mv(stream)),
-      messages_(loop, *stream_, Side::kCaller, AnswerLimits(options), *this),
+      messages_(loop, *stream_, Side::kCaller, ReplyLimits(options), *this),
       network_(messages_, capnp::rpc::twoparty::Side::CLIENT),
       rpc_(capnp::makeRpcClient(network_)) {
   KeepAlive(*stream_);
@@ -39,8 +39,8 @@ void OutgoingConnection::Send(Call<Welcome>& call, const Hello& hello) {
   call.Start(request.send(), [this](auto& response) {
     auto welcome = response.getWelcome();
     if (welcome.getErrc() != 0) return Decode(welcome);
-    // Every call needs it: without one the peer is as good as none.
-    if (!welcome.hasSession()) return Result<Welcome>(Error(Errc::kProtocol, "it lets us in and gives no session"));
+    // Every call needs the session.
+    if (!welcome.hasSession()) return Result<Welcome>(Error(Errc::kProtocol, "its reply has no session"));
     session_ = welcome.getSession();
     return Decode(welcome);
   });
@@ -76,7 +76,7 @@ void OutgoingConnection::Send(Call<BootstrapResults>& call, const BootstrapArgs&
   call.Start(request.send(), [](auto& response) { return Decode(response.getResults()); });
 }
 
-// One timer for all calls. It is not moved when a call ends: it finds out what is due when it fires.
+// One timer for all calls. It is not moved when a call ends: OnTimer determines which calls are due.
 void OutgoingConnection::Add(CallBase& call) {
   calls_.PushBack(call);
   if (is_scheduled() && timer_at_ <= call.deadline) return;
@@ -92,16 +92,16 @@ void OutgoingConnection::OnTimer() {
     CallBase* following = calls_.Next(*call);
     if (call->deadline <= now) {
       is_overdue = true;
-      call->Fail(Error(Errc::kTimedOut, "the peer did not answer in time"));
+      call->Fail(Error(Errc::kTimedOut, "the peer did not reply in time"));
     } else {
       next = std::min(next, call->deadline);
     }
     call = following;
   }
-  // A forwarded command may take as long as its caller is willing to wait, while the connection is well; an append or a
-  // vote may not.
+  // A forwarded command may take as long as its caller waits, while the peer sends anything; an append or a vote may
+  // not.
   if (is_overdue && (lane_ != Lane::kForward || now - messages_.last_received() >= options_.call_timeout)) {
-    End("it did not answer in time");
+    End("it did not reply in time");
     return;
   }
   if (next == TimePoint::max()) return;

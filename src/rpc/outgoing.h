@@ -1,5 +1,5 @@
-// One connection that we have opened to a peer: the handshake, then calls. Owned by its lane (client.h), which drops it
-// later in the turn in which it ended, or at once when the transport closes.
+// One outgoing connection to a peer: the handshake, then calls. Owned by its lane (client.h), which drops it later in
+// the turn in which it ends, or at once when the transport closes.
 #pragma once
 
 // clang-format off: this one comes first
@@ -24,7 +24,7 @@ class OutgoingConnection final : private MessageStream::Owner, private coro::Tim
  public:
   class Owner {
    public:
-    // Drop the connection later in the turn. `why` is for people.
+    // The owner drops the connection later in the turn. `why` is for the log.
     virtual void OnConnectionEnded(const char* why) = 0;
 
    protected:
@@ -33,13 +33,13 @@ class OutgoingConnection final : private MessageStream::Owner, private coro::Tim
 
   OutgoingConnection(coro::Loop& loop, const RpcOptions& options, Lane lane, kj::Own<kj::AsyncIoStream> stream,
                      Owner& owner);
-  // All calls have ended: see Fail.
+  // Precondition: all calls have ended (see Fail).
   ~OutgoingConnection() noexcept override;
 
   bool has_ended() const { return has_ended_; }
   bool is_used() const { return !calls_.empty(); }
 
-  // Each sends its request before it returns; the call ends in a later turn, or pass of this one.
+  // Each sends its request before it returns; the call ends in a later turn, or in a later pass of this one.
   void Send(Call<Welcome>& call, const Hello& hello);
   void Send(Call<AppendEntriesResults>& call, const AppendEntriesArgs& args);
   void Send(Call<RequestVoteResults>& call, const RequestVoteArgs& args);
@@ -66,7 +66,7 @@ class OutgoingConnection final : private MessageStream::Owner, private coro::Tim
   MessageStream messages_;
   capnp::TwoPartyVatNetwork network_;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc_;
-  kj::Maybe<schema::Session::Client> session_;  // once the handshake has succeeded
+  kj::Maybe<schema::Session::Client> session_;  // set once the handshake has succeeded
 };
 
 }  // namespace ringraft::rpc

@@ -1,4 +1,4 @@
-// For what a stranger can cause as often as he likes: at most one line a second, which counts those left out.
+// A log for warnings that any unknown peer can cause: at most one line a second, which counts the suppressed ones.
 #pragma once
 
 #include <string_view>
@@ -19,7 +19,7 @@ class RateLimitedLog {
   coro::Loop& loop_;
   Logger& logger_;
   TimePoint next_ = TimePoint::min();
-  uint64_t left_out_ = 0;
+  uint64_t suppressed_ = 0;
 };
 
 }  // namespace ringraft::rpc

@@ -1,7 +1,7 @@
-// A call from outside has two halves that end independently: the KJ promise that Cap'n Proto waits for, and the
-// coroutine of the service. `Answer` belongs to the coroutine, `Waiting` to the promise; each knows whether the other
-// is still there. Thus a coroutine never touches what belongs to a connection that has gone, and a coroutine that is
-// cancelled leaves no promise.
+// An incoming call has two halves that end independently: the KJ promise that Cap'n Proto waits for, and the coroutine
+// of the service. `Reply` belongs to the coroutine, `PendingReply` to the promise; each knows whether the other still
+// exists. So a coroutine never touches the state of a connection that has ended, and cancelling a coroutine rejects its
+// promise.
 #pragma once
 
 // clang-format off: this one comes first
@@ -16,38 +16,38 @@
 namespace ringraft::rpc {
 
 template <class Context>
-class Waiting;
+class PendingReply;
 
 template <class Context>
-class Answer {
+class Reply {
  public:
-  Answer() noexcept = default;
-  Answer(Answer&& other) noexcept : waiting_(std::exchange(other.waiting_, nullptr)) {
-    if (waiting_ != nullptr) waiting_->answer_ = this;
+  Reply() noexcept = default;
+  Reply(Reply&& other) noexcept : pending_(std::exchange(other.pending_, nullptr)) {
+    if (pending_ != nullptr) pending_->reply_ = this;
   }
-  ~Answer() {
-    if (waiting_ != nullptr) waiting_->Abandon();
+  ~Reply() {
+    if (pending_ != nullptr) pending_->Abandon();
   }
 
-  // `fill(context)` writes the results, unless nobody waits for them any more.
+  // Calls `fill(context)` to write the results, unless the promise has been dropped.
   template <class Fill>
   void Send(const Fill& fill) {
-    if (waiting_ != nullptr) waiting_->Send(fill);
+    if (pending_ != nullptr) pending_->Send(fill);
   }
 
  private:
-  friend class Waiting<Context>;
-  Waiting<Context>* waiting_ = nullptr;
+  friend class PendingReply<Context>;
+  PendingReply<Context>* pending_ = nullptr;
 };
 
 template <class Context>
-class Waiting {
+class PendingReply {
  public:
-  Waiting(kj::PromiseFulfiller<void>& fulfiller, Answer<Context>& answer, Context context)
-      : fulfiller_(fulfiller), answer_(&answer), context_(kj::mv(context)) {
-    answer.waiting_ = this;
+  PendingReply(kj::PromiseFulfiller<void>& fulfiller, Reply<Context>& reply, Context context)
+      : fulfiller_(fulfiller), reply_(&reply), context_(kj::mv(context)) {
+    reply.pending_ = this;
   }
-  ~Waiting() noexcept { Detach(); }
+  ~PendingReply() noexcept { Detach(); }
 
   template <class Fill>
   void Send(const Fill& fill) {
@@ -61,22 +61,24 @@ class Waiting {
   }
 
  private:
-  friend class Answer<Context>;
+  friend class Reply<Context>;
   void Detach() {
-    if (answer_ != nullptr) answer_->waiting_ = nullptr;
-    answer_ = nullptr;
+    if (reply_ != nullptr) reply_->pending_ = nullptr;
+    reply_ = nullptr;
   }
 
   kj::PromiseFulfiller<void>& fulfiller_;
-  Answer<Context>* answer_;
+  Reply<Context>* reply_;
   Context context_;
 };
 
 template <class Context>
 void AllowCancellation(Context& context) {
 #if CAPNP_VERSION < 1000000
-  context.allowCancellation();  // of the promise; the coroutine runs on
+  context.allowCancellation();  // of the promise; the coroutine continues
 #endif
 }
+
+inline kj::Exception ConnectionEnded() { return KJ_EXCEPTION(DISCONNECTED, "the connection has ended"); }
 
 }  // namespace ringraft::rpc

@@ -5,11 +5,11 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/try.h"
 
 namespace ringraft::rpc {
 
-// How long to wait after a failed accept: usually the process has no file descriptor left, and that does not change at
-// once.
+// The pause after a failed accept: usually the process is out of file descriptors, which does not change at once.
 constexpr auto kAcceptRetry = std::chrono::milliseconds(50);
 
 Server::Server(reactor::Host& host, const RpcOptions& options, Logger& logger)
@@ -24,9 +24,8 @@ Server::~Server() { Close(); }
 
 Result<void> Server::Listen(const Addr& addr) {
   if (is_closed_) return Errc::kStopped;
-  auto listener = host_.network().Listen(addr);
-  if (!listener) return listener.error();
-  listener_ = std::move(listener).assume_value();
+  RINGRAFT_TRY(listener, host_.network().Listen(addr));
+  listener_ = std::move(listener);
   return Success();
 }
 
@@ -38,7 +37,7 @@ void Server::Register(RpcService& service, std::function<Identity()> identity) {
 Result<void> Server::Serve() {
   if (is_closed_) return Errc::kStopped;
   if (listener_ == nullptr || service_ == nullptr)
-    return Error(Errc::kInvalidArgument, "Serve comes after Listen and Register; call those first");
+    return Error(Errc::kInvalidArgument, "Serve was called before Listen and Register; call those first");
   if (context_) return Error(Errc::kRanRepeatedly, "Serve was called twice");
   context_.emplace(
       IncomingContext{loop_, options_, log_, *service_, identity_, calls_, [this]() { loop_.AtTurnEnd(*this); }});
@@ -64,7 +63,7 @@ Task<void> Server::AcceptLoop() {
 void Server::Accept(reactor::KjStream stream) {
   if (connections_.size() >= options_.max_connections) {
     log_.Warn(
-        fmt::format("closed a new connection: there are {} incoming ones already, which is the limit max_connections",
+        fmt::format("closed a new connection: there are already {} incoming connections (the limit, max_connections)",
                     connections_.size()));
     return;
   }
@@ -75,7 +74,7 @@ void Server::OnTurnEnd() {
   std::erase_if(connections_, [](const auto& connection) { return connection->has_ended(); });
 }
 
-// Connections first: whatever the service's coroutines do while they are destroyed goes nowhere.
+// Connections first: what the service's coroutines send while they are destroyed is discarded.
 void Server::Close() {
   if (is_closed_) return;
   is_closed_ = true;

@@ -1,5 +1,5 @@
-// The answering half of the transport: the listener, the connections that peers have opened (incoming.h), and the
-// coroutines of the service that answer their calls. Owned by the transport.
+// The serving half of the transport: the listener, the incoming connections (incoming.h), and the coroutines of the
+// service that run their calls. Owned by the transport.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,7 @@ class Server final : private coro::TurnEndNode {
   Result<void> Listen(const Addr& addr);
   Result<void> Serve();
   void Register(RpcService& service, std::function<Identity()> identity);
-  // In a turn, but not from inside a call of the service.
+  // Destroys the connections, then the running calls. Called in a turn, but not from inside a call of the service.
   void Close();
 
   size_t connections() const { return connections_.size(); }
@@ -32,7 +32,7 @@ class Server final : private coro::TurnEndNode {
  private:
   Task<void> AcceptLoop();
   void Accept(reactor::KjStream stream);
-  void OnTurnEnd() override;  // drops the connections that have ended
+  void OnTurnEnd() override;  // drops connections that have ended
 
   reactor::Host& host_;
   coro::Loop& loop_;
@@ -41,7 +41,7 @@ class Server final : private coro::TurnEndNode {
   RpcService* service_ = nullptr;
   std::function<Identity()> identity_;
   std::unique_ptr<reactor::KjListener> listener_;
-  std::optional<IncomingContext> context_;  // from `Serve` on
+  std::optional<IncomingContext> context_;  // set by `Serve`
   coro::Scope calls_;
   coro::Scope accepting_;
   std::vector<std::unique_ptr<IncomingConnection>> connections_;
