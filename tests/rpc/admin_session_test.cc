@@ -1,4 +1,4 @@
-// An operator's tool at the door of a node: who is let in, what it may say, and that peers do not notice.
+// An operator's tool at the peer port of a node: admission, the calls, and that peers are not affected.
 // clang-format off: this one comes first
 #include "rpc/capnp_compat.h"
 // clang-format on
@@ -16,7 +16,7 @@ namespace {
 
 TEST_SUITE_BEGIN("rpc admin session");
 
-// Answers when the test says so.
+// Replies when the test releases it.
 class FakeAdmin final : public AdminService {
  public:
   explicit FakeAdmin(World& world) : changed(world.loop()) {}
@@ -59,7 +59,7 @@ Task<void> ConnectTo(World& world, Addr addr, kj::Own<kj::AsyncIoStream>& stream
   if (connected) stream = connected.value().Take();
 }
 
-// The tool's end of a connection.
+// The tool's end of the connection.
 class Tool {
  public:
   Tool(World& world, const Node& node) : world_(world) {
@@ -69,7 +69,7 @@ class Tool {
   }
   ~Tool() noexcept {}
 
-  // The response; none if the call ended with an exception.
+  // The response; nothing if the call ended with an exception.
   template <class Response>
   kj::Maybe<Response> Await(kj::Promise<Response> promise) {
     kj::Maybe<Response> response;
@@ -117,7 +117,7 @@ class Tool {
   std::optional<capnp::TwoPartyClient> client_;
 };
 
-// A node that takes orders.
+// A node that accepts operators' calls.
 struct Served {
   explicit Served(RpcOptions options = {}) : admin(world), node(world, 2, ClusterId{1, 2}, options) {
     node.service.admin = &admin;

@@ -1,4 +1,4 @@
-// Calls between two transports: order, lanes, time limits, lost connections, memory.
+// Calls between two transports: order, lanes, timeouts, lost connections, memory.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -53,7 +53,7 @@ TEST_CASE("each of the three calls reaches the service and returns its reply") {
   REQUIRE(forward_result.value().outcomes.size() == 1);
   CHECK(forward_result.value().outcomes[0].results[0].view() == "hello");
 
-  // Both ends have learnt of each other, on each of the three connections.
+  // Both ends have learned the other's identity on each of the three connections.
   CHECK(b.service.handshakes.size() == 3);
   CHECK(a.service.handshakes.size() == 3);
   CHECK(a.service.handshakes[0].incarnation == 2000);
@@ -91,7 +91,7 @@ TEST_CASE("calls start in sending order, also those sent before there is a conne
   };
   for (uint64_t i = 1; i <= 20; ++i) send(i);
   uint64_t next = 21;
-  // Some come in the very turns in which the connection is made and those that waited for it go on.
+  // Some are sent in the very turns in which the connection is made and the waiting calls continue.
   world.RunUntil([&]() {
     if (next <= 100) send(next++);
     return b.service.appends.size() == 100;
@@ -174,7 +174,7 @@ TEST_CASE("a silent connection to an earlier start of the peer is dropped, and a
   Proxy proxy(world, b.addr());
   auto send = [&]() { return Finish(world, a.rpc->CallAppendEntries(proxy.addr(), AppendTo(a, b))); };
   REQUIRE(send());
-  // The machine loses its power: no end of the connection comes. Then it is back.
+  // The machine loses power: its end of the connection is not closed. Then it is back.
   proxy.Pause(0);
   b.identity.start_count += 1;
   a.service.least_start = b.identity.start_count;
@@ -200,7 +200,7 @@ TEST_CASE("calls in flight to an earlier start of the peer end unknown when the 
   CHECK(send().error() == Errc::kWrongNode);
   world.RunUntil([&]() { return in_flight.is_done(); });
   CHECK(in_flight.result->error() == Errc::kUnknown);
-  CHECK(send().error() == Errc::kUnreachable);  // until the pause before the next attempt is over
+  CHECK(send().error() == Errc::kUnreachable);  // until retry_delay is over
   CHECK(b.service.appends.size() == 1);
   CHECK(a.logger.Count("lost the data connection") == 1);
 }
@@ -226,17 +226,17 @@ TEST_CASE("an unused port is unreachable, and calls fail at once until the retry
   AppendEntriesArgs args;
   args.to = NodeId(2);
   args.leader_id = a.id();
-  const Addr nobody = Loopback(FreePort());
+  const Addr unused = Loopback(FreePort());
   for (int i = 0; i < 5; ++i) {
-    auto result = Finish(world, a.rpc->CallAppendEntries(nobody, args));
+    auto result = Finish(world, a.rpc->CallAppendEntries(unused, args));
     REQUIRE_FALSE(result);
     CHECK(result.error() == Errc::kUnreachable);
-    CHECK(result.error().message().find(nobody.text()) != std::string::npos);
+    CHECK(result.error().message().find(unused.text()) != std::string::npos);
   }
   CHECK(a.logger.lines.size() == 1);
-  auto listener = world.reactor().host().network().Listen(nobody);
+  auto listener = world.reactor().host().network().Listen(unused);
   REQUIRE(listener);
-  CHECK(Finish(world, a.rpc->CallAppendEntries(nobody, args)).error().message().find("cannot reach") == 0);
+  CHECK(Finish(world, a.rpc->CallAppendEntries(unused, args)).error().message().find("cannot reach") == 0);
 }
 
 TEST_CASE("an append or a vote without a reply times out and closes its connection") {
@@ -280,7 +280,7 @@ TEST_CASE("an unanswered handshake makes the peer unreachable after the connect 
   RpcOptions options;
   options.connect_timeout = milliseconds(50);
   Node a(world, 1, ClusterId{1, 2}, options), b(world, 2);
-  // A listener that nobody serves: the kernel accepts, and no answer ever comes.
+  // A listener without a server: the kernel accepts, and no reply ever comes.
   const uint16_t port = FreePort();
   auto listener = world.reactor().host().network().Listen(Loopback(port));
   REQUIRE(listener);
@@ -335,7 +335,7 @@ TEST_CASE("a dropped call's batch lives as long as its message waits to be sent"
   Proxy proxy(world, b.addr());
   REQUIRE(Finish(world, a->rpc->CallAppendEntries(proxy.addr(), AppendTo(*a, b, {MakeTestBatch(1, 5, 10)}))));
   proxy.Pause(0);
-  // The first fills the connection, the second waits behind it.
+  // The first fills the connection, the second is queued after it.
   Running<AppendEntriesResults> first(
       world, a->rpc->CallAppendEntries(proxy.addr(), AppendTo(*a, b, {MakeTestBatch(2, 5, 16 << 20)})));
   BatchRef batch = MakeTestBatch(3, 5, 1 << 20);

@@ -1,4 +1,4 @@
-// Every field of every message comes out as it went in.
+// Every field of every message survives encoding.
 #include "rpc/codec.h"
 
 #include <capnp/message.h>

@@ -1,4 +1,4 @@
-// Who is who: every mismatch is refused by name, on both sides, and told once.
+// Identities in the handshake: every mismatch is refused by name, on both sides, and logged once.
 #include <doctest/doctest.h>
 
 #include "harness.h"

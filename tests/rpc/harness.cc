@@ -16,10 +16,10 @@
 namespace {
 const char* watched = nullptr;
 bool is_watched_freed = false;
-constexpr std::ptrdiff_t kMostBefore = 512;  // a batch's bytes lie so close behind the beginning of its allocation
+constexpr std::ptrdiff_t kMostBefore = 512;  // at most this far from the start of its allocation to a batch's bytes
 }  // namespace
 
-// Batches are the only memory with an alignment of their own that tests watch.
+// Of all memory with a special alignment the tests watch only batches.
 void* operator new(std::size_t size, std::align_val_t alignment) {
   const size_t align = static_cast<size_t>(alignment);
   void* memory = std::aligned_alloc(align, (size + align - 1) / align * align);
@@ -65,7 +65,7 @@ void World::RunUntil(const std::function<bool()>& condition) {
   const TimePoint give_up = Clock::now() + std::chrono::seconds(60);
   while (!condition()) {
     reactor_->RunOnce(std::chrono::milliseconds(5));
-    REQUIRE_MESSAGE(Clock::now() < give_up, "the condition does not come true");
+    REQUIRE_MESSAGE(Clock::now() < give_up, "the condition did not become true");
   }
 }
 
@@ -74,7 +74,7 @@ void World::RunFor(Duration duration) {
   RunUntil([until]() { return Clock::now() >= until; });
 }
 
-// Below the ephemeral range, so that no outgoing connection takes it before its server does.
+// Below the ephemeral range, so that no outgoing connection takes the port before its server does.
 uint16_t FreePort() {
   std::random_device random;
   for (int attempt = 0; attempt < 1000; ++attempt) {
@@ -117,7 +117,7 @@ Task<Result<RequestVoteResults>> FakeService::RequestVote(RequestVoteArgs args) 
   co_return vote_answer;
 }
 
-// Each command is answered with itself.
+// The result of each command is the command itself.
 Task<Result<ForwardResults>> FakeService::Forward(ForwardArgs args) {
   ForwardResults results;
   for (const ForwardCall& call : args.calls) {

@@ -1,4 +1,4 @@
-// Two and more transports in one reactor, driven by the test, over the loopback device; and a proxy that can hold bytes
+// Two or more transports in one reactor, driven by the test, over the loopback device; and a proxy that can hold bytes
 // back.
 #pragma once
 
@@ -32,7 +32,7 @@ class CapturingLogger final : public Logger {
   std::vector<std::string> lines;
 };
 
-// The reactor; everything in a test happens inside one long turn, with turns nested in it.
+// The reactor. A test runs inside one Entered, in which turns nest.
 class World {
  public:
   World();
@@ -54,7 +54,7 @@ class World {
 uint16_t FreePort();
 Addr Loopback(uint16_t port);
 
-// Answers when the test says so.
+// Replies when the test releases it.
 class FakeService final : public RpcService {
  public:
   explicit FakeService(World& world) : changed(world.loop()) {}
@@ -70,9 +70,9 @@ class FakeService final : public RpcService {
   void Hold() { is_held = true; }
   void LetGo();
 
-  bool is_held = false;  // calls wait, except heartbeats
+  bool is_held = false;  // calls other than heartbeats wait
   coro::Signal changed;
-  std::vector<AppendEntriesArgs> appends;  // in the order of their starts
+  std::vector<AppendEntriesArgs> appends;  // in the order in which they started
   std::vector<RequestVoteArgs> votes;
   std::vector<ForwardArgs> forwards;
   std::vector<Identity> handshakes;
@@ -81,8 +81,8 @@ class FakeService final : public RpcService {
   Result<RequestVoteResults> vote_answer = RequestVoteResults();
   std::optional<Error> forward_error;
   Error handshake_answer;
-  uint64_t least_start = 0;       // peers that come with an earlier one are refused
-  AdminService* admin = nullptr;  // null: as a service that knows nothing of operators
+  uint64_t least_start = 0;       // peers with an earlier start count are refused
+  AdminService* admin = nullptr;  // null: a service without operators' calls
 };
 
 // A node: a service, an identity, a transport that listens.
@@ -102,7 +102,7 @@ class Node {
   std::unique_ptr<Rpc> rpc;
 };
 
-// Runs a call; `result` is there when it has ended. Destroying it drops the call.
+// Runs a call; `result` is set once it has ended. The destructor cancels the call.
 template <class T>
 class Running {
  public:
@@ -126,7 +126,7 @@ Result<T> Finish(World& world, Task<Result<T>> task) {
   return std::move(*running.result);
 }
 
-// Forwards connections to an address. Each can be told to take no more bytes from the caller, or be cut.
+// Forwards connections to an address. Each can be stopped from taking bytes of the caller, or be cut.
 class Proxy {
  public:
   Proxy(World& world, Addr target);
@@ -159,11 +159,11 @@ class Proxy {
   std::unique_ptr<coro::Scope> accepting_;
 };
 
-// A batch of one entry with a command of the given size.
+// A batch with one entry whose command has the given size.
 BatchRef MakeTestBatch(uint64_t index, uint64_t term, size_t command_bytes);
 AppendEntriesArgs AppendTo(const Node& from, const Node& to, std::vector<BatchRef> entries = {});
 
-// Has the memory of the batch whose bytes begin here been freed since `Watch` was called? One batch at a time.
+// Returns true if the batch whose bytes begin here has been freed since `Watch`. One batch at a time.
 void Watch(const BatchRef& batch);
 bool IsFreed();
 

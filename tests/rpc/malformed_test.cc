@@ -1,4 +1,5 @@
-// Whatever bytes arrive, the node goes on, and its peers with it.
+// A node and its peers keep working whatever bytes arrive. I2 to I10 are rows of the catalogue of hazards
+// (tests/CATALOGUE.md).
 // clang-format off: this one comes first
 #include "rpc/capnp_compat.h"
 // clang-format on
@@ -15,12 +16,12 @@ namespace {
 
 TEST_SUITE_BEGIN("rpc malformed peers");
 
-// What has been allocated and not freed.
+// The bytes that are allocated and not freed.
 size_t AllocatedBytes() {
   const struct mallinfo2 info = ::mallinfo2();
   return info.uordblks + info.hblkhd;
 }
-// Not where a sanitizer has its own allocator.
+// False if a sanitizer has its own allocator.
 bool CanMeasure() {
   const size_t before = AllocatedBytes();
   const std::vector<char> large(size_t{4} << 20);
@@ -35,7 +36,7 @@ TEST_CASE("random bytes close the connection, and only one line a second is logg
     RawPeer peer(world, b);
     std::string bytes(1 + random() % 5000, '\0');
     for (char& byte : bytes) byte = static_cast<char>(random());
-    bytes[3] |= static_cast<char>(0x80);  // surely more segments than anybody has
+    bytes[3] |= static_cast<char>(0x80);  // certainly more segments than any message has
     if (bytes.size() < 8) bytes.resize(8);
     peer.Send(bytes);
     peer.AwaitEnd();
@@ -79,7 +80,7 @@ TEST_CASE("I2, I3: no header alone keeps an unknown peer's connection open") {
   CheckAlive(world, a, b);
 }
 
-// What a peer that is in may make this node hold by promising: a message as large as the limit, of which nothing comes.
+// The memory that a peer in session can make a node allocate by a header alone: of a message as large as the limit.
 TEST_CASE("I3: fifty peers that announce the largest message, and send none of it, do not get its memory") {
   World world;
   Node a(world, 1), b(world, 2);
@@ -96,7 +97,7 @@ TEST_CASE("I3: fifty peers that announce the largest message, and send none of i
   if (CanMeasure()) {
     const size_t grown = AllocatedBytes() - before;
     CAPTURE(grown);
-    CHECK(grown / 50 > (size_t{1} << 20));  // they are in, and a little is there for each: the measure sees it
+    CHECK(grown / 50 > (size_t{1} << 20));  // each has its first buffer, so the measurement works
     CHECK(grown / 50 < (size_t{2} << 20));
   }
   for (RawPeer& peer : peers) CHECK(peer.Receive());
@@ -129,7 +130,7 @@ TEST_CASE("I7: before a handshake only the two handshakes can be called, and the
   CheckAlive(world, a, b);
 }
 
-TEST_CASE("another protocol version is refused, and the reply names ours") {
+TEST_CASE("another protocol version is refused, and the reply names the own version") {
   World world;
   Node a(world, 1), b(world, 2);
   RawPeer peer(world, b);

@@ -1,4 +1,5 @@
-// Frames of the right form whose pointers mean harm, in either direction.
+// Well-formed frames with hostile pointers, in either direction. I6 and I8 are rows of the catalogue of hazards
+// (tests/CATALOGUE.md).
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -13,13 +14,13 @@ TEST_SUITE_BEGIN("rpc hostile pointers");
 
 using PayloadWriter = std::function<void(capnp::rpc::Payload::Builder)>;
 
-struct Reply {
+struct WrongReply {
   const char* what;
   std::function<void(capnp::rpc::Return::Builder)> write;
 };
 
-// Answers that Cap'n Proto accepts as a message, and that are no answer to the question.
-std::vector<Reply> WrongReplies() {
+// Replies that Cap'n Proto accepts as a message, but that do not answer the question.
+std::vector<WrongReply> WrongReplies() {
   using Return = capnp::rpc::Return::Builder;
   return {
       {"no content", [](Return to) { to.initResults(); }},
@@ -48,7 +49,7 @@ std::vector<Reply> WrongReplies() {
   };
 }
 
-// A server of the test's own, that a node calls.
+// A server that the test plays, for a node to call.
 class FakeServer {
  public:
   explicit FakeServer(World& world) : world_(world), port_(FreePort()), fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
@@ -73,7 +74,7 @@ class FakeServer {
   int fd_;
 };
 
-// The question of the next call (or bootstrap).
+// The question number of the next call (or bootstrap).
 uint32_t AwaitQuestion(RawPeer& peer) {
   while (true) {
     auto words = peer.AwaitMessage();
@@ -100,86 +101,89 @@ void WriteDoor(capnp::rpc::Return::Builder to) {
   payload.initCapTable(1)[0].setSenderHosted(0);
 }
 
-void WriteWelcome(capnp::rpc::Return::Builder to, ClusterId cluster) {
-  auto payload = to.initResults();
-  capnp::BuilderCapabilityTable table;
-  auto imbued = table.imbue(payload);
-  auto welcome = imbued.getContent().initAs<schema::Door::HandshakeResults>().initWelcome();
+// The welcome of node 2, without a session.
+void FillWelcome(schema::Welcome::Builder welcome, ClusterId cluster) {
   welcome.setVersion(kProtocolVersion);
   welcome.initFrom().setNode(2);
   welcome.getFrom().initCluster().setHigh(cluster.high);
   welcome.getFrom().getCluster().setLow(cluster.low);
   welcome.getFrom().setIncarnation(2000);
+}
+
+void WriteWelcome(capnp::rpc::Return::Builder to, ClusterId cluster) {
+  auto payload = to.initResults();
+  capnp::BuilderCapabilityTable table;
+  auto imbued = table.imbue(payload);
+  auto welcome = imbued.getContent().initAs<schema::Door::HandshakeResults>().initWelcome();
+  FillWelcome(welcome, cluster);
   welcome.setSession(schema::Session::Client(KJ_EXCEPTION(FAILED, "of the test")));
   payload.initCapTable(1)[0].setSenderHosted(1);
 }
 
+// Node `a` calls a server that the test plays, and has bootstrapped its connection; `peer` is the server's end.
+struct FakeCall {
+  FakeCall() { Reply(WriteDoor); }
+  void Reply(const std::function<void(capnp::rpc::Return::Builder)>& write) {
+    SendReturn(peer, AwaitQuestion(peer), write);
+  }
+  void AwaitEnd() {
+    world.RunUntil([&] { return call.is_done(); });
+  }
+
+  World world;
+  Node a{world, 1}, b{world, 2};
+  FakeServer server{world};
+  Running<AppendEntriesResults> call{world, a.rpc->CallAppendEntries(server.addr(), AppendTo(a, b))};
+  RawPeer peer = server.Accept();
+};
+
 TEST_CASE("I8: a malformed reply to a call is an error or a refusal, and the node continues") {
-  for (const Reply& reply : WrongReplies()) {
+  for (const WrongReply& reply : WrongReplies()) {
     const std::string what = reply.what;
     CAPTURE(what);
-    World world;
-    Node a(world, 1), b(world, 2);
-    FakeServer server(world);
-    Running<AppendEntriesResults> call(world, a.rpc->CallAppendEntries(server.addr(), AppendTo(a, b)));
-    RawPeer peer = server.Accept();
-    SendReturn(peer, AwaitQuestion(peer), WriteDoor);
-    SendReturn(peer, AwaitQuestion(peer),
-               [&](capnp::rpc::Return::Builder to) { WriteWelcome(to, a.identity.cluster); });
-    SendReturn(peer, AwaitQuestion(peer), reply.write);
-    world.RunUntil([&] { return call.is_done(); });
-    // A struct of another version has no fields: it is read as an answer of term 0, which no leader listens to.
-    if (*call.result) {
-      CHECK(!call.result->value().success);
-      CHECK(call.result->value().term == Term(0));
-      CHECK(call.result->value().durable_match == Index(0));
+    FakeCall fake;
+    fake.Reply([&](capnp::rpc::Return::Builder to) { WriteWelcome(to, fake.a.identity.cluster); });
+    fake.Reply(reply.write);
+    fake.AwaitEnd();
+    // A struct of another version has no fields: it is read as a reply of term 0, which leaders ignore.
+    const auto& result = *fake.call.result;
+    if (result) {
+      CHECK(!result.value().success);
+      CHECK(result.value().term == Term(0));
+      CHECK(result.value().durable_match == Index(0));
     }
     if (what.find("struct") == std::string::npos && what != "no content" && what.find("capabilities") != 0)
-      CHECK(!call.result->has_value());
-    CheckAlive(world, a, b);
+      CHECK(!result.has_value());
+    CheckAlive(fake.world, fake.a, fake.b);
   }
 }
 
 TEST_CASE("I8: a malformed reply to the handshake leaves the peer unreachable, and the node continues") {
-  for (const Reply& reply : WrongReplies()) {
+  for (const WrongReply& reply : WrongReplies()) {
     const std::string what = reply.what;
     CAPTURE(what);
-    World world;
-    Node a(world, 1), b(world, 2);
-    FakeServer server(world);
-    Running<AppendEntriesResults> call(world, a.rpc->CallAppendEntries(server.addr(), AppendTo(a, b)));
-    RawPeer peer = server.Accept();
-    SendReturn(peer, AwaitQuestion(peer), WriteDoor);
-    SendReturn(peer, AwaitQuestion(peer), reply.write);
-    world.RunUntil([&] { return call.is_done(); });
-    REQUIRE(!call.result->has_value());
-    CHECK((call.result->error() == Errc::kUnreachable || call.result->error() == Errc::kWrongVersion));
-    CheckAlive(world, a, b);
+    FakeCall fake;
+    fake.Reply(reply.write);
+    fake.AwaitEnd();
+    const auto& result = *fake.call.result;
+    REQUIRE(!result.has_value());
+    CHECK((result.error() == Errc::kUnreachable || result.error() == Errc::kWrongVersion));
+    CheckAlive(fake.world, fake.a, fake.b);
   }
 }
 
 TEST_CASE("I8: a welcome without a session leaves the peer unreachable, and the node continues") {
-  World world;
-  Node a(world, 1), b(world, 2);
-  FakeServer server(world);
-  Running<AppendEntriesResults> call(world, a.rpc->CallAppendEntries(server.addr(), AppendTo(a, b)));
-  RawPeer peer = server.Accept();
-  SendReturn(peer, AwaitQuestion(peer), WriteDoor);
-  SendReturn(peer, AwaitQuestion(peer), [&](capnp::rpc::Return::Builder to) {
-    auto payload = to.initResults();
-    auto welcome = payload.getContent().initAs<schema::Door::HandshakeResults>().initWelcome();
-    welcome.setVersion(kProtocolVersion);
-    welcome.initFrom().setNode(2);
-    welcome.getFrom().initCluster().setHigh(a.identity.cluster.high);
-    welcome.getFrom().getCluster().setLow(a.identity.cluster.low);
-    welcome.getFrom().setIncarnation(2000);
+  FakeCall fake;
+  fake.Reply([&](capnp::rpc::Return::Builder to) {
+    FillWelcome(to.initResults().getContent().initAs<schema::Door::HandshakeResults>().initWelcome(),
+                fake.a.identity.cluster);
   });
-  world.RunUntil([&] { return call.is_done(); });
-  CHECK(!call.result->has_value());
-  CheckAlive(world, a, b);
+  fake.AwaitEnd();
+  CHECK(!fake.call.result->has_value());
+  CheckAlive(fake.world, fake.a, fake.b);
 }
 
-// An append whose `count` entries are all the same bytes: a list of pointers to one place.
+// An append whose `count` entries are all the same bytes: a list of pointers to one address.
 std::string AmplifiedAppend(const Node& from, const Node& to, uint32_t count, size_t bytes) {
   capnp::MallocMessageBuilder message(static_cast<uint32_t>(count + bytes / 8 + 1000));
   auto args = InitSessionCall(message, 2, 0)
@@ -196,7 +200,7 @@ std::string AmplifiedAppend(const Node& from, const Node& to, uint32_t count, si
   entries.set(0, kj::arrayPtr(reinterpret_cast<const kj::byte*>(batch.bytes().data()), batch.bytes().size()));
   auto words = capnp::messageToFlatArray(message);
   REQUIRE(message.getSegmentsForOutput().size() == 1);
-  // The first pointer of the list: of `bytes` bytes, followed by null ones.
+  // The first pointer of the list: to `bytes` bytes, followed by null pointers.
   auto* raw = reinterpret_cast<uint64_t*>(words.begin());
   const uint64_t high = (uint64_t{batch.bytes().size()} << 3 | 2) << 32;
   size_t at = 0;
@@ -207,19 +211,28 @@ std::string AmplifiedAppend(const Node& from, const Node& to, uint32_t count, si
   return std::string(reinterpret_cast<const char*>(words.asBytes().begin()), words.asBytes().size());
 }
 
-TEST_CASE("I6: a list that refers to the same bytes a thousand times is not followed, and its sender is disconnected") {
+// A hostile peer that has shaken hands with node `b` in the name of `a`.
+struct Intruder {
+  Intruder() { ShakeHands(peer, a, b); }
+  void CheckDisconnected(std::string_view log_line) {
+    peer.AwaitEnd();
+    CHECK(b.service.appends.empty());
+    CHECK(b.logger.Count(log_line) == 1);
+    CheckAlive(world, a, b);
+  }
+
   World world;
-  Node a(world, 1), b(world, 2);
-  RawPeer peer(world, b);
-  ShakeHands(peer, a, b);
-  peer.Send(AmplifiedAppend(a, b, 1000, 100'000));
-  peer.AwaitEnd();
-  CHECK(b.service.appends.empty());
-  CHECK(b.logger.Count("closed the connection: a message from a peer has pointers that make no sense") == 1);
-  CheckAlive(world, a, b);
+  Node a{world, 1}, b{world, 2};
+  RawPeer peer{world, b};
+};
+
+TEST_CASE("I6: a list that refers to the same bytes a thousand times is not followed, and its sender is disconnected") {
+  Intruder intruder;
+  intruder.peer.Send(AmplifiedAppend(intruder.a, intruder.b, 1000, 100'000));
+  intruder.CheckDisconnected("closed the connection: a message from a peer has invalid pointers");
 }
 
-// A call whose parameters are `depth` structs, one in the other.
+// A call whose parameters are `depth` nested structs.
 kj::Array<capnp::word> NestedCall(int depth) {
   capnp::MallocMessageBuilder message;
   capnp::AnyPointer::Builder at = InitSessionCall(message, 2, 0).initParams().getContent();
@@ -231,8 +244,8 @@ struct Ignored final : rpc::MessageStream::Owner {
   void OnStreamEnded(const char*) override {}
 };
 
-// Follows the pointers of such a call as it comes out of the stream; how many it may.
-int DepthGivenOut(World& world, int depth) {
+// Follows the pointers of such a call as the stream delivers it; returns how many it could follow.
+int DeliveredDepth(World& world, int depth) {
   auto words = NestedCall(depth);
   auto pipe = kj::newTwoWayPipe();
   Ignored owner;
@@ -258,24 +271,18 @@ int DepthGivenOut(World& world, int depth) {
   return reached;
 }
 
-TEST_CASE("I6: a received message has a nesting limit that our own messages keep to") {
+TEST_CASE("I6: a received message has a nesting limit, which all regular messages keep") {
   World world;
-  CHECK(DepthGivenOut(world, 8) == 8);
-  CHECK(DepthGivenOut(world, 1000) <= 24);
-  CHECK(DepthGivenOut(world, 1000) > 8);
+  CHECK(DeliveredDepth(world, 8) == 8);
+  CHECK(DeliveredDepth(world, 1000) <= 24);
+  CHECK(DeliveredDepth(world, 1000) > 8);
 }
 
 TEST_CASE("I6: a call with parameters nested a thousand deep is refused, and its sender is disconnected") {
-  World world;
-  Node a(world, 1), b(world, 2);
-  RawPeer peer(world, b);
-  ShakeHands(peer, a, b);
+  Intruder intruder;
   auto words = NestedCall(1000);
-  peer.Send(std::string_view(reinterpret_cast<const char*>(words.asBytes().begin()), words.asBytes().size()));
-  peer.AwaitEnd();
-  CHECK(b.service.appends.empty());
-  CHECK(b.logger.Count("refused a call of node 1") == 1);
-  CheckAlive(world, a, b);
+  intruder.peer.Send(std::string_view(reinterpret_cast<const char*>(words.asBytes().begin()), words.asBytes().size()));
+  intruder.CheckDisconnected("refused a call of node 1");
 }
 
 TEST_SUITE_END();

@@ -1,4 +1,4 @@
-// A peer of which only the bytes are known: a plain socket, and the messages of Cap'n Proto made by hand.
+// A peer that sends arbitrary bytes: a plain socket, and hand-made messages of Cap'n Proto.
 #pragma once
 
 // clang-format off: this one comes first
@@ -24,7 +24,7 @@
 
 namespace ringraft::rpc_test {
 
-// A peer without manners: a plain socket.
+// A peer that keeps to no protocol: a plain socket.
 class RawPeer {
  public:
   RawPeer(World& world, const Node& node) : world_(world), fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
@@ -34,7 +34,7 @@ class RawPeer {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     REQUIRE(::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
   }
-  RawPeer(World& world, int fd) : world_(world), fd_(fd) {}  // one who has been called
+  RawPeer(World& world, int fd) : world_(world), fd_(fd) {}  // at the accepted end of a connection
   RawPeer(RawPeer&& other) noexcept : world_(other.world_), fd_(std::exchange(other.fd_, -1)) {}
   ~RawPeer() {
     if (fd_ >= 0) ::close(fd_);
@@ -56,7 +56,7 @@ class RawPeer {
   void AwaitEnd() {
     world_.RunUntil([&]() { return !Receive(); });
   }
-  // False at the end of the connection.
+  // Returns false at the end of the connection.
   bool Receive() {
     char buffer[4096];
     while (true) {
@@ -94,7 +94,7 @@ inline void SendBootstrap(RawPeer& peer, uint32_t question) {
   peer.Send(message);
 }
 
-// A call on what the answer to another question will be.
+// A call on the future result of another question.
 inline capnp::rpc::Call::Builder InitCall(capnp::MallocMessageBuilder& message, uint32_t question, uint32_t on,
                                           uint64_t interface_id, uint16_t method) {
   auto call = message.initRoot<capnp::rpc::Message>().initCall();
@@ -121,7 +121,7 @@ inline rpc::Hello GoodHello(const Node& from, const Node& to) {
   return hello;
 }
 
-// Bootstrap is question 0 and the handshake question 1; the session is in its answer.
+// Bootstrap is question 0 and the handshake question 1, whose result has the session.
 inline void ShakeHands(RawPeer& peer, const Node& from, const Node& to) {
   SendBootstrap(peer, 0);
   SendHello(peer, 1, GoodHello(from, to));
@@ -133,7 +133,7 @@ inline void ShakeHands(RawPeer& peer, const Node& from, const Node& to) {
   REQUIRE(answer.getResults().getContent().getAs<schema::Door::HandshakeResults>().getWelcome().getErrc() == 0);
 }
 
-// A call on the session that the handshake's answer holds.
+// A call on the session in the handshake's result.
 inline capnp::rpc::Call::Builder InitSessionCall(capnp::MallocMessageBuilder& message, uint32_t question,
                                                  uint16_t method) {
   auto call = message.initRoot<capnp::rpc::Message>().initCall();
