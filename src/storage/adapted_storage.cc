@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/format.h"
 #include "base/try.h"
 #include "storage/batch_log.h"
 #include "storage/stored_format.h"
@@ -17,7 +18,7 @@ std::shared_ptr<Storage> AdaptStorage(std::shared_ptr<Log> log, std::shared_ptr<
 namespace storage {
 namespace {
 
-constexpr uint64_t kEntriesARange = 256;
+constexpr uint64_t kEntriesPerRange = 256;
 constexpr size_t kMaxBatchBytes = size_t{4} << 20;
 
 }  // namespace
@@ -27,8 +28,8 @@ Result<std::vector<OwnedLogEntry>> AdaptedStorage::ReadRange(Index after, uint64
   for (size_t i = 0; i < entries.size(); ++i) {
     if (entries[i].index != after + (i + 1) || !entries[i].term)
       return Error(Errc::kCorrupt,
-                   fmt::format("the log gives index {} and term {} for the entry at index {}", entries[i].index.value(),
-                               entries[i].term.value(), (after + (i + 1)).value()));
+                   fmt::format("the log returned index {} and term {} for the entry at index {}", entries[i].index,
+                               entries[i].term, after + (i + 1)));
   }
   return entries;
 }
@@ -46,14 +47,13 @@ Result<RecoveredLog> AdaptedStorage::Recover() {
   RINGRAFT_TRY(last, log_->Last());
   Term term;
   for (Index at; at < last.index;) {
-    RINGRAFT_TRY(entries, ReadRange(at, std::min(kEntriesARange, last.index - at)));
+    RINGRAFT_TRY(entries, ReadRange(at, std::min(kEntriesPerRange, last.index - at)));
     if (entries.empty())
-      return Error(Errc::kCorrupt,
-                   fmt::format("the log ends at index {} but has no entry {}", last.index.value(), (at + 1).value()));
+      return Error(Errc::kCorrupt, fmt::format("the log ends at index {} but has no entry {}", last.index, at + 1));
     for (OwnedLogEntry& entry : entries) {
       if (entry.term < term)
-        return Error(Errc::kCorrupt, fmt::format("the log has the term {} at index {}, behind the term {}",
-                                                 entry.term.value(), entry.index.value(), term.value()));
+        return Error(Errc::kCorrupt, fmt::format("the log has the term {} at index {}, after the term {}", entry.term,
+                                                 entry.index, term));
       if (entry.term != term) recovered.terms.push_back(TermRun{entry.index, entry.term});
       term = entry.term;
       at = entry.index;
@@ -62,8 +62,8 @@ Result<RecoveredLog> AdaptedStorage::Recover() {
     }
   }
   if (last.term != term)
-    return Error(Errc::kCorrupt, fmt::format("the log says that its last entry, {}, has the term {}; it has {}",
-                                             last.index.value(), last.term.value(), term.value()));
+    return Error(Errc::kCorrupt, fmt::format("the log reports the term {} for its last entry, {}; the entry has {}",
+                                             last.term, last.index, term));
   recovered.last_index = last.index;
   last_ = last;
   is_loaded_ = true;
@@ -79,7 +79,7 @@ Result<void> AdaptedStorage::LoadOnce() {
 Error AdaptedStorage::Fail(const Error& error) {
   has_failed_ = true;
   failure_ = Error(
-      Errc::kIo, fmt::format("the storage has failed and takes nothing more ({}); restart the node", error.message()));
+      Errc::kIo, fmt::format("the storage has failed and refuses all writes ({}); restart the node", error.message()));
   return error;
 }
 
@@ -104,12 +104,12 @@ Result<void> AdaptedStorage::Commit(const std::optional<HardState>& hard_state, 
     auto set = store_->Set(kAdaptedHardStateKey, Seal(kAdaptedHardStateKey, EncodeHardState(*hard_state)));
     if (!set) return Fail(set.error());
   }
-  if (auto remembered = RememberGroup(batches); !remembered) return Fail(remembered.error());
+  if (auto stored = StoreGroup(batches); !stored) return Fail(stored.error());
   if (auto written = WriteLog(truncate_after, batches); !written) return Fail(written.error());
   return Success();
 }
 
-Result<void> AdaptedStorage::RememberGroup(std::span<const BatchRef> batches) {
+Result<void> AdaptedStorage::StoreGroup(std::span<const BatchRef> batches) {
   if (batches.empty() || batches.front().header().group == GroupId(group_)) return Success();
   uint64_t group = batches.front().header().group.value();
   RINGRAFT_TRYV(store_->SetUint64(kAdaptedGroupKey, group));
@@ -137,7 +137,7 @@ Result<std::vector<BatchRef>> AdaptedStorage::Read(Index from, size_t max_bytes)
   std::vector<BatchRef> batches;
   size_t bytes = 0;
   for (Index at = from - 1;;) {
-    RINGRAFT_TRY(entries, ReadRange(at, kEntriesARange));
+    RINGRAFT_TRY(entries, ReadRange(at, kEntriesPerRange));
     std::vector<LogEntry> views;
     views.reserve(entries.size());
     for (const OwnedLogEntry& entry : entries) views.push_back(entry.view());
@@ -146,7 +146,7 @@ Result<std::vector<BatchRef>> AdaptedStorage::Read(Index from, size_t max_bytes)
       bytes += batch.size();
       batches.push_back(std::move(batch));
     }
-    if (entries.size() < kEntriesARange) return batches;
+    if (entries.size() < kEntriesPerRange) return batches;
     at = entries.back().index;
   }
 }

@@ -1,6 +1,6 @@
-// A user's own Log and Store behind the interface of the runtime. A commit is not one transaction here, so its parts
-// are made durable in the order in which a crash between them is harmless: a vote or term that is remembered too early
-// only costs an election; entries without the term that allowed them could be acknowledged twice.
+// The Storage interface on top of a user's own Log and Store. A commit is not one transaction here, so its parts are
+// made durable in an order in which a crash between them is harmless: a vote or term that is stored too early only
+// costs an election; entries stored before the term that allowed them could be acknowledged twice.
 #pragma once
 
 #include <atomic>
@@ -16,22 +16,22 @@ class AdaptedStorage final : public Storage {
   AdaptedStorage(std::shared_ptr<ringraft::Log> log, std::shared_ptr<ringraft::Store> store)
       : log_(std::move(log)), store_(std::move(store)) {}
 
-  // Reads the whole log, a bounded range at a time: a Log knows neither its runs of terms nor its configurations.
+  // Reads the whole log in bounded ranges: a Log has no index of its terms and configurations.
   Result<RecoveredLog> Recover() override;
   Result<void> Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                       std::span<const BatchRef> batches) override;
-  // Entries do not remember their batches: they are packed anew, a run of one term and one append time each.
+  // The log does not keep batches: entries are packed into new ones, each of one term and one append time.
   Result<std::vector<BatchRef>> Read(Index from, size_t max_bytes) const override;
   ringraft::Log& Log() override { return *log_; }
   ringraft::Store& Store() override { return *store_; }
 
  private:
-  // At least one entry of (after, after + count], or none if `after` is the end. Errors: kCorrupt if the log gives
-  // others.
+  // At least one entry of (after, after + count], or none if `after` is the end. Errors: kCorrupt if the log returns
+  // other entries.
   Result<std::vector<OwnedLogEntry>> ReadRange(Index after, uint64_t count) const;
   Result<void> LoadOnce();
   Result<void> CheckBatches(std::optional<Index> truncate_after, std::span<const BatchRef> batches) const;
-  Result<void> RememberGroup(std::span<const BatchRef> batches);
+  Result<void> StoreGroup(std::span<const BatchRef> batches);
   Result<void> WriteLog(std::optional<Index> truncate_after, std::span<const BatchRef> batches);
   Error Fail(const Error& error);
 
@@ -44,7 +44,7 @@ class AdaptedStorage final : public Storage {
   bool has_failed_ = false;
   Error failure_;
   LogPosition last_;
-  std::vector<LogEntry> entries_;  // of the commit that runs; keeps its buffer
+  std::vector<LogEntry> entries_;  // of the current commit; a member to reuse its buffer
 };
 
 }  // namespace ringraft::storage

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/format.h"
 #include "base/try.h"
 
 namespace ringraft::storage {
@@ -15,10 +16,11 @@ Result<void> CheckEntries(Index index, std::span<const LogEntry> entries) {
     ++index;
     if (entry.index != index)
       return Error(Errc::kInvalidArgument,
-                   fmt::format("the entry for index {} says that its index is {}; entries must be consecutive",
-                               index.value(), entry.index.value()));
+                   fmt::format("the entry for index {} has the index {}; entries must be consecutive", index,
+                               entry.index));
     if (!entry.term)
-      return Error(Errc::kInvalidArgument, fmt::format("the entry at index {} has the term 0", index.value()));
+      return Error(Errc::kInvalidArgument,
+                   fmt::format("the entry at index {} has the term 0; terms begin with 1", index));
   }
   return Success();
 }
@@ -35,7 +37,7 @@ std::vector<BatchRef> ToBatches(std::span<const LogEntry> entries, GroupId group
       if (count > 0 && bytes > max_bytes) break;
       ++count;
     }
-    batches.push_back(MakeBatch(entries.first(count), NodeId(0), group));  // a Log does not know who made an entry
+    batches.push_back(MakeBatch(entries.first(count), NodeId(0), group));  // a Log does not store the leader
     entries = entries.subspan(count);
   }
   return batches;
@@ -46,16 +48,16 @@ Result<void> CheckFollows(LogPosition last, std::span<const BatchRef> batches, G
     if (batch.first() != last.index + 1)
       return Error(Errc::kInvalidArgument,
                    fmt::format("a batch begins at index {}, but the log ends at {}; batches must be consecutive",
-                               batch.first().value(), last.index.value()));
+                               batch.first(), last.index));
     if (batch.term() < last.term)
       return Error(Errc::kInvalidArgument,
-                   fmt::format("the batch at index {} has the term {}, but the entry before it has {}; terms "
-                               "never fall in a log",
-                               batch.first().value(), batch.term().value(), last.term.value()));
+                   fmt::format("the batch at index {} has the term {}, but the entry before it has {}; terms must not "
+                               "decrease",
+                               batch.first(), batch.term(), last.term));
     if (batch.header().group != group)
       return Error(Errc::kInvalidArgument,
                    fmt::format("the batch at index {} is of the group {}; this storage has the group {}",
-                               batch.first().value(), batch.header().group.value(), group.value()));
+                               batch.first(), batch.header().group, group));
     last = LogPosition{batch.last(), batch.term()};
   }
   return Success();
@@ -92,7 +94,7 @@ Result<void> BatchLog::AppendAfter(Index index, std::span<const LogEntry> entrie
   RINGRAFT_TRY(last, storage_.LastPosition());
   if (index > last.index)
     return Error(Errc::kInvalidArgument,
-                 fmt::format("cannot append behind index {}: the log ends at {}", index.value(), last.index.value()));
+                 fmt::format("cannot append after index {}: the log ends at {}", index, last.index));
   RINGRAFT_TRYV(CheckEntries(index, entries));
   std::vector<BatchRef> batches = ToBatches(entries, storage_.group(), kMaxBatchBytes);
   std::optional<Index> truncate_after;

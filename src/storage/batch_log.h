@@ -1,5 +1,5 @@
-// The Log facet of a storage that keeps batches: entries in and out of batches. It writes through Storage::Commit, so
-// it has its threads and its durability.
+// The Log facet of a storage that keeps batches: converts entries to batches and back. It writes through
+// Storage::Commit, so threads and durability are those of Commit.
 #pragma once
 
 #include "ringraft/log.h"
@@ -7,14 +7,14 @@
 
 namespace ringraft::storage {
 
-// A storage whose log is batches, and what the facet needs of it beside Storage.
+// A storage that keeps its log in batches, with what the facet needs in addition to Storage.
 class BatchStorage : public Storage {
  public:
   virtual GroupId group() const = 0;
   virtual Result<LogPosition> LastPosition() const = 0;  // (0, 0) if empty; any thread
 };
 
-// Member of the storage that it is a facet of.
+// A member of the storage whose facet it is.
 class BatchLog final : public Log {
  public:
   explicit BatchLog(BatchStorage& storage) : storage_(storage) {}
@@ -31,11 +31,12 @@ class BatchLog final : public Log {
   BatchStorage& storage_;
 };
 
-// Entries as batches: each a run of one term and one append time, of at most about `max_bytes`. The entries must be
-// consecutive and have indexes and terms of at least 1.
+// Packs entries into batches, each of one term and one append time, and of at most about `max_bytes`. Precondition: the
+// entries are consecutive, and their indexes and terms are at least 1.
 std::vector<BatchRef> ToBatches(std::span<const LogEntry> entries, GroupId group, size_t max_bytes);
 
-// kInvalidArgument unless the batches follow `last` directly, with terms that do not fall, and are of this group.
+// Returns kInvalidArgument unless the batches directly follow `last`, with terms that never decrease, and are of this
+// group.
 Result<void> CheckFollows(LogPosition last, std::span<const BatchRef> batches, GroupId group);
 
 }  // namespace ringraft::storage

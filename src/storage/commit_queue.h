@@ -1,5 +1,4 @@
-// Where the node hands its writes, and what a write is. The storage thread is one implementation; the simulated disk
-// another.
+// The queue to which a node submits its writes. Implemented by the storage thread and by the simulated disk.
 #pragma once
 
 #include <cstdint>
@@ -15,28 +14,29 @@
 
 namespace ringraft::storage {
 
-// Numbers grow by one from write to write; each write is whole on the disk before the next one is.
+// Numbers grow by one from write to write. A write is completely durable before any part of the next one is.
 struct WriteRequest {
   uint64_t number = 0;
   std::optional<HardState> hard_state;
   std::optional<Index> truncate_after;
   std::vector<BatchRef> batches;
-  // For Storage::Store(), before the rest and each durable by itself. A request may be this alone, with number 0:
-  // nothing is reported then.
+  // For Storage::Store(): written before the rest, each durable by itself. A request may consist of these alone; then
+  // its number is 0, and its success is not reported.
   std::vector<std::pair<std::string, std::string>> values;
 };
 
 class CommitQueue {
  public:
   virtual ~CommitQueue() = default;
-  // Reactor thread; never blocks.
+  // Reactor thread; never blocks. A submitted write cannot be cancelled.
   virtual void Submit(WriteRequest request) = 0;
 };
 
-// A Storage that brings what stands for its thread, and for the randomness of its first creation: the simulated disk.
+// A Storage with its own replacement for the storage thread and for the random incarnation: the simulated disk.
 class HostedStorage {
  public:
-  // Called on the reactor. `number`: this write and all before it are durable, or the first that failed, and why.
+  // Called on the reactor. Success: write `number` and all before it are durable. Error: `number` is the first write
+  // that failed.
   using OnPersisted = std::function<void(uint64_t number, Result<void> result)>;
 
   virtual ~HostedStorage() = default;

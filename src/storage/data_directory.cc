@@ -32,22 +32,23 @@ std::string ParentOf(std::string path) {
 }
 
 Result<void> MakeDirectory(const std::string& path) {
-  if (path.empty()) return Error(Errc::kInvalidArgument, "the data directory is empty; name one");
+  if (path.empty()) return Error(Errc::kInvalidArgument, "the path of the data directory is empty; name a directory");
   if (mkdir(path.c_str(), 0755) == 0) return SyncFile(ParentOf(path));
   if (errno == ENOENT)
     return Error(Errc::kIo, fmt::format("cannot create the data directory {}: {} does not exist; create it", path,
                                         ParentOf(path)));
   if (errno != EEXIST) return SystemError("create the data directory", path, errno);
   struct stat status;
-  if (stat(path.c_str(), &status) != 0) return SystemError("look at the data directory", path, errno);
+  if (stat(path.c_str(), &status) != 0) return SystemError("stat the data directory", path, errno);
   if (!S_ISDIR(status.st_mode))
     return Error(Errc::kIo, fmt::format("the data directory {} is not a directory; name another", path));
-  // Its maker may have been cut short before the flush. A parent that we may not read is its owner's business.
+  // The process that created it may have been killed before the flush. A parent that this process cannot read is left
+  // to its owner.
   if (access(ParentOf(path).c_str(), R_OK) != 0) return Success();
   return SyncFile(ParentOf(path));
 }
 
-// For the message that the next one to try gets; the lock itself is the kernel's.
+// For the error message of the next process that tries to lock it; the lock itself is the kernel's.
 Result<void> WriteProcessId(const FileDescriptor& file, const std::string& path) {
   if (ftruncate(file.get(), 0) != 0) return SystemError("write", path, errno);
   return WriteText(file, fmt::format("{}\n", getpid()), path);
@@ -79,14 +80,13 @@ Result<void> DataDirectory::Prepare(const std::function<Result<void>(const std::
     RINGRAFT_TRYV(CheckMarker());
     if (!has_database)
       return Error(Errc::kCorrupt,
-                   fmt::format("{} is missing, though {} says that there was one; restore it from a backup, or remove "
-                               "the node from the cluster and add it again with an empty data directory",
-                               database_path(), marker_path()));
+                   fmt::format("{} is missing, but {} shows that there was one; {}", database_path(), marker_path(),
+                               kDamageRemedy));
   }
   if (!has_database) RINGRAFT_TRYV(CreateDatabase(create, hook));
   RINGRAFT_TRYV(CheckDatabaseFile(database_path()));
   if (!has_marker) {
-    // The rename may have been seen, but not yet be durable, when the last start was cut short.
+    // If the last start was interrupted, its rename is visible but may not be durable.
     RINGRAFT_TRYV(SyncFile(path_));
     Reached(hook, "the database is in its place");
     RINGRAFT_TRYV(WriteMarker(hook));
@@ -105,7 +105,7 @@ Result<void> DataDirectory::CreateDatabase(const std::function<Result<void>(cons
   Reached(hook, "the database is written");
   RINGRAFT_TRYV(SyncFile(temporary));
   RINGRAFT_TRYV(RemoveIfThere(temporary_lock));
-  RINGRAFT_TRYV(SyncFile(path_));  // what `create` has made beside it is found, before the database is
+  RINGRAFT_TRYV(SyncFile(path_));  // other files that `create` made are in the directory before the database is
   Reached(hook, "the database is flushed");
   RINGRAFT_TRYV(Rename(temporary, database_path()));
   Reached(hook, "the database is renamed");
@@ -116,8 +116,8 @@ Result<void> DataDirectory::WriteMarker(const StepHook& hook) {
   std::string temporary = marker_path() + ".new";
   std::string text = fmt::format(
       "ringraft data directory\n{}{}\ncreated {:%Y-%m-%dT%H:%M:%SZ}\n\nThe log and the vote of one Raft node. Do not "
-      "delete, copy or "
-      "restore single files: a node that forgets what it promised can lose data of the whole cluster.\n",
+      "delete, copy or restore single files: a node that loses acknowledged entries or its vote can lose data of the "
+      "whole cluster.\n",
       kFormatLine, kFormatVersion, fmt::gmtime(std::time(nullptr)));
   {
     RINGRAFT_TRY(file, OpenFile(temporary, O_WRONLY | O_CREAT | O_TRUNC));
@@ -134,8 +134,8 @@ Result<void> DataDirectory::WriteMarker(const StepHook& hook) {
   return Success();
 }
 
-// The format counts that the database itself has; the marker's is looked at first because a newer build may keep its
-// data in other files. A marker that nobody can read any more is still proof that there was a database.
+// The format in the database is authoritative; the marker's is checked first because a newer build may keep its data in
+// other files. An unreadable marker still shows that there was a database.
 Result<void> DataDirectory::CheckMarker() {
   RINGRAFT_TRY(text, ReadSmallFile(marker_path()));
   size_t line = text.find(fmt::format("\n{}", kFormatLine));

@@ -1,17 +1,18 @@
-// The directory of one node's data: who may use it, and a first start that can be cut short at any point.
+// The directory of one node's data: its lock, and a first start that may be interrupted at any point.
 //
 //   LOCK                 held with flock while the directory is in use; names the process
 //   ringraft.mdb         the database (ringraft.mdb-lock is LMDB's)
 //   ringraft.redo        its last commits (redo_file.h)
-//   RINGRAFT             the marker: for people, and proof that there was a database
-//   ringraft.mdb.new, RINGRAFT.new   of a first start that has not ended
+//   RINGRAFT             the marker: a text for people, and proof that there was a database
+//   ringraft.mdb.new, RINGRAFT.new   left by an interrupted first start
 //
 // A first start goes through these states, each durable before the next:
 //
-//   nothing --> ringraft.redo and ringraft.mdb.new (whole, flushed) --> ringraft.mdb --> and RINGRAFT
+//   nothing --> ringraft.redo and ringraft.mdb.new (complete, flushed) --> ringraft.mdb --> and RINGRAFT
 //
-// So a directory with a marker must have a good database, and an empty one never takes its place; a database without a
-// marker was renamed when it was whole, and gets its marker; anything else is begun again.
+// So a directory with a marker must have a valid database, and a missing one is never replaced by an empty one; a
+// database without a marker was renamed when it was complete, and gets its marker; in any other state the first start
+// begins again.
 #pragma once
 
 #include <functional>
@@ -23,17 +24,17 @@
 
 namespace ringraft::storage {
 
-// What a test does between the steps of a first start.
+// For tests: called after each step of a first start.
 using StepHook = std::function<void(std::string_view step)>;
 
-// Holds the lock as long as it lives.
+// Holds the lock for its lifetime.
 class DataDirectory {
  public:
   // Creates the directory if its parent exists. Errors: kLocked, kIo.
   static Result<DataDirectory> Lock(const std::string& path);
 
-  // Makes sure that there is a good database, made by `create(file)` if this is the first start. `create` leaves no
-  // file open. Errors: kCorrupt, kWrongVersion, kIo, kFull.
+  // Ensures that there is a valid database; on a first start `create(file)` creates it. `create` must leave no file
+  // open. Errors: kCorrupt, kWrongVersion, kIo, kFull.
   Result<void> Prepare(const std::function<Result<void>(const std::string& file)>& create, const StepHook& hook = {});
 
   const std::string& path() const { return path_; }

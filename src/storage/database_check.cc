@@ -1,9 +1,10 @@
-// The format that is read here is that of LMDB 0.9 on a 64-bit little-endian machine, data version 1:
+// Reads the format of LMDB 0.9 on a 64-bit little-endian machine, data version 1:
 //
 //   page header (16 bytes): u64 page number, u16 pad, u16 flags (8: a meta page), u32 bounds
-//   meta: u32 magic, u32 version, u64 address, u64 map size, two table records of 48 bytes, u64 last page, u64
-//   transaction table record: u32 pad (in the first one: the page size), u16 flags, u16 depth, u64 x 4 counts, u64 root
-//   page
+//   meta:                   u32 magic, u32 version, u64 address, u64 map size, two table records of 48 bytes,
+//                           u64 last page, u64 transaction
+//   table record:           u32 pad (in the first one: the page size), u16 flags, u16 depth, u64 x 4 counts,
+//                           u64 root page
 #include "storage/database_check.h"
 
 #include <fcntl.h>
@@ -60,27 +61,23 @@ Meta ParseMeta(const char* page) {
 }
 
 Error Damaged(const std::string& path, std::string_view how) {
-  return Error(
-      Errc::kCorrupt,
-      fmt::format("{} {}; restore it from a backup, or remove the node from the cluster and add it again with an empty "
-                  "data directory",
-                  path, how));
+  return Error(Errc::kCorrupt, fmt::format("{} {}; {}", path, how, kDamageRemedy));
 }
 
 Result<void> CheckMeta(const std::string& path, const Meta& meta, uint64_t number, uint64_t file_bytes) {
   if (meta.magic != kMagic || meta.page_number != number || (meta.page_flags & kMetaPageFlag) == 0)
-    return Damaged(path, fmt::format("is damaged: its meta page {} is not one", number));
+    return Damaged(path, fmt::format("is damaged: its page {} is not a meta page", number));
   if (meta.version != kDataVersion)
     return Error(Errc::kWrongVersion,
                  fmt::format("{} has the LMDB format {}; this build reads {}: open it with the build that wrote it",
                              path, meta.version, kDataVersion));
   if (meta.page_size < 512 || meta.page_size > 65536 || (meta.page_size & (meta.page_size - 1)) != 0)
     return Damaged(path,
-                   fmt::format("is damaged: its meta page {} says that pages have {} bytes", number, meta.page_size));
+                   fmt::format("is damaged: its meta page {} has the page size {}", number, meta.page_size));
   uint64_t pages = file_bytes / meta.page_size;
   if (meta.last_page >= pages)
     return Damaged(
-        path, fmt::format("is truncated: it has {} bytes, and its last page in use ends at {}", file_bytes,
+        path, fmt::format("is truncated: it has {} bytes, but its last page in use ends at {}", file_bytes,
                           fmt::format("{}", (static_cast<unsigned __int128>(meta.last_page) + 1) * meta.page_size)));
   for (uint64_t root : meta.roots)
     if (root != kNoPage && (root < 2 || root > meta.last_page))
@@ -94,7 +91,7 @@ Result<void> CheckMeta(const std::string& path, const Meta& meta, uint64_t numbe
 Result<void> CheckDatabaseFile(const std::string& path) {
   RINGRAFT_TRY(file, OpenFile(path, O_RDONLY));
   struct stat status;
-  if (fstat(file.get(), &status) != 0) return SystemError("look at", path, errno);
+  if (fstat(file.get(), &status) != 0) return SystemError("stat", path, errno);
   if (!S_ISREG(status.st_mode)) return Damaged(path, "is not a file");
   auto file_bytes = static_cast<uint64_t>(status.st_size);
   if (file_bytes == 0) return Damaged(path, "is empty");

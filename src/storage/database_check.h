@@ -1,5 +1,5 @@
-// Looks at a database file before LMDB maps it: LMDB silently makes a new database of an empty file, and touching a
-// page behind the end of a truncated one is a SIGBUS.
+// Checks a database file before LMDB maps it: LMDB silently creates a new database in an empty file, and access to a
+// page beyond the end of a truncated one is a SIGBUS.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace ringraft::storage {
 
-// Both meta pages must be whole and every page that they speak of inside the file. Reads two pages; changes nothing.
+// Both meta pages must be valid, and every page that they refer to inside the file. Reads two pages; changes nothing.
 // Errors: kCorrupt with the file and the remedy, kWrongVersion for another version of LMDB's format, kIo.
 Result<void> CheckDatabaseFile(const std::string& path);
 

@@ -32,7 +32,7 @@ Result<bool> FileExists(const std::string& path) {
   struct stat status;
   if (stat(path.c_str(), &status) == 0) return true;
   if (errno == ENOENT) return false;
-  return SystemError("look at", path, errno);
+  return SystemError("stat", path, errno);
 }
 
 Result<std::string> ReadSmallFile(const std::string& path) {

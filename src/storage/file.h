@@ -1,4 +1,4 @@
-// A few file operations whose errors are results, and whose effects are durable where they say so.
+// A few file operations that return errors as results.
 #pragma once
 
 #include <string>
@@ -25,15 +25,20 @@ class FileDescriptor {
   int fd_ = -1;
 };
 
+// What to do about a damaged data directory: the end of such errors.
+constexpr std::string_view kDamageRemedy =
+    "restore the whole data directory from a backup, or remove the node from the cluster and add it again with an "
+    "empty data directory";
+
 // kFull for ENOSPC and EDQUOT, kIo otherwise: "cannot <doing> <path>: <cause>".
 Error SystemError(std::string_view doing, const std::string& path, int error_number);
 
 Result<FileDescriptor> OpenFile(const std::string& path, int flags, int mode = 0644);  // always close-on-exec
 Result<bool> FileExists(const std::string& path);
-Result<std::string> ReadSmallFile(const std::string& path);  // its first 4 KiB
-Result<void> WriteText(const FileDescriptor& file, std::string_view text,
-                       const std::string& path);  // from the beginning
-Result<void> SyncFile(const std::string& path);   // also of a directory
+Result<std::string> ReadSmallFile(const std::string& path);  // the first 4 KiB
+// Writes at offset 0; `path` is for the error.
+Result<void> WriteText(const FileDescriptor& file, std::string_view text, const std::string& path);
+Result<void> SyncFile(const std::string& path);  // fsync; of a directory, too
 Result<void> RemoveIfThere(const std::string& path);
 Result<void> Rename(const std::string& from, const std::string& to);
 

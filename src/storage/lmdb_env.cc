@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/try.h"
+#include "storage/file.h"
 
 namespace ringraft::storage {
 
@@ -23,7 +24,7 @@ Result<std::unique_ptr<LmdbEnv>> LmdbEnv::Open(const std::string& path, size_t m
                                max_bytes, path));
     return env->ToError(rc, "opening");
   }
-  // A reader that was killed would keep pages from being used again.
+  // The slot of a killed reader would prevent the reuse of pages.
   int dead_readers = 0;
   if (int rc = mdb_reader_check(raw, &dead_readers); rc != 0) return env->ToError(rc, "clearing dead readers");
   return env;
@@ -65,11 +66,8 @@ Error LmdbEnv::ToError(int code, std::string_view doing) const {
     case MDB_BAD_TXN:
     case MDB_INCOMPATIBLE:
     case MDB_NOTFOUND:
-      return Error(
-          Errc::kCorrupt,
-          fmt::format("{} is damaged (while {}: {}); restore it from a backup, or remove the node from the cluster and "
-                      "add it again with an empty data directory",
-                      path_, doing, mdb_strerror(code)));
+      return Error(Errc::kCorrupt, fmt::format("{} is damaged (while {}: {}); {}", path_, doing, mdb_strerror(code),
+                                               kDamageRemedy));
     case MDB_VERSION_MISMATCH:
       return Error(
           Errc::kWrongVersion,
@@ -114,7 +112,7 @@ Result<void> LmdbTxn::Put(MDB_dbi table, std::string_view key, std::string_view 
 Result<void> LmdbTxn::Append(MDB_dbi table, std::string_view key, std::string_view value) {
   MDB_val key_val = ToVal(key), reserved{value.size(), nullptr};
   int rc = mdb_put(txn_, table, &key_val, &reserved, MDB_APPEND | MDB_RESERVE);
-  if (rc == MDB_KEYEXIST) {  // it is not behind every other key
+  if (rc == MDB_KEYEXIST) {  // it does not sort after every other key
     reserved = MDB_val{value.size(), nullptr};
     rc = mdb_put(txn_, table, &key_val, &reserved, MDB_RESERVE);
   }
@@ -123,7 +121,7 @@ Result<void> LmdbTxn::Append(MDB_dbi table, std::string_view key, std::string_vi
   return Success();
 }
 
-// The flag is the environment's, but only the commit of the one write transaction looks at it.
+// The flag belongs to the environment, but only the commit of the one write transaction reads it.
 Result<void> LmdbTxn::Commit(FlushMeta flush_meta) {
   bool is_later = flush_meta == FlushMeta::kWithNextCommit;
   if (is_later) mdb_env_set_flags(env_->get(), MDB_NOMETASYNC, 1);

@@ -1,9 +1,9 @@
 // A thin wrapper on LMDB: environment, transaction, cursor, and errors as results that name the file and the remedy.
 //
 // It never uses MDB_WRITEMAP (a full disk would be a SIGBUS), MDB_NOSYNC or MDB_MAPASYNC (a power cut could damage the
-// file), nor MDB_DUPSORT (its cursors have known bugs in 0.9.24). LMDB commits by flushing the data, then writing the
-// meta page, with O_DSYNC unless the caller says that this may wait. Read transactions are short: an open one keeps
-// every page freed since from being used again.
+// file), nor MDB_DUPSORT (its cursors have known bugs in 0.9.24). LMDB commits by flushing the data pages, then writing
+// the meta page, with O_DSYNC unless the caller chooses FlushMeta::kWithNextCommit. Read transactions must be short: an
+// open one prevents the reuse of every page freed since.
 #pragma once
 
 #include <lmdb.h>
@@ -23,11 +23,11 @@ inline std::string_view ToView(const MDB_val& val) {
   return std::string_view(static_cast<const char*>(val.mv_data), val.mv_size);
 }
 
-// Owned by one storage object. Closing it needs all transactions to have ended.
+// Owned by one storage object. Precondition of the destructor: all transactions have ended.
 class LmdbEnv {
  public:
-  // Opens the file `path` itself (no subdirectory), creating it if it is missing; the caller checks before what must
-  // not be created. `max_bytes` bounds the file.
+  // Opens the file `path` itself (no subdirectory), and creates it if it is missing: the caller must check first if it
+  // must exist. `max_bytes` bounds the file.
   static Result<std::unique_ptr<LmdbEnv>> Open(const std::string& path, size_t max_bytes);
   ~LmdbEnv();
   LmdbEnv(const LmdbEnv&) = delete;
@@ -40,7 +40,7 @@ class LmdbEnv {
   // The bytes that the pages in use span, as of the last commit; the file may be longer.
   size_t used_bytes() const;
 
-  // What an LMDB return code means to the operator. `doing` is a short phrase: "committing".
+  // Converts an LMDB return code to an error for the operator. `doing` is a short phrase: "committing".
   Error ToError(int code, std::string_view doing) const;
 
  private:
@@ -52,7 +52,7 @@ class LmdbEnv {
   size_t max_bytes_;
 };
 
-// Aborts in its destructor unless it was committed. A write transaction stays on its thread; a read transaction may
+// Aborts in its destructor unless it was committed. A write transaction stays on its thread; read transactions may
 // begin on any thread, several at a time (MDB_NOTLS).
 class LmdbTxn {
  public:
@@ -71,18 +71,18 @@ class LmdbTxn {
   MDB_txn* get() const { return txn_; }
   const LmdbEnv& env() const { return *env_; }
 
-  // kCorrupt if the table is missing and `create` is not given.
+  // kFail: kCorrupt if the table is missing.
   enum class IfMissing { kFail, kCreate };
   Result<MDB_dbi> OpenTable(const char* name, IfMissing if_missing);
 
-  // False if there is no such key. The value points into the map, until the transaction ends.
+  // Returns false if there is no such key. The value points into the map and is valid until the transaction ends.
   Result<bool> Get(MDB_dbi table, std::string_view key, std::string_view& value) const;
   Result<void> Put(MDB_dbi table, std::string_view key, std::string_view value);
-  // For keys that mostly come in order: cheaper, and fills pages fully. Any other key is put as well.
+  // Put for keys that mostly come in ascending order: cheaper, and fills pages completely. Accepts any key.
   Result<void> Append(MDB_dbi table, std::string_view key, std::string_view value);
   // LMDB's number of a write transaction: one more than that of the last commit.
   uint64_t id() const { return mdb_txn_id(txn_); }
-  // kNow: durable when it succeeds. kWithNextCommit: a power cut may still undo it, as a whole, until the next commit.
+  // kNow: durable after success. kWithNextCommit: until the next commit a power cut may undo it as a whole.
   enum class FlushMeta { kNow, kWithNextCommit };
   Result<void> Commit(FlushMeta flush_meta = FlushMeta::kNow);
 
@@ -94,7 +94,7 @@ class LmdbTxn {
   MDB_txn* txn_;
 };
 
-// A position in a table. Dies before its transaction.
+// A position in a table. Precondition: its transaction outlives it.
 class LmdbCursor {
  public:
   static Result<LmdbCursor> Open(const LmdbTxn& txn, MDB_dbi table);
@@ -104,12 +104,12 @@ class LmdbCursor {
     if (cursor_ != nullptr) mdb_cursor_close(cursor_);
   }
 
-  // Each is false if there is no such position; otherwise key() and value() are those of the new one.
-  Result<bool> Seek(std::string_view key);          // at `key` or the first behind it
+  // Each returns false if there is no such position; otherwise key() and value() are those of the new one.
+  Result<bool> Seek(std::string_view key);          // `key` or the first after it
   Result<bool> SeekBefore(std::string_view key);    // the last before `key`
-  Result<bool> SeekLastUpTo(std::string_view key);  // at `key` or the last before it
+  Result<bool> SeekLastUpTo(std::string_view key);  // `key` or the last before it
   Result<bool> Next() { return Move(MDB_NEXT); }
-  // Removes the current one; Next then gives the one behind it.
+  // Removes the current entry; Next then moves to the one after it.
   Result<void> Delete();
 
   std::string_view key() const { return ToView(key_); }

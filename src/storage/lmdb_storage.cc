@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/format.h"
 #include "base/try.h"
 #include "storage/stored_format.h"
 
@@ -55,16 +56,16 @@ Result<std::shared_ptr<LmdbStorage>> LmdbStorage::Open(const std::string& direct
   RINGRAFT_TRYV(data_directory.Prepare(create, hook));
   RINGRAFT_TRY(env, LmdbEnv::Open(data_directory.database_path(), options.max_bytes));
   std::shared_ptr<LmdbStorage> storage(new LmdbStorage(std::move(data_directory), std::move(env), options.group));
-  // A write transaction, since a table that is opened in one stays open for all.
+  // A write transaction, since a table handle that is opened in one stays valid for all transactions.
   RINGRAFT_TRY(txn, LmdbTxn::BeginWrite(*storage->env_));
   RINGRAFT_TRY(tables, Tables::Open(txn, LmdbTxn::IfMissing::kFail));
   storage->tables_ = tables;
   RINGRAFT_TRY(format, storage->CheckFormat(txn));
   if (format < kFormatVersion) RINGRAFT_TRYV(storage->AddRedoFile(txn));
   RINGRAFT_TRY(redo_id, storage->ReadFormat(txn, kRedoKey));
-  RINGRAFT_TRYV(txn.Commit());  // most times it has changed nothing: no write, no flush
+  RINGRAFT_TRYV(txn.Commit());  // usually without a change: no write, no flush
   struct stat status;
-  if (fstat(storage->env_->fd(), &status) != 0) return SystemError("look at", storage->env_->path(), errno);
+  if (fstat(storage->env_->fd(), &status) != 0) return SystemError("stat", storage->env_->path(), errno);
   storage->file_bytes_ = static_cast<size_t>(status.st_size);
   RINGRAFT_TRY(redo, RedoFile::Open(storage->directory_.redo_path(), redo_id));
   storage->redo_ = std::move(redo);
@@ -80,10 +81,10 @@ Result<void> LmdbStorage::CreateDatabase(const std::string& file, const std::str
   return txn.Commit();
 }
 
-// The redo file is flushed before the database that names it is found, so there is never one without the other.
+// The redo file is flushed before the database that names it gets its place, so neither exists without the other.
 Result<void> LmdbStorage::WriteFormat(LmdbTxn& txn, const Tables& tables, const std::string& redo_file) {
   uint64_t redo_id = 0;
-  if (getrandom(&redo_id, sizeof redo_id, 0) != sizeof redo_id) return SystemError("make an id for", redo_file, errno);
+  if (getrandom(&redo_id, sizeof redo_id, 0) != sizeof redo_id) return SystemError("draw an ID for", redo_file, errno);
   RINGRAFT_TRYV(RedoFile::Create(redo_file, redo_id));
   RINGRAFT_TRYV(txn.Put(tables.format, kRedoKey, Seal(kRedoKey, EncodeUint64(redo_id))));
   return txn.Put(tables.format, kVersionKey, Seal(kVersionKey, EncodeUint64(kFormatVersion)));
@@ -100,7 +101,7 @@ Result<uint64_t> LmdbStorage::ReadFormat(const LmdbTxn& txn, std::string_view ke
   if (!found)
     return Error(
         Errc::kCorrupt,
-        fmt::format("{} has no format {}: it is no ringraft database; name another data directory", env_->path(), key));
+        fmt::format("{} is not a ringraft database (no format {}); name another data directory", env_->path(), key));
   std::string what = fmt::format("the format {} of {}", key, env_->path());
   RINGRAFT_TRY(bytes, Unseal(key, sealed, what));
   return DecodeUint64(bytes, what);
@@ -114,15 +115,15 @@ Result<uint64_t> LmdbStorage::CheckFormat(const LmdbTxn& txn) const {
 }
 
 Result<void> LmdbStorage::Redo() {
-  RINGRAFT_TRY(records, redo_->ReadBehind(env_->last_transaction()));
+  RINGRAFT_TRY(records, redo_->ReadAfter(env_->last_transaction()));
   for (const RedoRecord& record : records) {
     if (record.group != group_)
       return Error(Errc::kInvalidArgument,
                    fmt::format("{} has an unfinished commit of group {}, but this is group {}; open it with that group",
-                               redo_->path(), record.group.value(), group_.value()));
+                               redo_->path(), record.group, group_));
     auto again = Commit(record.hard_state, record.truncate_after, record.batches);
     if (!again)
-      return Error(again.error().code(), fmt::format("commit {} of {} cannot be made again: {}", record.transaction,
+      return Error(again.error().code(), fmt::format("cannot redo commit {} of {}: {}", record.transaction,
                                                      redo_->path(), again.error().message()));
   }
   return Success();
@@ -134,11 +135,12 @@ Result<void> LmdbStorage::CheckUsable() const {
   return failure_;
 }
 
-// After a failed write or flush the page cache may show what the disk does not have; a second try could succeed without
-// the data. So there is none.
+// After a failed write or flush the page cache may show data that the disk does not have, and a retry could succeed
+// without writing it. So there is no retry.
 Error LmdbStorage::Fail(const Error& error) {
   failure_ = Error(
-      Errc::kIo, fmt::format("the storage has failed and takes nothing more ({}); restart the node", error.message()));
+      Errc::kIo, fmt::format("the storage has failed and refuses all further use ({}); restart the node",
+                             error.message()));
   has_failed_.store(true, std::memory_order_release);
   return error;
 }
@@ -152,21 +154,21 @@ Result<void> LmdbStorage::CommitEarly(const std::optional<HardState>& hard_state
                                       std::span<const BatchRef> batches, const OnDurable& on_durable) {
   RINGRAFT_TRYV(CheckUsable());
   RINGRAFT_TRYV(LoadOnce());
-  if (truncate_after && *truncate_after >= last_.index) truncate_after.reset();  // nothing lies behind it
+  if (truncate_after && *truncate_after >= last_.index) truncate_after.reset();  // there is nothing after it
   LogPosition base = truncate_after ? LogPosition{*truncate_after, TermAt(*truncate_after)} : last_;
   RINGRAFT_TRYV(CheckFollows(base, batches, group_));
   bool is_nothing = !hard_state && !truncate_after && batches.empty();
   if (!is_nothing) {
     size_t bytes = 0;
-    for (const BatchRef& batch : batches) bytes += batch.size() + 2 * 4096;  // pages are not shared by large values
+    for (const BatchRef& batch : batches) bytes += batch.size() + 2 * 4096;  // large values do not share pages
     if (auto grown = GrowFile(bytes); !grown) return Fail(grown.error());
     auto txn = LmdbTxn::BeginWrite(*env_);
     if (!txn) return Fail(txn.error());
     written_term_ = base.term;
     if (auto written = Write(txn.value(), hard_state, truncate_after, batches); !written) return Fail(written.error());
     if (on_durable && RedoFile::Fits(batches)) {
-      // From here on a reader has to wait for LMDB, lest it misses what is durable.
-      std::lock_guard following(following_);
+      // From here on readers wait for LMDB, so that they see everything that is durable.
+      std::lock_guard lock(lmdb_lags_);
       auto redo = redo_->Write(txn.value().id(), group_, hard_state, truncate_after, batches);
       if (!redo) return Fail(redo.error());
       on_durable();
@@ -196,10 +198,10 @@ Result<void> LmdbStorage::PutValue(LmdbTxn& txn, std::string_view key, std::stri
 }
 
 Result<void> LmdbStorage::Truncate(LmdbTxn& txn, Index after) {
-  RINGRAFT_TRYV(DeleteBehind(txn, tables_.log, after));
-  RINGRAFT_TRYV(DeleteBehind(txn, tables_.terms, after));
-  RINGRAFT_TRYV(DeleteBehind(txn, tables_.configurations, after));
-  BatchRef head;  // what stays of a batch that the cut goes through
+  RINGRAFT_TRYV(DeleteAfter(txn, tables_.log, after));
+  RINGRAFT_TRYV(DeleteAfter(txn, tables_.terms, after));
+  RINGRAFT_TRYV(DeleteAfter(txn, tables_.configurations, after));
+  BatchRef head;  // the remaining part of a batch that is cut in two
   {
     RINGRAFT_TRY(cursor, LmdbCursor::Open(txn, tables_.log));
     RINGRAFT_TRY(found, cursor.SeekLastUpTo(IndexKey(group_, after).view()));
@@ -212,7 +214,7 @@ Result<void> LmdbStorage::Truncate(LmdbTxn& txn, Index after) {
   return txn.Put(tables_.log, IndexKey(group_, head.first()).view(), head.bytes());
 }
 
-Result<void> LmdbStorage::DeleteBehind(LmdbTxn& txn, MDB_dbi table, Index after) {
+Result<void> LmdbStorage::DeleteAfter(LmdbTxn& txn, MDB_dbi table, Index after) {
   RINGRAFT_TRY(cursor, LmdbCursor::Open(txn, table));
   RINGRAFT_TRY(found, cursor.Seek(IndexKey(group_, after + 1).view()));
   Index index;
@@ -240,10 +242,10 @@ Result<void> LmdbStorage::PutBatch(LmdbTxn& txn, const BatchRef& batch) {
   return Success();
 }
 
-// Keeps the file longer than the pages that the next commit may use, so that a file which is shorter than LMDB's last
-// page has certainly been truncated (LMDB itself does not write pages at the end that it gave up again in the same
-// transaction). Beside the data a commit writes a few pages of each tree and the list of free pages, 8 bytes for each
-// at most.
+// Keeps the file longer than the pages that the next commit may use, so that a file shorter than LMDB's last page has
+// certainly been truncated. (LMDB alone does not ensure that: it never writes pages at the end that it allocates and
+// frees in one transaction.) Besides the data a commit writes a few pages of each tree and the list of free pages, at
+// most 8 bytes for each.
 Result<void> LmdbStorage::GrowFile(size_t more) {
   constexpr size_t kMiB = size_t{1} << 20;
   size_t used = env_->used_bytes();

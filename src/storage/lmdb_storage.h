@@ -1,9 +1,9 @@
-// The default storage: one LMDB environment, one transaction a commit, values that are whole batches. Small commits
-// that are waited for are made durable by the redo file, before LMDB has them.
+// The default storage: one LMDB environment, one transaction per commit, one value per batch. Small commits that a
+// caller waits for are made durable by the redo file, before LMDB has them (redo_file.h).
 //
 // Tables (schemas/stored.md): `log`, `terms`, `configurations`, `values`, `format`. Every value has a checksum, which
-// is checked when it is read. After a failed commit the object refuses all further use: nobody can know what the disk
-// has kept, and LMDB would go on as if nothing had happened.
+// is verified when it is read. After a failed commit the object refuses all further use: what the disk has kept is
+// unknown, and LMDB would continue as if nothing had happened.
 #pragma once
 
 #include <lmdb.h>
@@ -24,7 +24,7 @@ namespace ringraft::storage {
 
 class LmdbStorage final : public BatchStorage {
  public:
-  // OpenLmdbStorage, with a hook between the steps of a first start for tests.
+  // OpenLmdbStorage; tests pass a hook that is called after each step of a first start.
   static Result<std::shared_ptr<LmdbStorage>> Open(const std::string& directory, const LmdbOptions& options,
                                                    const StepHook& hook = {});
 
@@ -46,7 +46,7 @@ class LmdbStorage final : public BatchStorage {
     static Result<Tables> Open(LmdbTxn& txn, LmdbTxn::IfMissing if_missing);
   };
 
-  // The Store facet: a view of `values`.
+  // The Store facet, on the table `values`.
   class Values final : public ringraft::Store {
    public:
     explicit Values(LmdbStorage& storage) : storage_(storage) {}
@@ -67,10 +67,10 @@ class LmdbStorage final : public BatchStorage {
   static Result<void> WriteFormat(LmdbTxn& txn, const Tables& tables, const std::string& redo_file);
   Result<void> AddRedoFile(LmdbTxn& txn) const;            // to a database of format 1
   Result<uint64_t> CheckFormat(const LmdbTxn& txn) const;  // its version
-  Result<void> Redo();  // what LMDB had not got when the power went
+  Result<void> Redo();  // commits the records that LMDB did not have when the process or the power failed
 
   // Reading; `txn` is any transaction.
-  Result<LmdbTxn> BeginRead() const;  // sees everything that is durable
+  Result<LmdbTxn> BeginRead() const;  // sees everything that is durable; waits for LMDB to catch up
   Result<LogPosition> LastOf(const LmdbTxn& txn) const;
   Result<BatchRef> DecodeAt(Index index, std::string_view bytes) const;
   Result<std::vector<TermRun>> ReadTerms(const LmdbTxn& txn) const;
@@ -79,25 +79,25 @@ class LmdbStorage final : public BatchStorage {
   Result<void> CheckConsistency(const LmdbTxn& txn, const RecoveredLog& recovered) const;
 
   // Writing; storage thread only.
-  Result<void> LoadOnce();  // what the writer remembers
+  Result<void> LoadOnce();  // the fields of the storage thread, below
   Term TermAt(Index index) const;
   Result<void> Write(LmdbTxn& txn, const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                      std::span<const BatchRef> batches);
   Result<void> PutValue(LmdbTxn& txn, std::string_view key, std::string_view value);
   Result<void> Truncate(LmdbTxn& txn, Index after);
-  Result<void> DeleteBehind(LmdbTxn& txn, MDB_dbi table, Index after);
+  Result<void> DeleteAfter(LmdbTxn& txn, MDB_dbi table, Index after);
   Result<void> PutBatch(LmdbTxn& txn, const BatchRef& batch);
   Result<void> GrowFile(size_t more);
   void Remember(std::optional<Index> truncate_after, std::span<const BatchRef> batches);
 
   Result<void> CheckUsable() const;
-  Error Fail(const Error& error);  // no further use
+  Error Fail(const Error& error);  // from now on all use is refused
 
-  DataDirectory directory_;  // the lock is given up last
+  DataDirectory directory_;  // first, so that the lock is released last
   std::unique_ptr<LmdbEnv> env_;
-  std::optional<RedoFile> redo_;  // always, once it is open
+  std::optional<RedoFile> redo_;  // set by Open
   GroupId group_;
-  mutable std::mutex following_;  // held while a commit is durable, but not yet LMDB's
+  mutable std::mutex lmdb_lags_;  // held while a commit is durable in the redo file, and LMDB does not have it yet
   Tables tables_;
   BatchLog log_{*this};
   Values store_{*this};
@@ -107,7 +107,7 @@ class LmdbStorage final : public BatchStorage {
   LogPosition last_;
   std::vector<TermRun> terms_;
   size_t file_bytes_ = 0;
-  Term written_term_;  // of the last batch put in the transaction that is being written
+  Term written_term_;  // of the last batch in the current write transaction
 
   std::atomic<bool> has_failed_{false};
   Error failure_;  // written once, before has_failed_

@@ -1,8 +1,9 @@
-// Reading and recovering. Nothing that fails its checksum is ever given to anybody.
+// Reading and recovery. Data that fails its checksum is never returned.
 #include <fmt/format.h>
 
 #include <cstring>
 
+#include "base/format.h"
 #include "base/try.h"
 #include "storage/lmdb_storage.h"
 #include "storage/stored_format.h"
@@ -11,22 +12,19 @@ namespace ringraft::storage {
 namespace {
 
 constexpr Index kLastPossible{UINT64_MAX};
-constexpr std::string_view kRemedy =
-    "restore it from a backup, or remove the node from the cluster and add it again with an empty data directory";
 
 }  // namespace
 
 Result<BatchRef> LmdbStorage::DecodeAt(Index index, std::string_view bytes) const {
   auto batch = BatchRef::Decode(bytes);
   if (!batch)
-    return Error(batch.error().code(), fmt::format("the log is corrupt at index {} in {}: {}; {}", index.value(),
-                                                   env_->path(), batch.error().message(), kRemedy));
+    return Error(batch.error().code(), fmt::format("the log is corrupt at index {} in {}: {}; {}", index, env_->path(),
+                                                   batch.error().message(), kDamageRemedy));
   if (batch.value().first() != index || batch.value().header().group != group_)
     return Error(
         Errc::kCorrupt,
         fmt::format("the log is corrupt at index {} in {}: the batch of index {} and group {} is in its place; {}",
-                    index.value(), env_->path(), batch.value().first().value(), batch.value().header().group.value(),
-                    kRemedy));
+                    index, env_->path(), batch.value().first(), batch.value().header().group, kDamageRemedy));
   return batch;
 }
 
@@ -40,7 +38,7 @@ Result<LogPosition> LmdbStorage::LastOf(const LmdbTxn& txn) const {
 }
 
 Result<LmdbTxn> LmdbStorage::BeginRead() const {
-  std::lock_guard following(following_);
+  std::lock_guard lock(lmdb_lags_);
   return LmdbTxn::BeginRead(*env_);
 }
 
@@ -57,20 +55,21 @@ Result<std::vector<BatchRef>> LmdbStorage::Read(Index from, size_t max_bytes) co
   RINGRAFT_TRY(cursor, LmdbCursor::Open(txn, tables_.log));
   std::vector<BatchRef> batches;
   size_t bytes = 0;
-  Index next = from;  // the entry that must be in the next batch
+  Index next = from;  // must be in the next batch
   RINGRAFT_TRY(found, cursor.SeekLastUpTo(IndexKey(group_, from).view()));
   Index first;
-  if (!found ||
-      !ParseIndexKey(cursor.key(), group_, first)) {  // nothing at or before it: then nothing may be behind it
-    RINGRAFT_TRY(behind, cursor.Seek(IndexKey(group_, from).view()));
-    found = behind;
+  // If no batch begins at or before `from`, one after it is an error, found below.
+  if (!found || !ParseIndexKey(cursor.key(), group_, first)) {
+    RINGRAFT_TRY(is_after, cursor.Seek(IndexKey(group_, from).view()));
+    found = is_after;
   }
   while (found && ParseIndexKey(cursor.key(), group_, first)) {
     std::string_view value = cursor.value();
     if (!batches.empty() && bytes + value.size() > max_bytes) break;
     if (first > next || (!batches.empty() && first != next))
-      return Error(Errc::kCorrupt, fmt::format("the log is corrupt at index {} in {}: it goes on at index {}; {}",
-                                               next.value(), env_->path(), first.value(), kRemedy));
+      return Error(Errc::kCorrupt,
+                   fmt::format("the log is corrupt at index {} in {}: the next batch begins at index {}; {}", next,
+                               env_->path(), first, kDamageRemedy));
     RINGRAFT_TRY(batch, DecodeAt(first, value));
     if (batch.last() >= next) {
       next = batch.last() + 1;
@@ -89,7 +88,7 @@ Result<std::vector<TermRun>> LmdbStorage::ReadTerms(const LmdbTxn& txn) const {
   RINGRAFT_TRY(found, cursor.Seek(IndexKey(group_, Index(0)).view()));
   Index index;
   while (found && ParseIndexKey(cursor.key(), group_, index)) {
-    std::string what = fmt::format("the term of index {} in {}", index.value(), env_->path());
+    std::string what = fmt::format("the term of index {} in {}", index, env_->path());
     RINGRAFT_TRY(bytes, Unseal(cursor.key(), cursor.value(), what));
     RINGRAFT_TRY(term, DecodeUint64(bytes, what));
     terms.push_back(TermRun{index, Term(term)});
@@ -106,7 +105,7 @@ Result<std::vector<StoredConfiguration>> LmdbStorage::ReadConfigurations(const L
   Index index;
   while (found && ParseIndexKey(cursor.key(), group_, index)) {
     RINGRAFT_TRY(command, Unseal(cursor.key(), cursor.value(),
-                                 fmt::format("the configuration of index {} in {}", index.value(), env_->path())));
+                                 fmt::format("the configuration of index {} in {}", index, env_->path())));
     configurations.push_back(StoredConfiguration{index, std::string(command)});
     RINGRAFT_TRY(more, cursor.Next());
     found = more;
@@ -150,42 +149,40 @@ Result<RecoveredLog> LmdbStorage::Recover() {
   return recovered;
 }
 
-// The tables are written in one transaction, so they can only disagree when something has damaged them.
+// All tables are written in one transaction, so they disagree only if the database is damaged.
 Result<void> LmdbStorage::CheckConsistency(const LmdbTxn& txn, const RecoveredLog& recovered) const {
   auto damaged = [&](const std::string& how) {
-    return Error(Errc::kCorrupt, fmt::format("{} is damaged: {}; {}", env_->path(), how, kRemedy));
+    return Error(Errc::kCorrupt, fmt::format("{} is damaged: {}; {}", env_->path(), how, kDamageRemedy));
   };
   if (recovered.terms.empty() != !recovered.last_index)
-    return damaged(fmt::format("the log ends at index {}, but {} terms are stored", recovered.last_index.value(),
-                               recovered.terms.size()));
-  if (!recovered.terms.empty() && recovered.terms.front().first_index != Index(1))
     return damaged(
-        fmt::format("the first term begins at index {}, not at 1", recovered.terms.front().first_index.value()));
+        fmt::format("the log ends at index {}, but {} terms are stored", recovered.last_index, recovered.terms.size()));
+  if (!recovered.terms.empty() && recovered.terms.front().first_index != Index(1))
+    return damaged(fmt::format("the first term begins at index {}, not at 1", recovered.terms.front().first_index));
   Term term;
   for (const TermRun& run : recovered.terms) {
     if (run.term <= term || run.first_index > recovered.last_index)
       return damaged(fmt::format("the term {} at index {} follows the term {}, and the log ends at index {}",
-                                 run.term.value(), run.first_index.value(), term.value(),
-                                 recovered.last_index.value()));
+                                 run.term, run.first_index, term, recovered.last_index));
     term = run.term;
-    // A run begins with a batch, whose header names its term at byte 16 (batch.h).
+    // A run begins with a batch, whose header has its term at byte 16 (batch.h).
     std::string_view batch;
     RINGRAFT_TRY(found, txn.Get(tables_.log, IndexKey(group_, run.first_index).view(), batch));
     uint64_t batch_term = 0;
     if (found && batch.size() >= BatchHeader::kSize) std::memcpy(&batch_term, batch.data() + 16, sizeof batch_term);
     if (batch_term != run.term.value())
-      return damaged(fmt::format("the log is corrupt at index {}: its term is stored as {}, its batch {}",
-                                 run.first_index.value(), run.term.value(),
-                                 found ? fmt::format("says {}", batch_term) : "is missing"));
+      return damaged(fmt::format("the log is corrupt at index {}: its term is stored as {}, but its batch {}",
+                                 run.first_index, run.term,
+                                 found ? fmt::format("has the term {}", batch_term) : "is missing"));
   }
   RINGRAFT_TRY(last, LastOf(txn));
   if (last.term != term)
-    return damaged(fmt::format("the last entry, at index {}, has the term {}, but {} is stored", last.index.value(),
-                               last.term.value(), term.value()));
+    return damaged(
+        fmt::format("the last entry, at index {}, has the term {}, but {} is stored", last.index, last.term, term));
   for (const StoredConfiguration& configuration : recovered.configurations)
     if (configuration.index < Index(1) || configuration.index > recovered.last_index)
       return damaged(fmt::format("a configuration is stored for index {}, but the log ends at {}",
-                                 configuration.index.value(), recovered.last_index.value()));
+                                 configuration.index, recovered.last_index));
   return Success();
 }
 

@@ -18,9 +18,9 @@ LogPosition MemoryStorage::LastLocked() const {
 }
 
 size_t MemoryStorage::PositionOf(Index index) const {
-  auto behind = std::partition_point(batches_.begin(), batches_.end(),
-                                     [&](const BatchRef& batch) { return batch.last() < index; });
-  return static_cast<size_t>(behind - batches_.begin());
+  auto found = std::partition_point(batches_.begin(), batches_.end(),
+                                    [&](const BatchRef& batch) { return batch.last() < index; });
+  return static_cast<size_t>(found - batches_.begin());
 }
 
 GroupId MemoryStorage::GroupFor(std::span<const BatchRef> batches) const {

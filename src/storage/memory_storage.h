@@ -1,4 +1,4 @@
-// A storage that forgets: for tests and benchmarks. Any thread may read while one writes.
+// A volatile storage, for tests and benchmarks. Any thread may read while one writes.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,7 @@ class MemoryStorage final : public BatchStorage {
   ringraft::Log& Log() override { return log_; }
   ringraft::Store& Store() override { return store_; }
 
-  // That of the first batch: nothing names one to this storage. 1 before.
+  // The group of the first batch; 1 while there is none.
   GroupId group() const override;
   Result<LogPosition> LastPosition() const override;
 
@@ -37,9 +37,9 @@ class MemoryStorage final : public BatchStorage {
     std::map<std::string, std::string, std::less<>> values_;
   };
 
-  // These need the mutex.
+  // Precondition: the caller holds the mutex.
   LogPosition LastLocked() const;
-  size_t PositionOf(Index index) const;  // of the batch that holds it; behind the last if there is none
+  size_t PositionOf(Index index) const;  // of the batch with this index; batches_.size() if there is none
   GroupId GroupFor(std::span<const BatchRef> batches) const;
 
   mutable std::mutex mutex_;

@@ -29,7 +29,7 @@ struct FileHeader {
 };
 
 struct RecordHeader {
-  uint64_t checksum = 0;  // of all that follows it, batches included; seeded with the id of the file
+  uint64_t checksum = 0;  // of everything after it, batches included; seeded with the id of the file
   uint64_t magic = kRecordMagic;
   uint64_t transaction = 0;
   uint64_t group = 0;
@@ -50,11 +50,7 @@ uint64_t ChecksumOf(const char* record, uint64_t batch_bytes, uint64_t id) {
 }
 
 Error Damaged(const std::string& path, std::string_view how) {
-  return Error(
-      Errc::kCorrupt,
-      fmt::format("{} {}; restore the whole data directory from a backup, or remove the node from the cluster and add "
-                  "it again with an empty data directory",
-                  path, how));
+  return Error(Errc::kCorrupt, fmt::format("{} {}; {}", path, how, kDamageRemedy));
 }
 
 Result<void> ReadAt(const FileDescriptor& file, const std::string& path, uint64_t offset, char* to, size_t size) {
@@ -78,7 +74,7 @@ RedoFile::RedoFile(FileDescriptor file, std::string path, uint64_t id)
   if (buffer_ == nullptr) throw std::bad_alloc();
 }
 
-// Written with zeros, so that no later write has to allocate blocks.
+// Fills the file with zeros, so that no later write has to allocate blocks.
 Result<void> RedoFile::Create(const std::string& path, uint64_t id) {
   RINGRAFT_TRY(file, OpenFile(path, O_WRONLY | O_CREAT | O_TRUNC));
   FileHeader header;
@@ -93,7 +89,7 @@ Result<void> RedoFile::Create(const std::string& path, uint64_t id) {
 
 Result<RedoFile> RedoFile::Open(const std::string& path, uint64_t id) {
   RINGRAFT_TRY(is_there, FileExists(path));
-  if (!is_there) return Damaged(path, "is missing, and the last commits may be in it alone");
+  if (!is_there) return Damaged(path, "is missing, and only it may have the last commits");
   FileHeader header;
   {
     RINGRAFT_TRY(file, OpenFile(path, O_RDONLY));
@@ -102,9 +98,9 @@ Result<RedoFile> RedoFile::Open(const std::string& path, uint64_t id) {
     std::memcpy(&header, bytes, sizeof header);
   }
   if (header.magic != kFileMagic || header.checksum != ChecksumOf(header))
-    return Damaged(path, "is damaged: it does not begin as it should");
+    return Damaged(path, "is damaged: its header is invalid");
   if (header.id != id) return Damaged(path, "belongs to another database");
-  // Direct, since a page cache would only add a copy; some filesystems cannot.
+  // O_DIRECT, since the page cache would only add a copy; some file systems do not support it.
   auto direct = OpenFile(path, O_RDWR | O_DSYNC | O_DIRECT);
   if (direct) return RedoFile(std::move(direct).value(), path, id);
   RINGRAFT_TRY(file, OpenFile(path, O_RDWR | O_DSYNC));
@@ -153,7 +149,7 @@ Result<void> RedoFile::Write(uint64_t transaction, GroupId group, const std::opt
   return SystemError("write", path_, written < 0 ? errno : ENOSPC);
 }
 
-// None if no record was ever written to the end there.
+// Returns no record if the slot has no completely written one.
 Result<std::optional<RedoRecord>> RedoFile::ReadSlot(int slot) const {
   uint64_t offset = kBlock + static_cast<uint64_t>(slot) * kSlotBytes;
   RINGRAFT_TRYV(ReadAt(file_, path_, offset, buffer_.get(), kSlotBytes));
@@ -172,7 +168,7 @@ Result<std::optional<RedoRecord>> RedoFile::ReadSlot(int slot) const {
   while (!rest.empty()) {
     uint64_t size = 0;
     if (rest.size() >= sizeof size) std::memcpy(&size, rest.data(), sizeof size);
-    if (size == 0 || size > rest.size() - sizeof size) return Damaged(path_, "is damaged: a batch in it has no end");
+    if (size == 0 || size > rest.size() - sizeof size) return Damaged(path_, "is damaged: a batch has an invalid size");
     auto batch = BatchRef::Decode(rest.substr(sizeof size, size));
     if (!batch) return Damaged(path_, fmt::format("is damaged: {}", batch.error().message()));
     record.batches.push_back(std::move(batch).value());
@@ -181,7 +177,7 @@ Result<std::optional<RedoRecord>> RedoFile::ReadSlot(int slot) const {
   return std::optional<RedoRecord>(std::move(record));
 }
 
-Result<std::vector<RedoRecord>> RedoFile::ReadBehind(uint64_t transaction) const {
+Result<std::vector<RedoRecord>> RedoFile::ReadAfter(uint64_t transaction) const {
   std::vector<RedoRecord> records;
   for (int slot : {0, 1}) {
     RINGRAFT_TRY(record, ReadSlot(slot));
@@ -192,8 +188,9 @@ Result<std::vector<RedoRecord>> RedoFile::ReadBehind(uint64_t transaction) const
   uint64_t next = transaction + 1;
   for (const RedoRecord& record : records)
     if (record.transaction != next++)
-      return Damaged(path_, fmt::format("is newer than its database: it has the commit {}, the database ends with {}",
-                                        record.transaction, transaction));
+      return Damaged(path_,
+                     fmt::format("is newer than its database: it has the commit {}, but the database ends with {}",
+                                 record.transaction, transaction));
   return records;
 }
 

@@ -6,10 +6,12 @@
 #include <functional>
 #include <utility>
 
+#include "base/try.h"
+
 namespace ringraft::storage {
 namespace {
 
-// A commit holds its pages in memory until it is written, so a long queue is written in several.
+// A commit holds its pages in memory until it is written, so a long queue is written in several commits.
 constexpr size_t kMaxCommitBytes = size_t{64} << 20;
 
 size_t BytesOf(const WriteRequest& request) {
@@ -20,18 +22,19 @@ size_t BytesOf(const WriteRequest& request) {
 
 }  // namespace
 
-// Carries results to the reactor. One node serves all results: the newest number stands for those before it.
+// Carries results to the reactor. One mailbox node serves all results: the newest number stands for those before it.
 //
-//   storage thread: 1. result under the mutex   2. is_posted_: false -> true?  then post
+//   storage thread: 1. store the result         2. if is_posted_ was false, set it and post
 //   reactor:        1. is_posted_ = false       2. take the result
 //
-// A result that comes between the reactor's two steps is taken now and posted again for nothing; none is lost.
+// A result that is stored between the reactor's two steps is taken at once, and the node is posted once more without
+// need; no result is lost.
 class StorageThread::Report final : public reactor::MailboxNode {
  public:
   Report(reactor::Mailbox& mailbox, OnPersisted on_persisted)
       : mailbox_(mailbox), on_persisted_(std::move(on_persisted)) {}
 
-  // `self` is what keeps the node alive while it is in the mailbox.
+  // `self` keeps the node alive while it is in the mailbox.
   void Persisted(uint64_t number, const std::shared_ptr<Report>& self) {
     {
       std::lock_guard lock(mutex_);
@@ -48,7 +51,7 @@ class StorageThread::Report final : public reactor::MailboxNode {
     Post(self);
   }
 
-  // The owner is gone, perhaps from within the callback.
+  // The owner is being destroyed, perhaps from within the callback.
   void Abandon() { is_abandoned_ = true; }
 
   void OnDelivered() override {
@@ -77,7 +80,7 @@ class StorageThread::Report final : public reactor::MailboxNode {
   OnPersisted on_persisted_;  // reactor thread only
   std::atomic<bool> is_abandoned_{false};
   std::atomic<bool> is_posted_{false};
-  std::shared_ptr<Report> posted_;  // us, while we are in the mailbox
+  std::shared_ptr<Report> posted_;  // this node, while it is in the mailbox
   std::mutex mutex_;
   uint64_t persisted_ = 0;
   uint64_t failed_ = 0;
@@ -122,7 +125,7 @@ void StorageThread::Run() {
 
 bool StorageThread::TakeAll() {
   std::unique_lock lock(mutex_);
-  // What was submitted before the destructor is written.
+  // Writes submitted before the destructor are still taken.
   while (waiting_.empty() && !is_stopping_) news_.wait(lock);
   std::swap(taken_, waiting_);
   return !taken_.empty();
@@ -134,9 +137,7 @@ void StorageThread::CommitAll() {
 }
 
 Result<void> StorageThread::SetValues(const WriteRequest& request) {
-  for (const auto& [key, value] : request.values) {
-    if (auto set = storage_.Store().Set(key, value); !set) return set;
-  }
+  for (const auto& [key, value] : request.values) RINGRAFT_TRYV(storage_.Store().Set(key, value));
   return Success();
 }
 
@@ -157,7 +158,7 @@ size_t StorageThread::CommitGroup(size_t begin) {
   for (; end < taken_.size(); ++end) {
     WriteRequest& request = taken_[end];
     size_t more = BytesOf(request);
-    // A truncation comes first in its commit; behind other writes it begins the next one.
+    // A truncation is the first write of its commit; after other writes it begins the next commit.
     if (end > begin && (request.truncate_after || !request.values.empty() || bytes + more > kMaxCommitBytes)) break;
     if (request.hard_state) hard_state = request.hard_state;
     for (BatchRef& batch : request.batches) batches_.push_back(std::move(batch));

@@ -1,6 +1,6 @@
-// The one thread that makes things durable. It takes everything that waits as one commit (group commit), so the slower
-// the disk, the larger the commits. What was submitted is written, whatever happens to the one who waits: durability
-// cannot be cancelled. A failed commit is final: it is reported once, and nothing is written after it.
+// The one thread that makes writes durable. It takes all waiting writes as one commit (group commit), so the slower the
+// disk, the larger the commits. Durability cannot be cancelled: every submitted write is written, whether or not its
+// submitter still waits. A failed commit is final: it is reported once, and nothing is written after it.
 #pragma once
 
 #include <atomic>
@@ -19,20 +19,21 @@ namespace ringraft::storage {
 
 class StorageThread final : public CommitQueue {
  public:
-  // Called on the reactor. `number`: this write and all before it are durable, or the first that failed, and why.
+  // Called on the reactor. Success: write `number` and all before it are durable. Error: `number` is the first write
+  // that failed.
   using OnPersisted = std::function<void(uint64_t number, Result<void> result)>;
 
   struct Counters {
     uint64_t commits = 0;
-    uint64_t writes = 0;  // requests that the commits were made of
+    uint64_t writes = 0;  // requests that were merged into these commits
     uint64_t bytes = 0;   // of batches
   };
 
-  // All three must outlive the object; the mailbox also what is still in it then (one small node, which deletes itself
-  // when it is delivered).
+  // Precondition: storage and mailbox outlive the object. The mailbox may then still hold one small node, which deletes
+  // itself when it is delivered.
   StorageThread(Storage& storage, reactor::Mailbox& mailbox, OnPersisted on_persisted);
-  // Any thread but the reactor's inside OnPersisted. Writes what was submitted, then returns. A report that the reactor
-  // is just delivering may still run; none begins afterwards.
+  // Any thread, also from within OnPersisted. Writes what was submitted, then returns. A report that the reactor is
+  // delivering at the moment may still run; none begins afterwards.
   ~StorageThread() override;
   StorageThread(const StorageThread&) = delete;
 
@@ -43,7 +44,7 @@ class StorageThread final : public CommitQueue {
   class Report;
 
   void Run();
-  bool TakeAll();  // waits for something; false at the end
+  bool TakeAll();  // waits for writes; returns false at the end
   void CommitAll();
   // Merges taken_[begin..] into one commit; returns the end of what it merged.
   size_t CommitGroup(size_t begin);
@@ -52,12 +53,12 @@ class StorageThread final : public CommitQueue {
   Storage& storage_;
   std::shared_ptr<Report> report_;
 
-  std::mutex mutex_;  // held for a few instructions only; of the next three
+  std::mutex mutex_;  // guards the next three; held for a few instructions only
   std::condition_variable news_;
   std::vector<WriteRequest> waiting_;
   bool is_stopping_ = false;
 
-  // The thread's own; the vectors keep their buffers.
+  // Of the thread alone; vectors that are members to reuse their buffers.
   std::vector<WriteRequest> taken_;
   std::vector<BatchRef> batches_;
   bool has_failed_ = false;

@@ -65,7 +65,7 @@ std::string Seal(std::string_view key, std::string_view value) {
 
 Result<std::string_view> Unseal(std::string_view key, std::string_view sealed, std::string_view what) {
   if (sealed.size() < 8 || GetLittleEndian(sealed.data()) != ChecksumOf(key, sealed.substr(8)))
-    return Error(Errc::kCorrupt, fmt::format("{} fails its checksum", what));
+    return Error(Errc::kCorrupt, fmt::format("{} does not match its checksum", what));
   return sealed.substr(8);
 }
 
@@ -77,7 +77,7 @@ std::string EncodeUint64(uint64_t value) {
 
 Result<uint64_t> DecodeUint64(std::string_view bytes, std::string_view what) {
   if (bytes.size() != 8)
-    return Error(Errc::kCorrupt, fmt::format("{} has {} bytes; a number has 8", what, bytes.size()));
+    return Error(Errc::kCorrupt, fmt::format("{} has {} bytes; a number must have 8", what, bytes.size()));
   return GetLittleEndian(bytes.data());
 }
 
@@ -89,7 +89,7 @@ Result<HardState> DecodeHardState(std::string_view bytes) {
   HardState hard_state;
   if (bytes.empty()) return hard_state;  // a new node
   if (bytes.size() != 16)
-    return Error(Errc::kCorrupt, fmt::format("the hard state has {} bytes; it should have 16", bytes.size()));
+    return Error(Errc::kCorrupt, fmt::format("the hard state has {} bytes; it must have 16", bytes.size()));
   hard_state.term = Term(GetLittleEndian(bytes.data()));
   hard_state.vote = NodeId(GetLittleEndian(bytes.data() + 8));
   return hard_state;

@@ -1,5 +1,5 @@
-// The stored formats other than the batch: keys, sealed values, the hard state. schemas/stored.md describes them for
-// readers without C++. Pure functions.
+// The stored formats other than the batch: keys, sealed values, the hard state. Described in schemas/stored.md. Pure
+// functions.
 #pragma once
 
 #include <cstddef>
@@ -13,15 +13,14 @@
 
 namespace ringraft::storage {
 
-// Goes up when an older build could no longer read what a newer one writes.
-// 1: no redo file.
+// Raised when an older build cannot read what a newer one writes. Format 1 has no redo file.
 constexpr uint32_t kFormatVersion = 2;
 
-// The key of the hard state in the `values` table: empty, so that no key of the Store facet can be it.
+// The key of the hard state in the `values` table: empty, which no key of the Store facet can be.
 constexpr std::string_view kHardStateKey = "";
-// Where AdaptStorage keeps the hard state in a user's Store.
+// The key of the hard state in a user's Store (AdaptStorage).
 constexpr std::string_view kAdaptedHardStateKey = "ringraft/hard_state";
-// Where AdaptStorage keeps the group of the batches, which a user's Log has no place for.
+// The key of the batches' group in a user's Store (AdaptStorage): a user's Log has no place for it.
 constexpr std::string_view kAdaptedGroupKey = "ringraft/adapted_group";
 
 constexpr size_t kMaxStoreKeyBytes = 255;
@@ -37,7 +36,7 @@ class IndexKey {
   char bytes_[kSize];
 };
 
-// False if the key is no IndexKey of this group.
+// Returns false if the key is not an IndexKey of this group.
 bool ParseIndexKey(std::string_view key, GroupId group, Index& index);
 
 // Group, big-endian, then the key of the Store.
@@ -51,10 +50,10 @@ class ValueKey {
   size_t size_;
 };
 
-// A value with a checksum of its key and itself before it: LMDB has none, and a value under a wrong key is as wrong as
-// a flipped bit. Batches carry a checksum of their own and are not sealed.
+// Prepends a checksum of the key and the value: LMDB has none, and a value under a wrong key is as wrong as a flipped
+// bit. Batches have a checksum of their own and are not sealed.
 std::string Seal(std::string_view key, std::string_view value);
-// The value, a view into `sealed`. Errors: kCorrupt, naming `what`.
+// Returns the value, a view into `sealed`. Errors: kCorrupt, naming `what`.
 Result<std::string_view> Unseal(std::string_view key, std::string_view sealed, std::string_view what);
 
 std::string EncodeUint64(uint64_t value);  // little-endian
@@ -62,7 +61,7 @@ Result<uint64_t> DecodeUint64(std::string_view bytes, std::string_view what);
 std::string EncodeHardState(const HardState& hard_state);
 Result<HardState> DecodeHardState(std::string_view bytes);
 
-// kInvalidArgument for a key that no Store takes.
+// Returns kInvalidArgument for a key that no Store accepts.
 Result<void> CheckStoreKey(std::string_view key);
 
 }  // namespace ringraft::storage

@@ -1,4 +1,5 @@
-// The redo file by itself, and that the storage finishes from it what LMDB had not got.
+// The redo file by itself, and the storage that commits from it what LMDB lacks. F2 and F9 are rows of the catalogue of
+// hazards (tests/CATALOGUE.md).
 #include "storage/redo_file.h"
 
 #include <fcntl.h>
@@ -53,21 +54,21 @@ TEST_CASE("F2: records newer than the database's last commit are read back uncha
   Redo redo;
   {
     RedoFile file = redo.Open();
-    CHECK(Text(file.ReadBehind(0)) == "");
+    CHECK(Text(file.ReadAfter(0)) == "");
     REQUIRE(file.Write(4, kGroup, HardState{Term(3), NodeId(2)}, Index(6),
                        std::vector<BatchRef>{Batch(7, 3, {"a", "config"}), Batch(9, 3, {std::string(9000, 'x')})}));
     REQUIRE(file.Write(5, kGroup, std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(10, 3, {"b"})}));
   }
   RedoFile file = redo.Open();
   std::string last = "5: 10@3:b";
-  CHECK(Text(file.ReadBehind(3)) ==
+  CHECK(Text(file.ReadAfter(3)) ==
         "4 term 3 vote 2 after 6: 7@3:a 8@3:config* 9@3:" + std::string(9000, 'x') + " | " + last);
-  CHECK(Text(file.ReadBehind(4)) == last);
-  CHECK(Text(file.ReadBehind(5)) == "");
-  CHECK(Text(file.ReadBehind(900)) == "");
+  CHECK(Text(file.ReadAfter(4)) == last);
+  CHECK(Text(file.ReadAfter(5)) == "");
+  CHECK(Text(file.ReadAfter(900)) == "");
   REQUIRE(file.Write(6, kGroup, HardState{Term(4), NodeId(0)}, std::nullopt, {}));
-  CHECK(Text(file.ReadBehind(4)) == last + " | 6 term 4 vote 0: ");
-  CHECK(file.ReadBehind(5).value()[0].group == kGroup);
+  CHECK(Text(file.ReadAfter(4)) == last + " | 6 term 4 vote 0: ");
+  CHECK(file.ReadAfter(5).value()[0].group == kGroup);
 }
 
 TEST_CASE("F2: a partly written record is ignored, whichever byte is wrong") {
@@ -80,8 +81,8 @@ TEST_CASE("F2: a partly written record is ignored, whichever byte is wrong") {
     REQUIRE(file.Write(5, kGroup, std::nullopt, std::nullopt,
                        std::vector<BatchRef>{Batch(2, 1, {std::string(5000, 'x')})}));
     redo.Damage(SlotOf(5) + at);
-    CHECK(Text(file.ReadBehind(3)) == "4: 1@1:a");
-    CHECK(Text(file.ReadBehind(4)) == "");
+    CHECK(Text(file.ReadAfter(3)) == "4: 1@1:a");
+    CHECK(Text(file.ReadAfter(4)) == "");
   }
 }
 
@@ -89,8 +90,8 @@ TEST_CASE("F2: a gap between the database and the records is named: one of them 
   Redo redo;
   RedoFile file = redo.Open();
   REQUIRE(file.Write(8, kGroup, std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(1, 1, {"a"})}));
-  CHECK(Fails(file.ReadBehind(6), Errc::kCorrupt, {redo.path, "commit 8", "ends with 6", "restore"}));
-  CHECK(Text(file.ReadBehind(7)) == "8: 1@1:a");
+  CHECK(Fails(file.ReadAfter(6), Errc::kCorrupt, {redo.path, "commit 8", "ends with 6", "restore"}));
+  CHECK(Text(file.ReadAfter(7)) == "8: 1@1:a");
 }
 
 TEST_CASE("F2: a redo file that is missing, damaged, short, or of another database is refused by name") {
@@ -104,7 +105,7 @@ TEST_CASE("F2: a redo file that is missing, damaged, short, or of another databa
   REQUIRE(RedoFile::Create(redo.path, kId));
   std::filesystem::resize_file(redo.path, RedoFile::kFileBytes - 1);
   RedoFile file = redo.Open();
-  CHECK(Fails(file.ReadBehind(0), Errc::kCorrupt, {redo.path, "truncated"}));
+  CHECK(Fails(file.ReadAfter(0), Errc::kCorrupt, {redo.path, "truncated"}));
 }
 
 TEST_CASE("batches that fit into a slot are written, and nothing larger fits") {
@@ -115,11 +116,12 @@ TEST_CASE("batches that fit into a slot are written, and nothing larger fits") {
   Redo redo;
   RedoFile file = redo.Open();
   for (uint64_t transaction : {1, 2}) REQUIRE(file.Write(transaction, kGroup, std::nullopt, std::nullopt, fits));
-  CHECK(file.ReadBehind(0).value().size() == 2);
+  CHECK(file.ReadAfter(0).value().size() == 2);
   CHECK(std::filesystem::file_size(redo.path) == RedoFile::kFileBytes);
 }
 
-// A copy of the directory between the record and LMDB's commit is what a power cut there leaves at best.
+// Copies the directory between the record and LMDB's commit: the state after a power cut there, if every write reached
+// the disk.
 std::string CopyWithin(Storage& storage, const std::string& from, const std::string& to, const HardState& hard_state,
                        std::optional<Index> truncate_after, const std::vector<BatchRef>& batches) {
   REQUIRE(storage.CommitEarly(hard_state, truncate_after, batches, [&] {
@@ -195,7 +197,7 @@ TEST_CASE("F2, F9: a record that cannot be written fails the commit, reports not
   TemporaryDirectory directory;
   auto storage = OpenLmdbStorage(directory.path()).value();
   REQUIRE(storage->CommitEarly(HardState{Term(1), NodeId(1)}, std::nullopt, {}, [] {}));
-  // The descriptor of the redo file now leads to one that cannot be written.
+  // Makes the descriptor of the redo file refer to a file that cannot be written.
   int redo = -1;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
     std::error_code ignored;
