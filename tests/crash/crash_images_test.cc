@@ -1,4 +1,5 @@
-// Power cuts between and within all calls of a storage under load.
+// Power cuts between and within all calls of a storage under load. F1, F2 and F13 are rows of the catalogue of hazards
+// (tests/CATALOGUE.md).
 //
 //   RINGRAFT_CRASH_IMAGES=100000 RINGRAFT_CRASH_SEED=7 test_crash_images      more images, another seed
 #include <doctest/doctest.h>
@@ -22,7 +23,7 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-// One history after the other, each beginning with what a power cut left of the one before.
+// One history after the other; each begins with the state that a power cut left of the one before.
 void ExploreUntil(const std::string& directory, Report& report, uint64_t seed, Flushes flushes, uint64_t enough) {
   Random random(seed);
   Explorer explorer(directory, flushes, random, [&](const std::string& where) { report.SetWhere(where); });
@@ -63,7 +64,7 @@ TEST_CASE("F1, F2, F13: any disk state after a power cut opens, with all acknowl
                       all.images, all.points, all.commits, all.histories, all.images / seconds.count()));
 }
 
-// The rig finds what it is there for: seeds that it never fails on would prove nothing if it could not fail.
+// The test must be able to fail: otherwise seeds that pass would prove nothing.
 TEST_CASE("F1, F2: a storage whose flushes do nothing is detected") {
   const std::pair<Flushes, std::string> kinds[] = {{Flushes::kNone, "no flush, no synchronous write"},
                                                    {Flushes::kNoData, "no flush, but synchronous writes"},

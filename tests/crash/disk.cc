@@ -49,7 +49,7 @@ void FileModel::Write(uint64_t offset, const std::string& bytes) {
 
 void FileModel::SetSize(uint64_t size) {
   if (size == sizes_.back()) return;
-  if (size < latest_.size()) {  // zeros, should the file ever grow again
+  if (size < latest_.size()) {  // reads as zeros if the file grows again
     uint64_t end = latest_.size();
     latest_.resize(size);
     for (uint64_t block = size / kBlock; block * kBlock < end; ++block) pending_[block].push_back(LatestBlock(block));
@@ -68,7 +68,7 @@ void FileModel::PutDurable(uint64_t block, const std::string& content) {
   if (durable_.size() > sizes_.front()) durable_.resize(sizes_.front());
 }
 
-// The size goes with it if it has to.
+// The size becomes durable, too, if the write extended the file.
 void FileModel::Settle(uint64_t offset, uint64_t size) {
   uint64_t end = offset + size;
   if (end > sizes_.front()) sizes_ = {sizes_.back()};
@@ -116,7 +116,7 @@ Disk::Disk(const DiskImage& image, const std::map<std::string, int>& numbers, Fl
   entries_ = durable_entries_;
 }
 
-// What a rename moves was looked up when it was applied, so it may be there though the creation is not.
+// A rename keeps the file that it was applied to, so it may be durable even if the file's creation is not.
 void Disk::Change(std::map<std::string, int>& entries, const Event& event) const {
   if (event.kind == Event::Kind::kCreate) entries[event.name] = event.file;
   if (event.kind == Event::Kind::kRemove) entries.erase(event.name);
@@ -179,7 +179,7 @@ std::map<std::string, int> Disk::EntriesAfter(const Cut& cut, Random& random) co
   std::map<std::string, int> entries = durable_entries_;
   if (cut.kind == Cut::Kind::kAll) return entries;
   if (cut.kind == Cut::Kind::kNone) return entries_;
-  // As a journal would keep them, up to a moment; or just any.
+  // All changes up to some moment, as with a journal, or any subset.
   bool is_ordered = Flip(random);
   size_t end = is_ordered ? random() % (entry_changes_.size() + 1) : entry_changes_.size();
   for (size_t i = 0; i < end; ++i)

@@ -1,4 +1,4 @@
-// The model of the disk: what is flushed stays, and of the rest everything that a disk may do is tried.
+// The model of the disk: flushed data stays, and every possible outcome of the rest is tried.
 #include "disk.h"
 
 #include <doctest/doctest.h>
@@ -65,7 +65,7 @@ TEST_CASE("every choice of blocks has a number") {
     FileImage image = file.After(Cut{Cut::Kind::kChosen, kept}, 0, random);
     found.insert({image.bytes, image.size});
   }
-  CHECK(found.size() == 12);  // without the new size the third block is cut off
+  CHECK(found.size() == 12);  // the third block is cut off unless the new size is there
 }
 
 TEST_CASE("a synchronous write is durable when it completes, and concurrent writes are not") {

@@ -30,8 +30,8 @@ Explorer::Explorer(std::string directory, Flushes flushes, Random& random,
                    std::function<void(const std::string&)> on_image)
     : directory_(std::move(directory) + "/image"), flushes_(flushes), random_(random), on_image_(std::move(on_image)) {}
 
-// Between two events the disk cannot tell when the power was cut. So what was acknowledged just before the second must
-// be there, and what had not begun just after the first cannot be.
+// Between two events the moment of the power cut makes no difference on the disk. So commits acknowledged just before
+// the second event must be there, and commits that had not begun just after the first must not.
 std::string Explorer::Explore(const History& history, const Effort& effort, uint64_t enough) {
   if (!history.problem.empty()) return history.problem;
   seen_.clear();
@@ -84,7 +84,7 @@ std::string Explorer::Check(const History& history, const DiskImage& image, Wind
   ++history_images_;
   if (on_image_) on_image_(fmt::format("image {}, {}", images_, point_));
   WriteImage(image, directory_);
-  // What a process that is gone left of its locks: nothing, or anything.
+  // The lock file of a dead process may be missing or have any content.
   if (image.has_directory && random_() % 4 == 0) {
     std::ofstream lock(directory_ + "/ringraft.mdb-lock", std::ios::binary);
     std::string junk(random_() % 9000, '\0');
@@ -94,14 +94,14 @@ std::string Explorer::Check(const History& history, const DiskImage& image, Wind
   std::string problem = Open(history, window);
   if (!problem.empty()) return problem;
   if (random_() % history_images_ == 0) kept_ = image;
-  return random_() % 8 == 0 ? GoOn() : "";
+  return random_() % 8 == 0 ? CommitMore() : "";
 }
 
 std::string Explorer::Open(const History& history, Window window) {
   auto storage = OpenLmdbStorage(directory_, SmallOptions());
-  if (!storage) return fmt::format("it is refused: {}", storage.error().message());
+  if (!storage) return fmt::format("the directory is refused: {}", storage.error().message());
   auto state = StateOf(*storage.value());
-  if (!state) return fmt::format("it cannot be read: {}", state.error().message());
+  if (!state) return fmt::format("the storage cannot be read: {}", state.error().message());
   for (int commit = window.first; commit <= window.last; ++commit)
     if (state.value() == history.states[static_cast<size_t>(commit)]) return "";
   auto any = std::find(history.states.begin(), history.states.end(), state.value());
@@ -112,12 +112,12 @@ std::string Explorer::Open(const History& history, Window window) {
                      which, state.value());
 }
 
-// It is no good if it opens and then does not work.
-std::string Explorer::GoOn() {
+// Opening is not enough: the storage must also work.
+std::string Explorer::CommitMore() {
   std::string expected;
   {
     auto storage = OpenLmdbStorage(directory_, SmallOptions());
-    if (!storage) return fmt::format("it is refused when opened again: {}", storage.error().message());
+    if (!storage) return fmt::format("the directory is refused when it is reopened: {}", storage.error().message());
     auto log = storage.value()->Recover();
     if (!log) return log.error().message();
     Term term = log.value().terms.empty() ? Term(1) : log.value().terms.back().term;
@@ -126,16 +126,16 @@ std::string Explorer::GoOn() {
     std::vector<BatchRef> batches{builder.Seal(log.value().last_index + 1, term, NodeId(1), GroupId(1), 1)};
     bool is_durable = false;
     auto committed = storage.value()->CommitEarly(std::nullopt, std::nullopt, batches, [&] { is_durable = true; });
-    if (!committed) return fmt::format("it takes no further commit: {}", committed.error().message());
-    if (!is_durable) return "it does not say when a further commit is durable";
+    if (!committed) return fmt::format("a further commit fails: {}", committed.error().message());
+    if (!is_durable) return "a further commit is not reported as durable";
     auto state = StateOf(*storage.value());
     if (!state) return state.error().message();
     expected = state.value();
   }
   auto storage = OpenLmdbStorage(directory_, SmallOptions());
-  if (!storage) return fmt::format("it is refused after a further commit: {}", storage.error().message());
+  if (!storage) return fmt::format("the directory is refused after a further commit: {}", storage.error().message());
   auto state = StateOf(*storage.value());
-  if (!state || state.value() != expected) return "a further commit is not there when it is opened again";
+  if (!state || state.value() != expected) return "a further commit is missing after reopening";
   return "";
 }
 

@@ -1,6 +1,5 @@
-// Goes through a recorded history and cuts the power at every point of it, in many ways: each state that the disk may
-// then have is opened, and must be that of a commit, of none before the last acknowledged one and of none that had not
-// begun.
+// Cuts the power at every point of a recorded history, in many ways: opens each state that the disk may then have,
+// which must be that of a commit, not older than the last acknowledged one, and not of one that had not begun.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +12,12 @@
 
 namespace ringraft::crash {
 
-// How many states of the disk are looked at, at each point. Besides those with all and with nothing lost.
+// The number of states of the disk to test at each point, besides those with all and with nothing lost.
 struct Effort {
   int blocks = 2;
   int torn = 2;
-  // Before a flush and within a synchronous write, where most is undecided: all states if there are not more than 2 to
-  // the power of this, with whole blocks; and so many random ones.
+  // Before a flush and within a synchronous write, where most is undecided: all states with whole blocks if there are
+  // at most 2 to the power of `all_below`; and this many random ones.
   int all_below = 5;
   int most_blocks = 8;
   int most_torn = 10;
@@ -26,27 +25,27 @@ struct Effort {
 
 class Explorer {
  public:
-  // Images are opened in `directory`/image. `on_image` is called before each, with words that say which it is.
+  // Opens images in `directory`/image. Calls `on_image` before each, with a text that identifies it.
   Explorer(std::string directory, Flushes flushes, Random& random,
            std::function<void(const std::string&)> on_image = {});
 
-  // What is wrong with the first bad state; empty if none is. Stops early when `images` reaches `enough`.
+  // Returns the defect of the first bad state, or "". Stops early when `images` reaches `enough`.
   std::string Explore(const History& history, const Effort& effort, uint64_t enough = UINT64_MAX);
 
-  uint64_t images() const { return images_; }  // different ones
+  uint64_t images() const { return images_; }  // distinct ones
   uint64_t points() const { return points_; }
   // One of the good images of the last history.
   const DiskImage& kept() const { return kept_; }
 
  private:
   struct Window {
-    int first, last;  // the commits whose states are allowed
+    int first, last;  // the range of commits whose states are allowed
   };
   std::string ExplorePoint(const History& history, const Disk& disk, Window window, const Effort& effort,
                            bool is_fullest);
   std::string Check(const History& history, const DiskImage& image, Window window);
   std::string Open(const History& history, Window window);
-  std::string GoOn();
+  std::string CommitMore();
 
   std::string directory_;
   Flushes flushes_;

@@ -1,4 +1,4 @@
-// Power cuts within a first start: also the directory's entries may be lost.
+// Power cuts within a first start: the directory's entries may be lost, too (hazard F15 in tests/CATALOGUE.md).
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kSteps = 11;  // of a first start (tests/storage/data_directory_test.cc names them)
 
-// More random states than usual: there are few commits, and directories besides.
+// More random states than usual: there are few commits, but directories, too.
 Effort Thorough() {
   Effort effort;
   effort.blocks = effort.torn = 8;
@@ -18,7 +18,7 @@ Effort Thorough() {
   return effort;
 }
 
-// Explores a first start for each of `kills`: the steps after which earlier ones were killed.
+// Explores a first start for each of `kills`: the steps after which earlier first starts were killed.
 void ExploreStarts(const std::string& directory, Report& report, Flushes flushes,
                    const std::vector<std::vector<int>>& kills) {
   Random random(1);
@@ -63,7 +63,7 @@ TEST_CASE("F15: a first start whose file or directory flushes do nothing is dete
   CHECK(Explored(Flushes::kNoDirectory, {{}}).problem[0] != '\0');
 }
 
-// The directory itself is as durable as what is in it, whoever has made it.
+// The directory itself must be as durable as its contents, whichever program created it.
 TEST_CASE("F15: commits survive in a directory that another program created and did not flush") {
   Worker worker([](const std::string& directory, Report& report) {
     Random random(1);

@@ -1,9 +1,8 @@
-// The calls by which a program changes files, defined again: the linker takes these for the whole test program and for
-// the shared libraries that it loads, LMDB among them. Each calls the next definition (the C library's, or that of a
-// sanitizer) and then tells the recorder.
+// Interposed definitions of the calls that change files: the linker uses these for the whole test program and for the
+// shared libraries that it loads, LMDB among them. Each calls the next definition (that of the C library or of a
+// sanitizer) and then notifies the recorder.
 //
-// A call that is missing here does not go unnoticed: the tests compare what the recorded calls make of a file with the
-// file itself.
+// A call that is missing here is detected: the tests compare each file with the result of the recorded calls.
 #undef _FILE_OFFSET_BITS  // with 64, the headers make pwrite another name of pwrite64, and both are defined below
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -46,7 +45,7 @@ void NoteWritev(int fd, const iovec* pieces, int count, ssize_t size, off64_t of
   Interposed::Wrote(fd, static_cast<uint64_t>(offset), Gather(pieces, count, size));
 }
 
-// Where the next plain write of a regular file goes; -1 for what is no such file.
+// The offset of the next plain write to a regular file; -1 for anything else.
 off64_t Position(int fd) { return Interposed::IsActive() ? lseek64(fd, 0, SEEK_CUR) : -1; }
 
 bool Exists(const char* path) {
@@ -58,7 +57,7 @@ bool Exists(const char* path) {
 
 extern "C" {
 
-// An open that may create has a third argument.
+// An open that may create a file has a third argument.
 #define DEFINE_OPEN(name)                                                     \
   int name(const char* path, int flags, ...) {                                \
     NEXT(name);                                                               \
@@ -89,7 +88,7 @@ int fsync(int fd) {
   return result;
 }
 
-// LMDB flushes a writable map with it, which the storage never has (src/storage/lmdb_env.h).
+// LMDB flushes a writable map with it; the storage never uses one (src/storage/lmdb_env.h).
 int msync(void* begin, size_t size, int flags) {
   NEXT(msync);
   RINGRAFT_ASSERT(!Interposed::IsActive());

@@ -15,7 +15,7 @@ namespace {
 
 std::atomic<Recorder*> active{nullptr};
 
-// Restores errno: what is done for the record is no business of the caller.
+// Restores errno: recording must not change what the caller sees.
 class KeepErrno {
  public:
   ~KeepErrno() { errno = kept_; }
@@ -24,7 +24,7 @@ class KeepErrno {
   int kept_ = errno;
 };
 
-// Locks say nothing about what is stored: ours names a process, and LMDB makes its own anew when nobody else has it.
+// Lock files are no part of the data: LOCK names a process, and LMDB recreates its own when no process has it open.
 bool IsLock(std::string_view name) { return name == "LOCK" || name.ends_with("-lock"); }
 
 std::string PathOf(int fd) {
@@ -181,7 +181,7 @@ void Interposed::Removing(const char* path) {
   struct stat status;
   if (recorder == nullptr || !recorder->IsInside(path, name) || stat(path, &status) != 0) return;
   std::lock_guard lock(recorder->mutex_);
-  recorder->files_.erase({status.st_dev, status.st_ino});  // the inode may be used again
+  recorder->files_.erase({status.st_dev, status.st_ino});  // the inode may be reused
   recorder->Add(Event{.kind = Event::Kind::kRemove, .name = name});
 }
 

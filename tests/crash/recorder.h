@@ -1,8 +1,8 @@
-// What the storage asks of the disk, written down: every write, size change, flush and directory operation on the files
-// of one data directory, in order (interpose.cc catches the calls). Between them it notes how far the storage was with
-// its commits, so that for every moment it is known what must be on the disk, and what may be.
+// Records what the storage does on the disk: every write, size change, flush and directory operation on the files of
+// one data directory, in order (interpose.cc intercepts the calls), and with each the progress of the storage's
+// commits. So for every moment it is known what must be on the disk, and what may be.
 //
-// At most one recorder is active in a process. It sees the calls of all threads. It never changes what a call does.
+// At most one recorder is active in a process. It sees the calls of all threads, and never changes their effect.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ namespace ringraft::crash {
 struct Event {
   enum class Kind {
     kMakeDirectory,   // the data directory itself
-    kFlushParent,     // ... and its entry made durable
+    kFlushParent,     // its entry becomes durable
     kCreate,          // `file` gets the entry `name`
     kRemove,          // of the entry `name`
     kRename,          // of the entry `name` to `new_name`
@@ -34,17 +34,17 @@ struct Event {
   bool is_durable = false;  // kWrite: the descriptor has O_DSYNC, so the write was durable when the call returned
   std::string name;
   std::string new_name;
-  // When the call returned: the commit begun last, and the last one that was acknowledged.
+  // When the call returned: the last commit that had begun, and the last one that was acknowledged.
   int begun = 0;
   int acknowledged = 0;
 };
 
-// "the write of 4096 bytes at 8192", for people.
+// For messages: "the write of 4096 bytes at 8192".
 std::string Describe(const Event& event);
 
 class Recorder {
  public:
-  // Records what happens to `directory` and in it from now on. Files that exist are noted when they are opened.
+  // Records all changes of `directory` and in it from now on. Files that already exist are added when they are opened.
   explicit Recorder(std::string directory);
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -54,9 +54,9 @@ class Recorder {
   void Acknowledge(int commit);
   int acknowledged() const;
 
-  // After the calls have ended.
+  // Precondition: no call is running.
   const std::vector<Event>& events() const { return events_; }
-  // Files that existed when they were opened first for writing, with their numbers.
+  // Files that already existed when they were first opened for writing, with their numbers.
   const std::map<std::string, int>& adopted() const { return adopted_; }
 
  private:
@@ -65,7 +65,7 @@ class Recorder {
   bool IsInside(std::string_view path, std::string& name) const;
   void Add(Event event);
 
-  std::string directory_;  // without a slash at its end
+  std::string directory_;  // without a trailing slash
   std::string parent_;
   mutable std::mutex mutex_;
   std::vector<Event> events_;
@@ -76,8 +76,7 @@ class Recorder {
   int acknowledged_ = 0;
 };
 
-// What interpose.cc tells the active recorder after a call has succeeded; each does nothing if there is none. The
-// errno that the call has left is kept.
+// Called by interpose.cc after a call has succeeded; each does nothing if no recorder is active. They preserve errno.
 class Interposed {
  public:
   static bool IsActive();
@@ -86,7 +85,7 @@ class Interposed {
   static void Resized(int fd, uint64_t size);
   static void Flushed(int fd);
   static void MadeDirectory(const char* path);
-  static void Removing(const char* path);  // before the call, while the file is still there
+  static void Removing(const char* path);  // called before the file is removed
   static void Renamed(const char* from, const char* to);
 
  private:

@@ -17,7 +17,7 @@
 namespace ringraft::crash {
 namespace {
 
-constexpr unsigned kSecondsAtMost = 540;  // a damaged tree may go round in circles
+constexpr unsigned kSecondsAtMost = 540;  // LMDB may loop in a damaged tree
 
 void Copy(const std::string& text, char* to, size_t size) {
   size_t length = std::min(text.size(), size - 1);

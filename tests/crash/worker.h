@@ -1,5 +1,5 @@
-// A part of a test in a process of its own: a bad database may take the process that opens it down, and that has to be
-// told like any other finding. Also how two cores are used.
+// A part of a test in a process of its own: a bad database may crash the process that opens it, and that must be
+// reported like any other failure. Several workers also use several cores.
 #pragma once
 
 #include <sys/types.h>
@@ -10,7 +10,7 @@
 
 namespace ringraft::crash {
 
-// Lies in memory that parent and child share, so it survives the child.
+// In memory that parent and child share, so it survives the child.
 struct Report {
   uint64_t histories = 0;
   uint64_t commits = 0;
@@ -25,12 +25,12 @@ struct Report {
 
 class Worker {
  public:
-  // `work` gets a directory of its own, in memory where there is such a thing; it is removed with the worker.
+  // `work` gets a directory of its own, on /dev/shm if possible; the destructor removes it.
   explicit Worker(const std::function<void(const std::string& directory, Report& report)>& work);
   ~Worker();
   Worker(const Worker&) = delete;
 
-  // To be called once. A child that died has that as its problem.
+  // Called once. If the child died, its report's `problem` says so.
   const Report& Wait();
 
  private:

@@ -33,13 +33,14 @@ class Hash {
   uint64_t value_ = 1;
 };
 
-// Forwards to the storage, and tells the recorder when a commit begins and when it is acknowledged. A model in memory
-// makes the same changes, and its states are kept.
-class Witness final : public Storage {
+// Forwards to the storage, and notifies the recorder when a commit begins and when it is acknowledged. A model in
+// memory makes the same changes, and its states are kept.
+class ObservedStorage final : public Storage {
  public:
-  Witness(std::shared_ptr<Storage> storage, Recorder& recorder) : storage_(std::move(storage)), recorder_(recorder) {}
+  ObservedStorage(std::shared_ptr<Storage> storage, Recorder& recorder)
+      : storage_(std::move(storage)), recorder_(recorder) {}
 
-  // Copies what is stored into the model; first of all.
+  // Copies the stored state into the model. Called before anything else.
   Result<void> Load() {
     RINGRAFT_TRY(recovered, storage_->Recover());
     RINGRAFT_TRY(batches, storage_->Read(Index(1), SIZE_MAX));
@@ -56,12 +57,12 @@ class Witness final : public Storage {
                       std::span<const BatchRef> batches) override {
     return CommitEarly(hard_state, truncate_after, batches, [] {});
   }
-  // Every fourth commit is one that is durable only when it returns.
+  // Every fourth commit is a plain Commit, durable only when it returns.
   Result<void> CommitEarly(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                            std::span<const BatchRef> batches, const OnDurable& on_durable) override {
     WaitAtGate();
     RINGRAFT_TRYV(model_->Commit(hard_state, truncate_after, batches));
-    return Witnessed([&](const OnDurable& acknowledge) -> Result<void> {
+    return Observe([&](const OnDurable& acknowledge) -> Result<void> {
       auto both = [&] {
         acknowledge();
         on_durable();
@@ -78,7 +79,7 @@ class Witness final : public Storage {
   ringraft::Log& Log() override { return storage_->Log(); }
   ringraft::Store& Store() override { return values_; }
 
-  // With the gate closed the next commit waits, and what is submitted meanwhile is committed together.
+  // While the gate is closed the next commit waits, and writes submitted meanwhile are committed together.
   void CloseGate() {
     std::lock_guard lock(mutex_);
     is_closed_ = true;
@@ -100,29 +101,29 @@ class Witness final : public Storage {
  private:
   class Values final : public ringraft::Store {
    public:
-    explicit Values(Witness& witness) : witness_(witness) {}
+    explicit Values(ObservedStorage& observed) : observed_(observed) {}
     Result<void> Set(std::string_view key, std::string_view value) override {
-      RINGRAFT_TRYV(witness_.model_->Store().Set(key, value));
-      return witness_.Witnessed([&](const OnDurable& acknowledge) -> Result<void> {
-        RINGRAFT_TRYV(witness_.storage_->Store().Set(key, value));
+      RINGRAFT_TRYV(observed_.model_->Store().Set(key, value));
+      return observed_.Observe([&](const OnDurable& acknowledge) -> Result<void> {
+        RINGRAFT_TRYV(observed_.storage_->Store().Set(key, value));
         acknowledge();
         return Success();
       });
     }
-    Result<std::string> Get(std::string_view key) const override { return witness_.storage_->Store().Get(key); }
+    Result<std::string> Get(std::string_view key) const override { return observed_.storage_->Store().Get(key); }
     Result<void> SetUint64(std::string_view key, uint64_t value) override {
-      return witness_.storage_->Store().SetUint64(key, value);
+      return observed_.storage_->Store().SetUint64(key, value);
     }
     Result<uint64_t> GetUint64(std::string_view key) const override {
-      return witness_.storage_->Store().GetUint64(key);
+      return observed_.storage_->Store().GetUint64(key);
     }
 
    private:
-    Witness& witness_;
+    ObservedStorage& observed_;
   };
 
   template <class Change>
-  Result<void> Witnessed(Change change) {
+  Result<void> Observe(Change change) {
     RINGRAFT_TRYV(Remember());
     int commit = static_cast<int>(states_.size()) - 1;
     recorder_.Begin(commit);
@@ -155,7 +156,7 @@ class Witness final : public Storage {
   bool is_waiting_ = false;
 };
 
-// Delivers on the thread that posts, so that a result is seen at the moment at which it is given.
+// Delivers on the posting thread, so that a result is checked at the moment at which it is reported.
 class DirectMailbox final : public reactor::Mailbox {
  public:
   DirectMailbox() { BeginSleep(); }
@@ -167,7 +168,7 @@ class DirectMailbox final : public reactor::Mailbox {
   }
 };
 
-// Makes up writes that follow one another.
+// Generates consecutive writes.
 class Writer {
  public:
   Writer(const RecoveredLog& log, const std::vector<BatchRef>& batches, Random& random)
@@ -176,7 +177,7 @@ class Writer {
     for (const BatchRef& batch : batches) sizes_.emplace_back(batch.last().value(), batch.size());
   }
 
-  // The hard state's term names the request.
+  // The term of the hard state identifies the request.
   storage::WriteRequest Next(uint64_t number) {
     storage::WriteRequest request;
     request.number = number;
@@ -230,19 +231,19 @@ class Writer {
   uint64_t last_;
   uint64_t number_term_;
   uint64_t term_ = 1;
-  std::vector<std::pair<uint64_t, uint64_t>> sizes_;  // of batches, by their last index
+  std::vector<std::pair<uint64_t, uint64_t>> sizes_;  // of each batch: its last index and its size
 };
 
-// The storage thread over a witness, and a look at what it acknowledges.
+// The storage thread on top of an ObservedStorage, and checks of what it acknowledges.
 class Driver {
  public:
-  Driver(Witness& witness, Recorder& recorder) : witness_(witness), recorder_(recorder) {}
+  Driver(ObservedStorage& observed, Recorder& recorder) : observed_(observed), recorder_(recorder) {}
 
-  // A first write, and then as many as come while it is being written: one group.
+  // A first write, and then, while it is being committed, a group of further writes.
   void Round(Writer& writer, Random& random) {
-    witness_.CloseGate();
+    observed_.CloseGate();
     Submit(writer.Next(++number_));
-    witness_.WaitForOneAtGate();
+    observed_.WaitForOneAtGate();
     for (uint64_t more = random() % 5; more > 0; --more) {
       if (random() % 8 == 0) {
         storage::WriteRequest values;
@@ -253,7 +254,7 @@ class Driver {
       if (random() % 8 == 0) writer.AddValues(request);
       Submit(std::move(request));
     }
-    witness_.OpenGate();
+    observed_.OpenGate();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return persisted_ >= number_ || !problem_.empty(); });
   }
@@ -272,7 +273,7 @@ class Driver {
     thread_.Submit(std::move(request));
   }
 
-  // On the storage thread.
+  // Runs on the storage thread.
   void OnPersisted(uint64_t number, const Result<void>& result) {
     std::lock_guard lock(mutex_);
     changed_.notify_all();
@@ -281,21 +282,21 @@ class Driver {
       return;
     }
     persisted_ = number;
-    Term durable = witness_.term(recorder_.acknowledged());
+    Term durable = observed_.term(recorder_.acknowledged());
     if (durable < submitted_[number - 1])
       problem_ = fmt::format("write {} was acknowledged before its commit had returned", number);
   }
 
-  Witness& witness_;
+  ObservedStorage& observed_;
   Recorder& recorder_;
   DirectMailbox mailbox_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Term> submitted_;  // by number - 1
+  std::vector<Term> submitted_;  // Invariant: submitted_[number - 1] is the term of write `number`.
   uint64_t number_ = 0;
   uint64_t persisted_ = 0;
   std::string problem_;
-  storage::StorageThread thread_{witness_, mailbox_,
+  storage::StorageThread thread_{observed_, mailbox_,
                                  [this](uint64_t number, Result<void> result) { OnPersisted(number, result); }};
 };
 
@@ -305,12 +306,12 @@ LmdbOptions SmallOptions() {
   return options;
 }
 
-// Has every call that changed a file been seen?
+// Checks that every call that changed a file was recorded.
 void CompareWithDisk(History& history, const std::string& directory) {
   Disk disk(history.start, history.numbers, Flushes::kHonest);
   for (const Event& event : history.events) disk.Apply(event);
   if (history.problem.empty() && !AreSame(disk.Now(), ReadImage(directory)))
-    history.problem = "the recorded calls do not make the files that there are: a call was not recorded";
+    history.problem = "the recorded calls do not produce the files on the disk: a call was not recorded";
 }
 
 }  // namespace
@@ -402,18 +403,18 @@ History RecordWorkload(const std::string& directory, const DiskImage& start, int
       history.problem = storage.error().message();
       return history;
     }
-    Witness witness(storage.value(), recorder);
+    ObservedStorage observed(storage.value(), recorder);
     auto recovered = storage.value()->Recover();
     auto batches = storage.value()->Read(Index(1), SIZE_MAX);
-    if (!witness.Load() || !recovered || !batches) {
+    if (!observed.Load() || !recovered || !batches) {
       history.problem = "the storage cannot be read";
       return history;
     }
     Writer writer(recovered.value(), batches.value(), random);
-    Driver driver(witness, recorder);
+    Driver driver(observed, recorder);
     for (int round = 0; round < rounds && driver.problem().empty(); ++round) driver.Round(writer, random);
     history.problem = driver.problem();
-    history.states = witness.states();
+    history.states = observed.states();
   }
   history.numbers = recorder.adopted();
   history.events = recorder.events();
@@ -444,16 +445,16 @@ History RecordFirstStart(const std::string& directory, MadeBy made_by, const std
       history.problem = storage.error().message();
       return history;
     }
-    Witness witness(storage.value(), recorder);
-    auto loaded = witness.Load();
+    ObservedStorage observed(storage.value(), recorder);
+    auto loaded = observed.Load();
     for (uint64_t k = 1; k <= 3 && loaded; ++k) {
       BatchBuilder builder;
       builder.Add(LogEntryType::kCommand, fmt::format("command {}", k));
       std::vector<BatchRef> batches{builder.Seal(Index(k), Term(1), NodeId(1), GroupId(1), 1)};
-      loaded = witness.Commit(HardState{Term(k), NodeId(1)}, std::nullopt, batches);
+      loaded = observed.Commit(HardState{Term(k), NodeId(1)}, std::nullopt, batches);
     }
     if (!loaded) history.problem = loaded.error().message();
-    history.states = witness.states();
+    history.states = observed.states();
   }
   history.numbers = recorder.adopted();
   history.events = recorder.events();

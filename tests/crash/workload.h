@@ -1,4 +1,4 @@
-// A storage under load through the storage thread, recorded: what it asked of the disk, and which states it went
+// A recorded workload of the storage through the storage thread: its disk operations, and the states that it went
 // through.
 #pragma once
 
@@ -10,36 +10,36 @@
 
 namespace ringraft::crash {
 
-// Everything that a storage holds, as one line: equal lines, equal states.
+// The whole state of a storage as one line: equal lines mean equal states.
 Result<std::string> StateOf(Storage& storage);
 
 // Small, so that opening is cheap; large enough for every workload here.
 constexpr size_t kMaxBytes = size_t{64} << 20;
 
 struct History {
-  DiskImage start;                     // all of it durable
+  DiskImage start;                     // completely durable
   std::map<std::string, int> numbers;  // of files in it
   std::vector<Event> events;
   std::vector<std::string> states;  // 0: at the start; n: after commit n
   int acknowledged = 0;             // at the end
-  std::string problem;              // empty if nothing was wrong while it was recorded
+  std::string problem;              // of the recording; empty if there was none
 };
 
-// What is in `directory`, and the reverse. Locks are left out.
+// Reads the contents of `directory` without lock files, and writes them.
 DiskImage ReadImage(const std::string& directory);
 void WriteImage(const DiskImage& image, const std::string& directory);
 // Byte by byte.
 bool AreSame(const DiskImage& a, const DiskImage& b);
 
-// Opens the storage in `directory`, where `start` is put before (nothing: a new one), and lets it make `rounds` rounds
-// of a few group commits: batches from some bytes to many pages, truncations, hard states, values.
+// Writes `start` to `directory` (empty: a new data directory), opens the storage there, and runs `rounds` rounds of a
+// few group commits: batches from some bytes to many pages, truncations, hard states, values.
 History RecordWorkload(const std::string& directory, const DiskImage& start, int rounds, Random& random);
 
-// Who makes the directory of a first start.
+// What creates the directory of a first start.
 enum class MadeBy { kFirstStart, kOthersWithoutFlush };
 
-// A first start in `directory`, with a few commits at its end. Before it, one first start for each number in
-// `killed_after`, which is killed after that step.
+// A first start in `directory`, followed by a few commits. Before it, for each number in `killed_after`, a first start
+// that is killed after that step.
 History RecordFirstStart(const std::string& directory, MadeBy made_by, const std::vector<int>& killed_after);
 
 }  // namespace ringraft::crash

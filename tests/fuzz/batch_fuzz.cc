@@ -1,4 +1,4 @@
-// A stored batch, as it may come from a damaged disk or from a peer. What is accepted must be a batch in every respect.
+// A stored batch, from a damaged disk or from a peer. Accepted bytes must be a batch in every respect.
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -29,7 +29,7 @@ void Check(std::string_view bytes) {
   RINGRAFT_ASSERT(count == (batch.value().has_commands() ? batch.value().header().count : 0));
 }
 
-// With the checksum put right: a peer may send anything with a good one.
+// With the right checksum: a peer may send anything with a valid one.
 std::string WithChecksum(std::string bytes) {
   XXH3_state_t state;
   XXH3_64bits_reset(&state);

@@ -1,10 +1,10 @@
-// Instead of libFuzzer: runs the files of a corpus, then so many changed ones, drawn from a seed. It knows nothing of
-// coverage, but runs with every compiler and sanitizer.
+// A replacement for libFuzzer: runs the files of a corpus, then COUNT changed ones, drawn from a seed. It does not
+// measure coverage, but works with every compiler and sanitizer.
 //
 //   FUZZER CORPUS [COUNT [SEED]]
 //
-// An input that crashes, takes too long, or takes memory without bound, ends it with a message and leaves the input in
-// the file fuzz-input. With sanitizers, which take what memory they like, the memory is not looked at.
+// An input that crashes, takes too long, or takes memory without bound ends it with a message and is written to the
+// file fuzz-input. With sanitizers, which need much memory themselves, memory is not checked.
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -23,7 +23,7 @@
 
 #include "fuzz.h"
 
-#pragma weak LLVMFuzzerCustomMutator  // not every fuzzer has one
+#pragma weak LLVMFuzzerCustomMutator  // optional
 
 namespace {
 
@@ -82,9 +82,9 @@ constexpr bool kBoundsMemory = true;
 #else
 constexpr bool kBoundsMemory = true;
 #endif
-constexpr long kSeconds = 10;                      // of the processor, for one input
-constexpr rlim_t kMostReserved = rlim_t{1} << 30;  // of all, touched or not
-constexpr long kMostResident = long{256} << 10;    // kibibytes
+constexpr long kSeconds = 10;                      // of CPU time, for one input
+constexpr rlim_t kMostReserved = rlim_t{1} << 30;  // bytes of address space
+constexpr long kMostResident = long{256} << 10;    // in KiB
 const std::string* running = nullptr;
 
 [[noreturn]] void Complain(const char* what) {
@@ -113,7 +113,7 @@ void BoundTime() {
   On(SIGPROF, [](int) { Complain("takes too long"); });
 }
 
-// Of whoever does not see to it better: a sanitizer does.
+// Only where no better handler is installed: a sanitizer has its own.
 void CatchCrashes() {
   for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
     struct sigaction before {};
@@ -157,7 +157,7 @@ int main(int argc, char** argv) {
     corpus.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
   }
   if (corpus.empty()) {
-    std::fprintf(stderr, "%s holds no files to begin with\n", argv[1]);
+    std::fprintf(stderr, "the corpus %s has no files\n", argv[1]);
     return 2;
   }
   BoundMemory();

@@ -1,4 +1,4 @@
-// A door that is not guarded, for the test of the driver itself: it does what the input says.
+// A target without any protection, for the test of the driver itself: it does what the input says.
 #include <cstdlib>
 #include <cstring>
 #include <string_view>

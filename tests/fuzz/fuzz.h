@@ -1,5 +1,5 @@
-// A fuzzed door of the library: gets any bytes, and must not crash, hang or take memory without bound. Linked with
-// libFuzzer, or with driver.cc, which needs no particular compiler.
+// A fuzz target: gets any bytes, and must not crash, hang or take memory without bound. Linked with libFuzzer, or with
+// driver.cc, which works with every compiler.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
-// 0 .. n - 1, by splitmix64: the same with every compiler.
+// A number from 0 to n - 1, by splitmix64: the same with every compiler.
 inline uint64_t DrawFrom(uint64_t& state, uint64_t n) {
   state += 0x9e3779b97f4a7c15u;
   uint64_t z = state;
@@ -16,7 +16,7 @@ inline uint64_t DrawFrom(uint64_t& state, uint64_t n) {
   return (z ^ (z >> 31)) % n;
 }
 
-// A fuzzer may have its own way to change an input, in place; it returns the new size. What it calls to have bytes
-// changed is libFuzzer's, or the driver's.
+// A target may have its own mutator, which changes an input in place and returns the new size. LLVMFuzzerMutate, which
+// changes bytes, is that of libFuzzer or of the driver.
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned int seed);
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);

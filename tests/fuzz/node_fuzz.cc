@@ -1,6 +1,6 @@
-// Peers that say anything, in good form and under good names, to a node with its core and its disk behind its port: all
-// in the simulator. The bytes of the input are orders, one after the other: what a peer calls, what it will answer, and
-// how long nothing else happens. Nothing that they say may end the node, or change what is committed.
+// Peers that send any well-formed message, under valid identities, to a whole node with its core and its disk, in the
+// simulator. The bytes of the input are a sequence of orders: which call a peer makes, which reply it will send, how
+// long to wait. No message may stop the node or change committed entries.
 #include <algorithm>
 #include <chrono>
 #include <deque>
@@ -67,7 +67,7 @@ Identity IdentityOf(uint64_t node) {
 
 // --- the node ---
 
-// What it has promised stays: terms do not fall, and there is one vote in each.
+// Terms never decrease, and each has one vote.
 class PromiseKeeper final : public DiskObserver {
  public:
   void OnSubmitted(uint64_t, const storage::WriteRequest& request) override {
@@ -83,7 +83,7 @@ class PromiseKeeper final : public DiskObserver {
   HardState last_;
 };
 
-// What is applied is committed: it comes in order, each entry once.
+// Entries are applied in order, each once.
 class Machine final : public StateMachine {
  public:
   Result<size_t> Apply(std::span<const LogEntry> entries, ApplyResults& results) override {
@@ -101,9 +101,9 @@ class FuzzedNode {
  public:
   FuzzedNode(World& world, Net& net) : disk_(std::make_shared<SimDisk>(world, kSelf, observer_)) {
     Options options = OptionsOfNode();
-    const BatchRef founding = core::BootstrapBatch(Members(), kGroup);
+    const BatchRef bootstrap = core::BootstrapBatch(Members(), kGroup);
     RINGRAFT_ASSERT(disk_->Store().Set(node::kIdentityKey, node::EncodeIdentity(IdentityOf(kSelf), options)));
-    RINGRAFT_ASSERT(disk_->Commit(HardState{Term(1), NodeId(0)}, std::nullopt, {&founding, 1}));
+    RINGRAFT_ASSERT(disk_->Commit(HardState{Term(1), NodeId(0)}, std::nullopt, {&bootstrap, 1}));
     options.storage = disk_;
     auto host = std::make_unique<SimHost>(world, net, AddressOf(kSelf), kSelf, SilentLogger());
     host_ = host.get();
@@ -124,7 +124,7 @@ class FuzzedNode {
   const core::Core* core() const { return raft_->node().has_started() ? &raft_->node().core() : nullptr; }
 
  private:
-  // After each turn: it runs, and what was committed is there still.
+  // After each turn: the node is running, and committed entries are unchanged.
   void Look() {
     if (raft_ == nullptr || host_->is_crashed()) return;
     RINGRAFT_ASSERT(raft_->node().IsRunning());
@@ -142,12 +142,12 @@ class FuzzedNode {
   SimHost* host_ = nullptr;
   std::unique_ptr<Reactor> reactor_;
   std::unique_ptr<Raft> raft_;
-  std::vector<Term> committed_;  // of entry i + 1
+  std::vector<Term> committed_;  // Invariant: committed_[i] is the term of entry i + 1.
 };
 
-// --- what the peers say ---
+// --- the peers' messages ---
 
-// The bytes of the input as numbers, most of them near those that the node has.
+// The bytes of the input as numbers, most of them close to the node's own.
 class Orders {
  public:
   Orders(const uint8_t* data, size_t size) : rest_(reinterpret_cast<const char*>(data), size) {}
@@ -161,7 +161,7 @@ class Orders {
   bool Flag() { return Byte() % 2 != 0; }
   uint64_t Below(uint64_t n) { return Byte() % n; }
 
-  // Of the core that may not be there yet.
+  // `core` may be null: the node may not have started yet.
   uint64_t Number(const core::Core* core) {
     const uint8_t byte = Byte();
     const uint64_t small = byte % 16;
@@ -228,7 +228,7 @@ class Liar final : public AnyPeer {
   }
 
   uint64_t directory = 0;
-  std::deque<AppendEntriesResults> append_answers;  // then what an honest peer says
+  std::deque<AppendEntriesResults> append_answers;  // if empty, it replies as an honest peer
   std::deque<RequestVoteResults> vote_answers;
 };
 
@@ -341,7 +341,7 @@ class Play {
     Call(who, &Rpc::CallAppendEntries, std::move(args));
   }
 
-  // What an honest leader could send, but for what it says that is committed.
+  // An append that an honest leader could send, except for its commit index.
   void AppendThatFits(uint64_t who) {
     const core::Core* core = node_->core();
     if (core == nullptr) return;
@@ -378,7 +378,7 @@ class Play {
     Call(who, &Rpc::CallRequestVote, args);
   }
 
-  // Of a candidate that has what the node has.
+  // The vote request of a candidate with the same log as the node.
   void VoteThatFits(uint64_t who) {
     const core::Core* core = node_->core();
     if (core == nullptr) return;

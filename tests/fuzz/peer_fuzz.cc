@@ -1,9 +1,9 @@
-// Bytes at the port for peers, from somebody who may know the protocol well. A server in the simulator, so that no
-// socket and no time is spent.
+// Bytes at the peer port, from a client that may know the protocol well. The server runs in the simulator, without
+// sockets and real time.
 //
-//   first byte 0: the rest, as it is
-//              1: a good handshake, then the rest
-//              2: a good conversation, in which the rest is written over the bytes at a place (two bytes say where)
+//   first byte 0: the rest, unchanged
+//              1: a valid handshake, then the rest
+//              2: a valid conversation, overwritten with the rest at an offset (the first two bytes)
 #include <memory>
 #include <string>
 #include <string_view>
@@ -66,7 +66,7 @@ Task<void> Talk(Rpc& rpc) {
   [[maybe_unused]] auto unheard_again = co_await again;
 }
 
-// What an honest peer says, in the order of its messages.
+// The bytes of an honest peer, in the order of its messages.
 std::vector<std::string> Record() {
   std::vector<std::string> said;
   World world(1, 0);
@@ -107,6 +107,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   net.Send(kServer, InputOf(data, size));
   RunFor(world, 20 * kSecond);
   if (size == 1 && data[0] == 2) RINGRAFT_ASSERT(service.calls == 2);  // an honest peer is served
-  RINGRAFT_ASSERT(net.connections() == 0);  // nobody keeps a connection without a conversation
+  RINGRAFT_ASSERT(net.connections() == 0);  // no connection stays open without a conversation
   return 0;
 }

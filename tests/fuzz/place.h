@@ -1,4 +1,4 @@
-// An address in the simulator at which somebody speaks the protocol between peers.
+// An address in the simulator with a transport of its own.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@
 
 namespace ringraft::sim {
 
-// What every fuzzed peer answers alike.
+// The replies that are the same for every fuzzed peer.
 class AnyPeer : public RpcService {
  public:
   Task<Result<ForwardResults>> Forward(ForwardArgs args) override {
@@ -46,7 +46,7 @@ class Place {
   }
   Place(const Place&) = delete;
 
-  // In the next turn; its answer is awaited.
+  // Starts the call in the next turn; this object owns it.
   void Start(std::function<Task<void>(Rpc&)> call) {
     host_->Deliver([this, call = std::move(call)] { calls_->Start(call(*rpc_)); });
   }

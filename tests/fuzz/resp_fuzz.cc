@@ -1,4 +1,5 @@
-// A client's bytes at ringraft-kv. The first byte says in which pieces they come: the requests may not depend on it.
+// A client's bytes at ringraft-kv. The first byte determines the pieces in which they arrive: the requests must not
+// depend on it.
 #include <string>
 #include <string_view>
 #include <vector>

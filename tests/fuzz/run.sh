@@ -1,6 +1,6 @@
 #!/bin/sh
-# The long hunt: builds the fuzzers with clang, libFuzzer, ASan and UBSan, and runs each for so many seconds. What they
-# find is left in WORKDIR; new inputs are not added to the corpora by themselves.
+# The long campaign: builds the fuzzers with clang, libFuzzer, ASan and UBSan, and runs each for SECONDS. Failing inputs
+# are left in WORKDIR; new inputs are not added to the corpora automatically.
 #
 #   sh tests/fuzz/run.sh WORKDIR [SECONDS [NAME ...]]
 set -eu

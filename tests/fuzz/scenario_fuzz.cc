@@ -1,6 +1,6 @@
-// A scenario file. What is read can be written, and read again. Then it is run, as far as its commands can be done:
-// whatever befalls the servers, no rule of the protocol is broken, the messages come to an end, and once all is
-// repaired the cluster comes to rest. Most inputs are whole scenarios: the mutator changes lines, not bytes.
+// A scenario file. A parsed scenario can be written and parsed again. Then it is run, skipping commands that are not
+// possible: whatever happens to the servers, no rule of the protocol is broken, the messages end, and once everything
+// is repaired the cluster comes to rest. Most inputs are whole scenarios: the mutator changes lines, not bytes.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -32,8 +32,8 @@ bool IsShort(const Scenario& scenario) {
   return scenario.steps.size() <= kMostSteps && all <= kLongest;
 }
 
-// A disk that loses what was acknowledged, and logs that no cluster can have come to, break rules rightly; servers
-// without a cluster have nothing to come to.
+// Excludes scenarios that may break rules: a disk that loses acknowledged entries, and logs that no cluster can reach;
+// and servers without a cluster, which cannot come to rest.
 bool IsFair(const Scenario& scenario) {
   bool has_cluster = false;
   for (const Step& step : scenario.steps) {
@@ -52,12 +52,12 @@ void Play(Scenario scenario) {
   std::abort();
 }
 
-// --- other scenarios than this one ---
+// --- the mutator ---
 
 uint64_t state;
 uint64_t Draw(uint64_t n) { return DrawFrom(state, n); }
 
-// N is a server of the first seven; what may happen often stands here often.
+// N is one of the first seven servers; frequent commands are listed several times.
 constexpr std::string_view kCommands =
     "campaign N,campaign N,elect N,elect N,heartbeat N,heartbeat N,heartbeat N N,propose N x,propose N x,"
     "propose N x y z,change N +N,change N -N,change N ~N,change N ^N,change N _N,change N +N -N,change N +N +N -N,"
@@ -87,16 +87,16 @@ std::string DrawCommand() {
   return text;
 }
 
-constexpr const char* kClaim = "# What is claimed: that all is well.\n";
+constexpr const char* kClaim = "# A changed scenario breaks no rule.\n";
 
 bool IsCommand(const std::string& line) { return ParseScenario(kClaim + line + "\n").has_value(); }
 
-// Without what is told and claimed: it is another story now.
+// Lines of the expected story, which a changed scenario does not have.
 bool IsToldOrClaimed(const std::string& line) {
   return line.empty() || line[0] == ' ' || line[0] == '#' || line.starts_with("expect");
 }
 
-// What there is at the beginning comes first.
+// Commands that set up the initial state come first.
 void PutInOrder(std::vector<std::string>& lines) {
   std::vector<std::string> ordered;
   for (const char* word : {"set ", "cluster ", "empty ", ""}) {

@@ -1,5 +1,4 @@
-// A user's own Log and Store behind the interface of the runtime: the order of its writes, and what it makes of a bad
-// log.
+// AdaptStorage with a user's own Log and Store: the order of its writes, and its errors for a bad log.
 #include <algorithm>
 
 #include "support.h"
@@ -7,7 +6,7 @@
 namespace ringraft::storage {
 namespace {
 
-// Passes everything on to a storage in memory, notes the writes, and fails when it is told to.
+// Forwards everything to a storage in memory, records the writes, and fails on request.
 struct User {
   std::shared_ptr<Storage> memory = MakeMemoryStorage();
   std::vector<std::string> calls;

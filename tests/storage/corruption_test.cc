@@ -1,5 +1,5 @@
-// Whatever happens to the file while nobody looks, wrong data is never given out, and an empty database never takes its
-// place.
+// Whatever happens to the closed file, wrong data is never returned, and an empty database never replaces it. F3, F4
+// and F10 are rows of the catalogue of hazards (tests/CATALOGUE.md).
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -42,7 +42,7 @@ struct Closed {
     WriteFile(file, changed);
     return OpenLmdbStorage(directory.path());
   }
-  // Everywhere that `text` stands: LMDB leaves old copies of pages behind.
+  // Flips every occurrence of `text`: old copies of pages stay in LMDB's file.
   std::string Flipped(const std::string& text, size_t byte, int bit) const {
     std::string changed = bytes;
     size_t count = 0;
@@ -51,7 +51,7 @@ struct Closed {
     REQUIRE(count > 0);
     return changed;
   }
-  // The same in the file itself, which may be open; done twice it is undone.
+  // The same in the file itself, which may be open; a second call undoes the first.
   void Flip(const std::string& text, size_t byte, int bit) const {
     std::fstream open(file, std::ios::in | std::ios::out | std::ios::binary);
     for (size_t at = bytes.find(text); at != std::string::npos; at = bytes.find(text, at + 1)) {
@@ -97,7 +97,7 @@ TEST_CASE("F10: a truncated database is refused by name") {
     CHECK(Fails(closed.With(closed.bytes.substr(0, size)), Errc::kCorrupt, {closed.file, "is truncated", kRemedy}));
     CHECK(fs::file_size(closed.file) == size);
   }
-  auto whole = closed.With(closed.bytes.substr(0, used));  // what is behind it is room for growth
+  auto whole = closed.With(closed.bytes.substr(0, used));  // the rest is room for growth
   REQUIRE(whole);
   CHECK(whole.value()->Recover());
 }
@@ -152,7 +152,7 @@ TEST_CASE("F3: a flipped bit in the header of a batch is found") {
   for (size_t byte = 0; byte < text; ++byte) {
     auto storage = closed.With(closed.Flipped(header, byte, static_cast<int>(random() % 8)));
     REQUIRE(storage);
-    auto recovered = storage.value()->Recover();  // finds a wrong term at the beginning of a run
+    auto recovered = storage.value()->Recover();  // finds a wrong term at the start of a run
     if (!recovered) CHECK(Fails(recovered, Errc::kCorrupt, {"index 3"}));
     CHECK(Fails(storage.value()->Read(Index(3), 1), Errc::kCorrupt, {"index 3"}));
   }
@@ -206,7 +206,7 @@ TEST_CASE("F3, F10: recovery finds a flipped bit in the last batch, a configurat
     REQUIRE(storage.value()->Recover());
     CHECK(Fails(storage.value()->Store().Get("key"), Errc::kCorrupt, {"'key'", closed.file}));
   }
-  // The command stands in the batch as well as in the table; either may be named.
+  // The command is both in the batch and in the table; the error may name either.
   auto storage = closed.With(closed.Flipped("config FIRST", 9, 1));
   REQUIRE(storage);
   CHECK(Fails(storage.value()->Recover(), Errc::kCorrupt, {"configuration of index 2"}));
@@ -220,7 +220,7 @@ TEST_CASE("F3: no flipped bit in the data pages ever gives wrong data") {
     REQUIRE(storage);
     expected = Text(*storage.value());
   }
-  // The bytes of batches and values alone: flips in LMDB's own page headers are not this project's to survive.
+  // Only bytes of batches and values: this project cannot detect flips in LMDB's own page headers.
   std::mt19937 random(7);
   int found = 0;
   for (int i = 0; i < 150; ++i) {
@@ -270,14 +270,14 @@ TEST_CASE("F3, F10: no flipped bit of a stored batch goes unnoticed") {
     CAPTURE(which);
     CAPTURE(byte);
     CAPTURE(bit);
-    // Under the storage, which maps the file; now and then before it is opened.
+    // While the storage has the file mapped; sometimes before it is opened.
     const bool is_opened_anew = i % 20 == 0;
     if (is_opened_anew) storage.value().reset();
     closed.Flip(batches[which], byte, bit);
     if (is_opened_anew) {
       storage = OpenLmdbStorage(closed.directory.path());
       REQUIRE(storage);
-      auto recovered = storage.value()->Recover();  // looks at the last batch, and where a term begins
+      auto recovered = storage.value()->Recover();  // checks the last batch, and the first of each term
       if (!recovered) {
         ++not_recovered;
         REQUIRE(recovered.error() == Errc::kCorrupt);
@@ -297,7 +297,7 @@ TEST_CASE("F3, F10: no flipped bit of a stored batch goes unnoticed") {
       REQUIRE(storage.value()->Recover());
     }
   }
-  CHECK(not_recovered >= 50);  // the last batch at least
+  CHECK(not_recovered >= 50);  // at least for the last batch
 }
 
 }  // namespace

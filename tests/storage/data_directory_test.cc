@@ -1,5 +1,5 @@
-// A first start that is cut short at any point is completed by the next one; anything else that is wrong is refused by
-// name.
+// A first start that is interrupted at any point is completed by the next one; any other defect is refused by name. F15
+// is a row of the catalogue of hazards (tests/CATALOGUE.md).
 #include "storage/data_directory.h"
 
 #include <fcntl.h>
@@ -16,8 +16,8 @@
 namespace ringraft::storage {
 namespace {
 
-// Opens in a child that is killed after step `n` of the first start (counted from 0). The name of the step, or "" if
-// the start ended before.
+// Opens the storage in a child that is killed after step `n` of the first start (counted from 0). Returns the name of
+// the step, or "" if the start ended before.
 std::string KilledAfterStep(const std::string& directory, int n) {
   int ends[2];
   REQUIRE(pipe(ends) == 0);

@@ -1,4 +1,5 @@
-// A flush that fails is final. The program's own fdatasync stands in for the C library's, also for LMDB.
+// A failed flush is final (hazard F9 in tests/CATALOGUE.md). This program's fdatasync replaces that of the C library,
+// for LMDB, too.
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -63,7 +64,7 @@ TEST_CASE("F9: a failed flush fails the commit, is never retried, and makes the 
                 {"Input/output error", "restart the node"}));
     CHECK(Fails(storage.value()->Store().Set("k", "v"), Errc::kIo));
     storage.value().reset();
-    CHECK(flushes == before + 1);  // nor when it is closed
+    CHECK(flushes == before + 1);  // closing does not flush, either
   }
   auto storage = OpenLmdbStorage(directory.path());
   REQUIRE(storage);

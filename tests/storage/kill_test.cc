@@ -1,4 +1,5 @@
-// A process that commits is killed at any moment: what was acknowledged is there, and of what was not, all or nothing.
+// A process that commits is killed at any moment: acknowledged commits are there, and others completely or not at all.
+// F11 and F13 are rows of the catalogue of hazards (tests/CATALOGUE.md).
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,8 +12,8 @@
 namespace ringraft::storage {
 namespace {
 
-// Commit number k, always the same: it appends, sometimes behind a truncation that cuts through a batch, and its hard
-// state names k.
+// Commit number k, always the same: it appends, sometimes after a truncation that cuts a batch in two, and its hard
+// state has the term k.
 void CommitNumber(Storage& storage, uint64_t k, uint64_t& last, uint64_t& term, const Storage::OnDurable& on_durable) {
   std::mt19937_64 random(k);
   std::optional<Index> truncate_after;
@@ -84,7 +85,7 @@ TEST_CASE("F13: after kill -9 the state is that of a commit, and no acknowledged
                                   << " times between the flush and the acknowledgement");
 }
 
-// Another process that opens the database, does something, says so, and stays.
+// Another process that opens the database, runs `work`, reports it, and stays.
 class Child {
  public:
   template <class Work>
@@ -133,8 +134,8 @@ TEST_CASE("F11: the reader slot of a killed process is cleared when the database
   const std::string file = directory.path() + "/ringraft.mdb";
   REQUIRE(OpenLmdbStorage(directory.path()));
   constexpr size_t kMax = size_t{1} << 30;
-  // Somebody who looks at the file all the time, as LMDB's own tools might: with nobody there, LMDB begins the table of
-  // readers anew by itself.
+  // A process that has the file open all the time, as LMDB's own tools might: without one, LMDB resets the table of
+  // readers by itself.
   Child watcher([&] {
     static auto env = LmdbEnv::Open(file, kMax);
     return env.has_value();
@@ -153,7 +154,7 @@ TEST_CASE("F11: the reader slot of a killed process is cleared when the database
     REQUIRE(env);
     CHECK(ReadersOf(*env.value()) == "(no active readers)\n");
   }
-  // With a reader in the table every page that a commit frees would stay.
+  // A reader in the table would keep every page that a commit frees.
   auto storage = OpenLmdbStorage(directory.path());
   REQUIRE(storage);
   for (int i = 0; i < 100; ++i) REQUIRE(storage.value()->Store().Set("key", std::string(60'000, 'x')));

@@ -1,4 +1,5 @@
-// What is particular to the LMDB storage: its directory, its limits, its group.
+// The LMDB storage in particular: its directory, its limits, its group. F6, F12 and F16 are rows of the catalogue of
+// hazards (tests/CATALOGUE.md).
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,7 +34,7 @@ TEST_CASE("F12: a directory in use is refused, naming the process that holds it"
     REQUIRE(held);
     CHECK(Fails(OpenLmdbStorage(directory.path()), Errc::kLocked,
                 {"data directory " + directory.path() + " is in use by process " + std::to_string(getpid()) + ";"}));
-    // The refused opening must not have given up the first one's lock.
+    // The refused attempt must not have released the lock of the first one.
     CHECK(Fails(OpenLmdbStorage(directory.path()), Errc::kLocked));
     pid_t child = fork();
     if (child == 0) {
@@ -48,7 +49,7 @@ TEST_CASE("F12: a directory in use is refused, naming the process that holds it"
   CHECK(OpenLmdbStorage(directory.path()));
 }
 
-// False for a key of the main database that is no table.
+// Returns false for a key of the main database that is not a table.
 bool IsTable(const LmdbTxn& txn, const std::string& name, unsigned& flags) {
   MDB_dbi table = 0;
   return mdb_dbi_open(txn.get(), name.c_str(), 0, &table) == 0 && mdb_dbi_flags(txn.get(), table, &flags) == 0;
@@ -78,7 +79,7 @@ TEST_CASE("F6, F16: the database has no flag that weakens durability, and no tab
     REQUIRE(table);
     REQUIRE(txn.value().Put(table.value(), "k", "v"));
     REQUIRE(txn.value().Commit(flush));
-    // Also after a commit whose meta page may wait: that was for itself alone.
+    // Also after a commit with FlushMeta::kWithNextCommit: the flag is for that commit alone.
     CHECK((env_flags() & (MDB_WRITEMAP | MDB_NOSYNC | MDB_MAPASYNC | MDB_NOMETASYNC)) == 0);
   }
   auto txn = LmdbTxn::BeginWrite(*env.value());
@@ -196,7 +197,7 @@ TEST_CASE("a directory of format 1 gets a redo file, and older builds then refus
     CHECK(storage.value()->Recover().value().hard_state == HardState{Term(5), NodeId(2)});
     CHECK(std::filesystem::exists(redo));
   }
-  std::filesystem::remove(redo);  // now it is one that had a redo file
+  std::filesystem::remove(redo);  // a directory of format 2 without its redo file
   CHECK(Fails(OpenLmdbStorage(directory.path()), Errc::kCorrupt, {"ringraft.redo", "missing"}));
 }
 
@@ -241,7 +242,7 @@ TEST_CASE("a file that is rewritten again and again does not grow") {
     for (uint64_t i = 1; i <= 20; ++i)
       batches.push_back(Batch(i, static_cast<uint64_t>(round) + 1, {std::string(10'000, 'x')}));
     REQUIRE(storage.value()->Commit(std::nullopt, Index(0), batches));
-    REQUIRE(storage.value()->Read(Index(1), SIZE_MAX));  // a reader that stayed would keep old pages
+    REQUIRE(storage.value()->Read(Index(1), SIZE_MAX));  // a read transaction that stays open would keep old pages
     if (round == 20) size = std::filesystem::file_size(directory.path() + "/ringraft.mdb");
   }
   CHECK(std::filesystem::file_size(directory.path() + "/ringraft.mdb") == size);

@@ -1,4 +1,4 @@
-// Every promise of log.h, kept by every storage's facet.
+// Every guarantee of log.h, for the Log facet of every storage.
 #include <algorithm>
 
 #include "support.h"

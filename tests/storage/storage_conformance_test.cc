@@ -1,4 +1,4 @@
-// Every promise of storage.h, kept by every storage.
+// Every guarantee of storage.h, for every storage.
 #include <algorithm>
 #include <atomic>
 #include <thread>
@@ -40,7 +40,7 @@ STORAGE_CASE("hard state, terms, configurations and entries are recovered, also 
     CHECK(Text(*storage) == expected);
   }
   auto storage = kind.Open();
-  REQUIRE(Append(*storage, {Batch(6, 3, {"d"})}));  // without Recover before
+  REQUIRE(Append(*storage, {Batch(6, 3, {"d"})}));  // without a call of Recover
   CHECK(Text(*storage) == expected + " 6@3:d");
 }
 
@@ -55,18 +55,18 @@ STORAGE_CASE("an empty commit is a success, and so is a hard state alone") {
 STORAGE_CASE("an early commit reports once that it is durable, and otherwise equals any other") {
   Kind kind;
   auto storage = kind.Open();
-  int told = 0;
-  auto on_durable = [&] { ++told; };
+  int reports = 0;
+  auto on_durable = [&] { ++reports; };
   REQUIRE(storage->CommitEarly(HardState{Term(1), NodeId(1)}, std::nullopt,
                                std::vector<BatchRef>{Batch(1, 1, {"a", "b", "c"})}, on_durable));
-  CHECK(told == 1);
+  CHECK(reports == 1);
   REQUIRE(storage->CommitEarly(std::nullopt, std::nullopt, {}, on_durable));
-  CHECK(told == 2);
+  CHECK(reports == 2);
   REQUIRE(storage->CommitEarly(std::nullopt, Index(2), std::vector<BatchRef>{Batch(3, 2, {"C"})}, on_durable));
-  CHECK(told == 3);
+  CHECK(reports == 3);
   CHECK(Fails(storage->CommitEarly(std::nullopt, std::nullopt, std::vector<BatchRef>{Batch(9, 2, {"gap"})}, on_durable),
               Errc::kInvalidArgument));
-  CHECK(told == 3);
+  CHECK(reports == 3);
   REQUIRE(Append(*storage, {Batch(4, 2, {"d"})}));
   std::string expected = "term 1 vote 1 | terms 1:1 3:2 | configurations | 1@1:a 2@1:b 3@2:C 4@2:d";
   CHECK(Text(*storage) == expected);
@@ -184,7 +184,7 @@ STORAGE_CASE("an 8 MiB command is kept") {
   std::string command(size_t{8} << 20, '\0');
   for (size_t i = 0; i < command.size(); ++i) command[i] = static_cast<char>(i * 131 >> 3);
   auto storage = kind.Open();
-  REQUIRE(Append(*storage, {Batch(1, 1, {command, "behind"})}));
+  REQUIRE(Append(*storage, {Batch(1, 1, {command, "next"})}));
   if (Kind::kSurvives) {
     storage.reset();
     storage = kind.Open();
@@ -198,7 +198,7 @@ STORAGE_CASE("reads from another thread see whole commits while one writes") {
   Kind kind;
   auto storage = kind.Open();
   REQUIRE(storage->Recover());
-  // Entries i*4+1 .. i*4+4 are one commit, and every tenth replaces the last four by others.
+  // Entries i*4+1 .. i*4+4 are one commit, and every tenth commit replaces the last four entries.
   std::atomic<bool> is_done{false};
   std::atomic<uint64_t> reads{0};
   std::string problem;

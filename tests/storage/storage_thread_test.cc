@@ -1,4 +1,5 @@
-// The storage thread: group commit, order, errors, and that nothing submitted is ever dropped.
+// The storage thread: group commit, order, errors, and that no submitted write is dropped. F9 is a row of the catalogue
+// of hazards (tests/CATALOGUE.md).
 #include "storage/storage_thread.h"
 
 #include <atomic>
@@ -12,7 +13,7 @@
 namespace ringraft::storage {
 namespace {
 
-// A mailbox whose reactor is the test's thread.
+// A mailbox with the test's thread as its reactor.
 class TestMailbox final : public reactor::Mailbox {
  public:
   // Delivers until `condition` holds.
@@ -42,7 +43,7 @@ class TestMailbox final : public reactor::Mailbox {
   bool is_woken_ = false;
 };
 
-// Notes its commits, and holds them back until it is told.
+// Records its commits, and holds each until Open lets it through.
 class GatedStorage final : public Storage {
  public:
   Result<RecoveredLog> Recover() override { return memory_->Recover(); }
@@ -75,7 +76,7 @@ class GatedStorage final : public Storage {
     std::lock_guard lock(mutex_);
     failing_ = number;
   }
-  void WaitForCommit(size_t number) {  // has begun
+  void WaitForCommit(size_t number) {  // until it has begun
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return commits_.size() >= number; });
   }
@@ -218,7 +219,7 @@ TEST_CASE("F9: a success before an error is reported before it, even if both are
   CHECK(rig.failed[0].first == 2);
 }
 
-// Durable at once; then it has work left until it is released, and that may fail.
+// Its commits are durable at once, but return only when released, and may then fail.
 class EarlyStorage final : public Storage {
  public:
   Result<RecoveredLog> Recover() override { return memory_->Recover(); }
@@ -262,13 +263,13 @@ TEST_CASE("a write is reported once it is durable, while the storage still works
   });
   thread.Submit(WriteRequest{1, Voted(1), std::nullopt, {}});
   mailbox.Until([&] { return persisted == 1; });  // nothing was released
-  SUBCASE("it goes on with the next") {
+  SUBCASE("it continues with the next write") {
     storage.release.set_value();
     thread.Submit(WriteRequest{2, Voted(2), std::nullopt, {}});
     mailbox.Until([&] { return persisted == 2; });
     CHECK(failed.empty());
   }
-  SUBCASE("an error afterwards is that of the next write, for this one is durable") {
+  SUBCASE("a later error is that of the next write, since this one is durable") {
     storage.fails_afterwards = true;
     storage.release.set_value();
     mailbox.Until([&] { return !failed.empty(); });

@@ -1,4 +1,4 @@
-// Every promise of store.h, kept by every storage's facet.
+// Every guarantee of store.h, for the Store facet of every storage.
 #include "support.h"
 
 namespace ringraft::storage {
@@ -11,7 +11,7 @@ STORAGE_CASE("a missing value is empty, a missing number 0") {
   CHECK(storage->Store().GetUint64("nothing").value() == 0);
 }
 
-STORAGE_CASE("a value that was set is got, and the last one counts") {
+STORAGE_CASE("Get returns the value that was set last") {
   Kind kind;
   auto storage = kind.Open();
   Store& store = storage->Store();
@@ -62,7 +62,7 @@ STORAGE_CASE("keys have from 1 to 255 bytes") {
   CHECK(store.Get(longest).value() == "v");
 }
 
-STORAGE_CASE("values and the hard state do not touch each other") {
+STORAGE_CASE("values and the hard state do not affect each other") {
   Kind kind;
   auto storage = kind.Open();
   REQUIRE(storage->Commit(HardState{Term(4), NodeId(2)}, std::nullopt, {}));

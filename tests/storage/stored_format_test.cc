@@ -1,4 +1,4 @@
-// Keys that sort, values that notice what is done to them.
+// Keys that sort, and values that detect changes.
 #include "storage/stored_format.h"
 
 #include "support.h"

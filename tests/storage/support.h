@@ -1,5 +1,5 @@
-// What the tests of the storages share: directories that go away, batches from a few words, one line of text for a
-// whole state.
+// The common part of the storage tests: temporary directories, batches from a few words, one line of text for a whole
+// state.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -17,7 +17,7 @@
 
 namespace ringraft::storage {
 
-// A new directory, removed with everything in it at the end.
+// A new directory; the destructor removes it with everything in it.
 class TemporaryDirectory {
  public:
   TemporaryDirectory();
@@ -33,22 +33,23 @@ std::chrono::system_clock::time_point At(int64_t microseconds);
 
 LogEntry Entry(uint64_t index, uint64_t term, std::string_view command, LogEntryType type = LogEntryType::kCommand);
 
-// A batch of `commands` from `first` on. A command that begins with "config" is a configuration, an empty one a no-op.
+// A batch of `commands` from index `first` on. A command that begins with "config" is a configuration, an empty one a
+// no-op.
 BatchRef Batch(uint64_t first, uint64_t term, const std::vector<std::string>& commands, uint64_t group = 1);
 
-// "3@2:abc" for each entry (index, term, command), with '*' behind it for a configuration; separated by blanks.
+// "3@2:abc" for each entry (index, term, command), followed by '*' for a configuration; separated by spaces.
 std::string Text(std::span<const BatchRef> batches);
 std::string Text(std::span<const OwnedLogEntry> entries);
-// Everything: "term 3 vote 1 | terms 1:1 3:2 | configurations 2:config | 1@1:a ..."; fails the test on an error.
+// The whole state: "term 3 vote 1 | terms 1:1 3:2 | configurations 2:config | 1@1:a ..."; fails the test on an error.
 std::string Text(Storage& storage);
 std::string ReadFile(const std::string& path);
 void WriteFile(const std::string& path, std::string_view bytes);
 
-// Has the call failed with this code, and with a message of one line that has all these words?
+// Returns true if the call failed with this code and with a one-line message that has all these words.
 template <class T>
 bool Fails(const Result<T>& result, Errc code, std::vector<std::string> words = {}) {
   if (result) {
-    MESSAGE("it should have failed");
+    MESSAGE("the call succeeded instead of failing");
     return false;
   }
   std::string message = result.error().message();
@@ -58,7 +59,7 @@ bool Fails(const Result<T>& result, Errc code, std::vector<std::string> words = 
   return good;
 }
 
-// The three kinds of storage. `Open` gives the same state each time if `kSurvives`.
+// The three kinds of storage. If `kSurvives`, every `Open` returns the same state.
 struct Lmdb {
   static constexpr bool kSurvives = true;
   TemporaryDirectory directory;
@@ -74,7 +75,7 @@ struct Memory {
   std::shared_ptr<Storage> Open() { return MakeMemoryStorage(); }
 };
 
-// Over the facets of a storage in memory, which a user's own would stand in for.
+// On the facets of a storage in memory, in place of a user's own.
 struct Adapted {
   static constexpr bool kSurvives = true;
   std::shared_ptr<Storage> memory = MakeMemoryStorage();
@@ -89,5 +90,5 @@ TYPE_TO_STRING(ringraft::storage::Lmdb);
 TYPE_TO_STRING(ringraft::storage::Memory);
 TYPE_TO_STRING(ringraft::storage::Adapted);
 
-// The cases of a conformance suite are written once and run with each.
+// A case of a conformance suite: written once, run with each kind.
 #define STORAGE_CASE(name) TEST_CASE_TEMPLATE(name, Kind, Lmdb, Memory, Adapted)
