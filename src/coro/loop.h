@@ -85,7 +85,7 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // The loop whose turn this thread is in; null outside of turns.
+  // The loop that this thread runs a turn of; null outside of turns.
   static Loop* Current();
 
   // Steady time, read once in each pass of a turn.

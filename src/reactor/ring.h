@@ -45,7 +45,7 @@ class Ring {
   // Calls OnCompletion for each collected completion; returns true if there was any.
   bool Dispatch();
 
-  // The number of operations whose final completion has not been dispatched.
+  // The number of operations without a dispatched final completion.
   size_t in_flight() const { return in_flight_; }
   // False if another thread owns the ring: then this one may not submit.
   bool IsOwnThread() const { return !is_bound_ || owner_ == std::this_thread::get_id(); }

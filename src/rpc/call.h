@@ -59,7 +59,7 @@ class CallBase : public base::ListHook {
   coro::Loop& loop_;
   bool is_done_ = false;
   coro::ReadyNode waiter_;
-  kj::Promise<void> promise_ = nullptr;  // whose callbacks end the call
+  kj::Promise<void> promise_ = nullptr;  // its callbacks end the call
 };
 
 template <class T>

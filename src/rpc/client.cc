@@ -114,7 +114,7 @@ Task<Result<void>> LaneClient::Ready(std::shared_ptr<LaneClient> lane) {
   co_return Success();
 }
 
-// Runs in the client's scope, whose coroutines are cancelled before the lane is closed.
+// Runs in the client's scope, which is cancelled before the lane is closed.
 Task<void> LaneClient::Connect() {
   const RpcOptions& options = link_->context().options;
   const TimePoint deadline = loop_.Now() + options.connect_timeout;

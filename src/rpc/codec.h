@@ -47,7 +47,7 @@ void Encode(const Welcome& welcome, schema::Welcome::Builder to);
 void Encode(const RequestVoteArgs& args, schema::RequestVoteArgs::Builder to);
 void Encode(const ForwardArgs& args, schema::ForwardArgs::Builder to);
 void Encode(const BootstrapArgs& args, schema::BootstrapArgs::Builder to);
-// Appends to `referenced` the batches whose bytes the message points to: they must live until the message is sent or
+// Appends to `referenced` the batches that the message points into: they must live until the message is sent or
 // destroyed.
 void Encode(const AppendEntriesArgs& args, schema::AppendEntriesArgs::Builder to, std::vector<BatchRef>& referenced);
 

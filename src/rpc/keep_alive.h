@@ -1,4 +1,4 @@
-// TCP keepalive, for idle connections: a peer whose machine has vanished does not close its connection.
+// TCP keepalive, for idle connections: a machine that vanishes does not close its connections.
 #pragma once
 
 #include <kj/async-io.h>

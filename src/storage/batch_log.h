@@ -14,7 +14,7 @@ class BatchStorage : public Storage {
   virtual Result<LogPosition> LastPosition() const = 0;  // (0, 0) if empty; any thread
 };
 
-// A member of the storage whose facet it is.
+// A member of its storage.
 class BatchLog final : public Log {
  public:
   explicit BatchLog(BatchStorage& storage) : storage_(storage) {}

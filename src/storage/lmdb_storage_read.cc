@@ -165,7 +165,7 @@ Result<void> LmdbStorage::CheckConsistency(const LmdbTxn& txn, const RecoveredLo
       return damaged(fmt::format("the term {} at index {} follows the term {}, and the log ends at index {}",
                                  run.term, run.first_index, term, recovered.last_index));
     term = run.term;
-    // A run begins with a batch, whose header has its term at byte 16 (batch.h).
+    // A run begins with a batch; its header has the term at byte 16 (batch.h).
     std::string_view batch;
     RINGRAFT_TRY(found, txn.Get(tables_.log, IndexKey(group_, run.first_index).view(), batch));
     uint64_t batch_term = 0;

@@ -179,7 +179,7 @@ TEST_CASE_FIXTURE(CoroFixture, "joining a scope waits for its last coroutine") {
   CHECK(story == std::vector<int>{1, 2, 100});
 }
 
-TEST_CASE_FIXTURE(CoroFixture, "a coroutine may cancel another scope whose coroutines are already ready") {
+TEST_CASE_FIXTURE(CoroFixture, "a coroutine may cancel another scope with coroutines that are already ready") {
   Signal signal(loop);
   Scope killers(loop);
   Scope victims(loop);

@@ -65,7 +65,7 @@ TEST_CASE("F1, F2, F13: any disk state after a power cut opens, with all acknowl
 }
 
 // The test must be able to fail: otherwise seeds that pass would prove nothing.
-TEST_CASE("F1, F2: a storage whose flushes do nothing is detected") {
+TEST_CASE("F1, F2: a storage with flushes that do nothing is detected") {
   const std::pair<Flushes, std::string> kinds[] = {{Flushes::kNone, "no flush, no synchronous write"},
                                                    {Flushes::kNoData, "no flush, but synchronous writes"},
                                                    {Flushes::kNoMeta, "flushes, but no synchronous write"}};

@@ -39,7 +39,7 @@ class Explorer {
 
  private:
   struct Window {
-    int first, last;  // the range of commits whose states are allowed
+    int first, last;  // the commits with an allowed state
   };
   std::string ExplorePoint(const History& history, const Disk& disk, Window window, const Effort& effort,
                            bool is_fullest);

@@ -58,7 +58,7 @@ TEST_CASE("F15: a first start that follows killed ones may lose power at any poi
   MESSAGE(report.images, " different images at ", report.points, " crash points");
 }
 
-TEST_CASE("F15: a first start whose file or directory flushes do nothing is detected") {
+TEST_CASE("F15: a first start with file or directory flushes that do nothing is detected") {
   CHECK(Explored(Flushes::kNone, {{}}).problem[0] != '\0');
   CHECK(Explored(Flushes::kNoDirectory, {{}}).problem[0] != '\0');
 }

@@ -179,7 +179,7 @@ TEST_CASE("G15: an operation cancelled at or after its end completes once, and s
 }
 
 #ifdef RINGRAFT_GUARD_PAGES
-// The purpose of IoBuffer: the effect of an operation whose buffer was freed too early.
+// The purpose of IoBuffer: a buffer that was freed too early must not be written.
 TEST_CASE("G4: with guard pages the kernel's write into a freed buffer fails") {
   auto ring = MakeRing(8);
   int pair[2];

@@ -49,7 +49,7 @@ struct Counter final : RingOp {
   int completions = 0;
 };
 
-// Queues five operations, whose submission the kernel refuses twice, and then one more. Returns, for example,
+// Queues five operations that the kernel refuses twice, and then one more. Returns, for example,
 // "5 refused, 6 completed".
 std::string SubmitWhileRefused(int error) {
   auto ring = Ring::Create(64);

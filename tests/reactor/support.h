@@ -30,7 +30,7 @@ bool TurnUntil(Host& host, Condition condition) {
   return true;
 }
 
-// A scope whose coroutines are started and destroyed inside an Entered, as KJ requires.
+// A scope that starts and destroys its coroutines inside an Entered, as KJ requires.
 class TurnScope {
  public:
   explicit TurnScope(coro::Loop& loop) : loop_(loop), scope_(std::make_unique<coro::Scope>(loop)) {}

@@ -159,11 +159,11 @@ class Proxy {
   std::unique_ptr<coro::Scope> accepting_;
 };
 
-// A batch with one entry whose command has the given size.
+// A batch with one entry, with a command of the given size.
 BatchRef MakeTestBatch(uint64_t index, uint64_t term, size_t command_bytes);
 AppendEntriesArgs AppendTo(const Node& from, const Node& to, std::vector<BatchRef> entries = {});
 
-// Returns true if the batch whose bytes begin here has been freed since `Watch`. One batch at a time.
+// Returns true if the watched batch has been freed since `Watch`. One batch at a time.
 void Watch(const BatchRef& batch);
 bool IsFreed();
 

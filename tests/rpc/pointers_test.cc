@@ -183,7 +183,7 @@ TEST_CASE("I8: a welcome without a session leaves the peer unreachable, and the 
   CheckAlive(fake.world, fake.a, fake.b);
 }
 
-// An append whose `count` entries are all the same bytes: a list of pointers to one address.
+// An append with `count` entries that are all the same bytes: a list of pointers to one address.
 std::string AmplifiedAppend(const Node& from, const Node& to, uint32_t count, size_t bytes) {
   capnp::MallocMessageBuilder message(static_cast<uint32_t>(count + bytes / 8 + 1000));
   auto args = InitSessionCall(message, 2, 0)
@@ -232,7 +232,7 @@ TEST_CASE("I6: a list that refers to the same bytes a thousand times is not foll
   intruder.CheckDisconnected("closed the connection: a message from a peer has invalid pointers");
 }
 
-// A call whose parameters are `depth` nested structs.
+// A call with `depth` nested structs as its parameters.
 kj::Array<capnp::word> NestedCall(int depth) {
   capnp::MallocMessageBuilder message;
   capnp::AnyPointer::Builder at = InitSessionCall(message, 2, 0).initParams().getContent();

@@ -121,7 +121,7 @@ inline rpc::Hello GoodHello(const Node& from, const Node& to) {
   return hello;
 }
 
-// Bootstrap is question 0 and the handshake question 1, whose result has the session.
+// Bootstrap is question 0 and the handshake question 1; the result of the latter has the session.
 inline void ShakeHands(RawPeer& peer, const Node& from, const Node& to) {
   SendBootstrap(peer, 0);
   SendHello(peer, 1, GoodHello(from, to));
