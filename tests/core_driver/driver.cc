@@ -68,7 +68,7 @@ VoteReply Driver::ReceiveVoteRequest(const Message& message) {
                   "a reply was sent before its term was durable");
     Send(reply);
   };
-  driven(id).WhenDurable({received.gate, "answers " + std::to_string(message.from), std::move(send)});
+  driven(id).WhenDurable({received.gate, "replies to " + std::to_string(message.from), std::move(send)});
   return received;
 }
 
@@ -86,7 +86,7 @@ Result<AppendTicket> Driver::ReceiveAppend(const Message& message) {
     oracle_.OnAppendReplySent(args, reply.append_results, ticket.term, driven(id).disk);
     Send(reply);
   };
-  driven(id).WhenDurable({received.value().gate, "answers " + std::to_string(message.from), std::move(send)});
+  driven(id).WhenDurable({received.value().gate, "replies to " + std::to_string(message.from), std::move(send)});
   return received;
 }
 

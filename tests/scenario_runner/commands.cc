@@ -9,9 +9,9 @@ namespace ringraft::scenario {
 namespace {
 
 constexpr Duration kLongestConvergence = std::chrono::seconds(30);
-constexpr const char* kEndless = "the messages do not come to an end";
+constexpr const char* kEndless = "there is no end of messages";
 
-// What a command needs, and cannot have here; empty if all is well.
+// Runs commands. Each returns why it is impossible here, or "".
 class Player {
  public:
   std::string Run(const Command& command);
@@ -41,7 +41,7 @@ std::string Player::Run(const Command& command) {
   std::string problem = CheckServers(command);
   if (!problem.empty()) return problem;
   if (command.verb <= Verb::kNoConvergence) return SetUp(command);
-  if (world_.Ids().empty()) return "there are no servers yet; begin with: cluster SERVER...";
+  if (world_.Ids().empty()) return "there are no servers yet: begin with 'cluster SERVER...'";
   if (command.verb <= Verb::kRun) return Act(command);
   if (command.verb <= Verb::kHeal) return Network(command);
   if (command.verb <= Verb::kWipe) return Machine(command);
@@ -56,7 +56,7 @@ std::string Player::CheckServers(const Command& command) const {
   if (command.verb == Verb::kCluster || command.verb == Verb::kEmpty) return "";
   auto check = [&](uint64_t server) -> std::string {
     if (world_.Exists(server)) return "";
-    return "server " + std::to_string(server) + " does not exist; there are: " + Servers(world_.Ids());
+    return "server " + std::to_string(server) + " does not exist; existing servers: " + Servers(world_.Ids());
   };
   std::vector<uint64_t> named = command.servers;
   for (const ChangeStep& step : command.steps) {
@@ -72,31 +72,31 @@ std::string Player::CheckServers(const Command& command) const {
     std::string problem = check(server);
     if (!problem.empty()) return problem;
   }
-  // Of those named second, only `log` asks something.
-  const size_t asked = command.verb == Verb::kLog ? command.servers.size() : NeedsUp(command.verb) ? 1 : 0;
-  for (size_t i = 0; i < asked; ++i) {
+  // Only `log` needs more than the first server to be up.
+  const size_t needed = command.verb == Verb::kLog ? command.servers.size() : NeedsUp(command.verb) ? 1 : 0;
+  for (size_t i = 0; i < needed; ++i) {
     if (!world_.IsUp(command.servers[i]))
       return "server " + std::to_string(command.servers[i]) + " is down; restart it first";
   }
   return "";
 }
 
-// --- what there is at the beginning ---
+// --- set-up ---
 
 std::string Player::SetUp(const Command& command) {
   if (command.verb == Verb::kNoConvergence) {
     converges_ = false;
     return "";
   }
-  if (world_.has_begun()) return "this comes before anything happens; move it up";
+  if (world_.has_begun()) return "set-up must precede all events: move it up";
   switch (command.verb) {
     case Verb::kCluster:
     case Verb::kEmpty:
       for (uint64_t server : command.servers) {
-        if (world_.Exists(server)) return "server " + std::to_string(server) + " is there already; name it once";
+        if (world_.Exists(server)) return "server " + std::to_string(server) + " already exists: name it once";
       }
-      if (command.verb == Verb::kCluster && !world_.Ids().empty()) return "there is a cluster already; name it once";
-      world_.Found(command.servers, command.verb == Verb::kCluster ? command.servers : std::vector<uint64_t>());
+      if (command.verb == Verb::kCluster && !world_.Ids().empty()) return "the cluster already exists: name it once";
+      world_.Bootstrap(command.servers, command.verb == Verb::kCluster ? command.servers : std::vector<uint64_t>());
       return "";
     case Verb::kLogOf: {
       std::vector<uint64_t> terms(command.numbers.begin(), command.numbers.end() - 2);
@@ -109,7 +109,7 @@ std::string Player::SetUp(const Command& command) {
 }
 
 std::string Player::Set(const Command& command) {
-  if (!world_.Ids().empty()) return "this comes before the servers; move it above 'cluster'";
+  if (!world_.Ids().empty()) return "settings must precede the servers: move it above 'cluster'";
   core::CoreOptions& options = world_.options;
   if (command.topic == "window-calls") options.peer_window_calls = command.numbers[0];
   if (command.topic == "window-bytes") options.peer_window_bytes = command.numbers[0];
@@ -122,14 +122,14 @@ std::string Player::Set(const Command& command) {
   return "";
 }
 
-// --- what servers do ---
+// --- servers ---
 
 std::string Player::Act(const Command& command) {
   const uint64_t server = command.servers.empty() ? 0 : command.servers[0];
   switch (command.verb) {
     case Verb::kCampaign:
     case Verb::kElect:
-      if (world_.core(server).is_leader()) return "server " + std::to_string(server) + " leads already";
+      if (world_.core(server).is_leader()) return "server " + std::to_string(server) + " is already leader";
       if (command.verb == Verb::kElect) return Elect(server);
       world_.Campaign(server);
       return "";
@@ -157,7 +157,7 @@ std::string Player::Act(const Command& command) {
   }
 }
 
-// A whole election, told in one line; everybody learns what is committed.
+// A whole election, reported in one line; all servers learn the commit index.
 std::string Player::Elect(uint64_t server) {
   const bool was_muted = world_.is_muted();
   world_.SetMuted(true);
@@ -173,7 +173,7 @@ std::string Player::Elect(uint64_t server) {
   return "";
 }
 
-// --- what the network does ---
+// --- network ---
 
 std::string Player::Network(const Command& command) {
   const Link link = command.selection ? command.selection->link : Link{};
@@ -197,7 +197,7 @@ std::string Player::Network(const Command& command) {
       break;
     case Verb::kFail:
       count = world_.FailCalls(link);
-      if (count == 0) return "no call of " + Text(link) + " waits for an answer";
+      if (count == 0) return "no call of " + Text(link) + " waits for a reply";
       break;
     case Verb::kCut:
       world_.Cut(link);
@@ -207,7 +207,7 @@ std::string Player::Network(const Command& command) {
     default:
       world_.Heal();
   }
-  if (count == 0) return "no such message is in flight on " + Text(link) + "; the command 'wire' shows what is";
+  if (count == 0) return "no such message is in flight on " + Text(link) + "; the command 'wire' lists all messages";
   return "";
 }
 
@@ -215,7 +215,7 @@ std::string Player::Partition(const Command& command) {
   std::vector<uint64_t> named;
   for (const auto& group : command.groups) named.insert(named.end(), group.begin(), group.end());
   std::sort(named.begin(), named.end());
-  if (named != world_.Ids()) return "each server stands in one group; they are: " + Servers(world_.Ids());
+  if (named != world_.Ids()) return "each server must be in one group; existing servers: " + Servers(world_.Ids());
   for (const auto& group : command.groups) {
     for (uint64_t server : group) {
       for (uint64_t other : world_.Ids()) {
@@ -227,7 +227,7 @@ std::string Player::Partition(const Command& command) {
   return "";
 }
 
-// --- what disks, machines and power do ---
+// --- disks, machines, power ---
 
 std::string Player::Machine(const Command& command) {
   const uint64_t server = command.servers[0];
@@ -273,10 +273,10 @@ std::string Player::Machine(const Command& command) {
     default:
       world_.Wipe(server);
   }
-  return count > 0 ? "" : "nothing waits for that on server " + std::to_string(server);
+  return count > 0 ? "" : "server " + std::to_string(server) + " has nothing pending for this command";
 }
 
-// --- what is looked at ---
+// --- inspection ---
 
 std::string Player::Look(const Command& command) {
   switch (command.verb) {
@@ -329,10 +329,10 @@ std::string Player::Converge() {
   world_.Repair();
   world_.Run(kLongestConvergence, [this] { return world_.Unrest().empty(); });
   world_.CheckAll();
-  if (!world_.oracle().violation().empty()) return "while everything comes to rest: " + world_.oracle().violation();
+  if (!world_.oracle().violation().empty()) return "while the cluster comes to rest: " + world_.oracle().violation();
   const std::string unrest = world_.Unrest();
   if (unrest.empty()) return "";
-  return "with everything repaired the cluster does not come to rest within 30s: " + unrest;
+  return "the repaired cluster does not come to rest within 30s: " + unrest;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Runs a scenario: its commands on a World, with all invariants checked after each, and convergence at the end.
+// Runs a scenario: its commands on a World, checking all invariants after each, and convergence at the end.
 #pragma once
 
 #include <functional>
@@ -9,16 +9,16 @@
 namespace ringraft::scenario {
 
 struct Outcome {
-  Scenario scenario;    // with the stories that were really told
-  size_t line = 0;      // of the command that went wrong
-  std::string problem;  // a broken invariant, a claim that does not hold, a command that cannot be done here; or empty
+  Scenario scenario;    // with the actual stories
+  size_t line = 0;      // of the failed command
+  std::string problem;  // a broken invariant, a false claim, an impossible command; or empty
 };
 
-// What becomes of a command that cannot be done here, and of a claim that does not hold: they end the run, or count for
-// nothing. A broken invariant and messages without an end always end it.
+// Whether impossible commands and false claims end the run, or are ignored. Broken invariants and endless messages
+// always end it.
 enum class Strictness { kStrict, kLenient };
 
-// `at_line` is told each command's line before it runs: a broken invariant of the core ends the process.
+// `at_line` gets each command's line before it runs: a broken invariant of the core aborts the process.
 Outcome RunScenario(Scenario scenario, const std::function<void(size_t line)>& at_line = nullptr,
                     Strictness strictness = Strictness::kStrict);
 

@@ -6,7 +6,7 @@
 
 namespace ringraft::scenario {
 
-// Empty if they are the same.
+// Empty if they are equal.
 std::string UnifiedDiff(std::string_view name, std::string_view expected, std::string_view actual);
 
 }  // namespace ringraft::scenario

@@ -49,7 +49,7 @@ std::string CheckExpectation(const World& world, const Command& command) {
   if (topic == "no-leader") {
     for (uint64_t server : world.Ids()) {
       if (world.IsUp(server) && world.core(server).is_leader()) {
-        return "the claim does not hold: server " + std::to_string(server) + " leads";
+        return "the claim does not hold: server " + std::to_string(server) + " is leader";
       }
     }
     return "";
@@ -68,11 +68,11 @@ std::string CheckExpectation(const World& world, const Command& command) {
   const core::Core& core = world.core(server);
   if (topic == "role") return Compare("the role" + of_server, command.texts[0], RoleName(core.role()));
   if (topic == "log") return Compare("the log" + of_server, Servers(command.numbers), TermsOf(core));
-  if (topic == "answered" || topic == "unknown") {
-    const bool is_answered = world.HasAnswered(server, command.texts[0]);
+  if (topic == "completed" || topic == "unknown") {
+    const bool is_completed = world.HasCompleted(server, command.texts[0]);
     const bool is_unknown = world.HasLost(server, command.texts[0]);
     return Compare("the outcome of " + command.texts[0], topic,
-                   is_answered  ? "answered"
+                   is_completed ? "completed"
                    : is_unknown ? "unknown"
                                 : "open");
   }

@@ -1,4 +1,4 @@
-// The claims that a scenario makes itself, beside its story: `expect ...`. Unlike the story they are never rewritten.
+// The claims of a scenario, `expect ...`. Unlike its story they are never rewritten.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace ringraft::scenario {
 
-// What is there instead of what is claimed; empty if the claim holds.
+// How the state differs from the claim; empty if the claim holds.
 std::string CheckExpectation(const World& world, const Command& command);
 
 }  // namespace ringraft::scenario

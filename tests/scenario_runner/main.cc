@@ -25,14 +25,14 @@ using namespace ringraft::scenario;  // NOLINT(google-build-using-namespace)
 
 enum class Mode { kCompare, kRewrite, kHazards };
 
-// Where the scenario is: told when the core aborts the process.
+// The current line of the scenario, reported if the core aborts the process.
 char g_place[512];
 
 void OnAbort(int) {
   constexpr char kText[] = "broken invariant of the core at ";
-  const bool is_told = write(STDERR_FILENO, kText, sizeof kText - 1) > 0 &&
-                       write(STDERR_FILENO, g_place, strlen(g_place)) > 0 && write(STDERR_FILENO, "\n", 1) > 0;
-  std::signal(SIGABRT, is_told ? SIG_DFL : SIG_IGN);  // abort() goes on either way
+  const bool is_reported = write(STDERR_FILENO, kText, sizeof kText - 1) > 0 &&
+                           write(STDERR_FILENO, g_place, strlen(g_place)) > 0 && write(STDERR_FILENO, "\n", 1) > 0;
+  std::signal(SIGABRT, is_reported ? SIG_DFL : SIG_IGN);  // abort() continues either way
 }
 
 bool ReadFile(const std::string& path, std::string& text) {
@@ -49,12 +49,12 @@ bool WriteFile(const std::string& path, const std::string& text) {
   return file.good();
 }
 
-// Returns whether all is well.
+// Returns whether the scenario passes.
 bool RunFile(const std::string& path, Mode mode, std::map<std::string, std::vector<std::string>>& hazards) {
   const std::string name = std::filesystem::path(path).filename().string();
   std::string text;
   if (!ReadFile(path, text)) {
-    std::fprintf(stderr, "%s: cannot be read\n", path.c_str());
+    std::fprintf(stderr, "%s: cannot read the file\n", path.c_str());
     return false;
   }
   auto parsed = ParseScenario(text);
@@ -67,20 +67,20 @@ bool RunFile(const std::string& path, Mode mode, std::map<std::string, std::vect
   Outcome outcome = RunScenario(std::move(parsed.value()), [&](size_t line) {
     std::snprintf(g_place, sizeof g_place, "%s:%zu", path.c_str(), line);
   });
-  const std::string told = WriteScenario(outcome.scenario);
+  const std::string actual = WriteScenario(outcome.scenario);
   if (!outcome.problem.empty()) {
     std::fprintf(stderr, "%s:%zu: %s\n%s", path.c_str(), outcome.line, outcome.problem.c_str(),
-                 UnifiedDiff(name, text, told).c_str());
+                 UnifiedDiff(name, text, actual).c_str());
     return false;
   }
-  if (told == text) return true;
+  if (actual == text) return true;
   if (mode == Mode::kRewrite) {
-    if (WriteFile(path, told)) return true;
-    std::fprintf(stderr, "%s: cannot be written\n", path.c_str());
+    if (WriteFile(path, actual)) return true;
+    std::fprintf(stderr, "%s: cannot write the file\n", path.c_str());
     return false;
   }
-  std::fprintf(stderr, "%s: the story is another one; if it is right, run test_scenarios --rewrite %s\n%s",
-               path.c_str(), path.c_str(), UnifiedDiff(path, text, told).c_str());
+  std::fprintf(stderr, "%s: the story has changed; if it is right, run test_scenarios --rewrite %s\n%s", path.c_str(),
+               path.c_str(), UnifiedDiff(path, text, actual).c_str());
   return false;
 }
 

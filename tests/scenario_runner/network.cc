@@ -1,5 +1,5 @@
-// Messages and calls. A message that is sent over a cut link, or arrives at a server that is down, is lost, and
-// nobody is told: the call stays open until it times out, or its connection is found to be broken.
+// Messages and calls. A message that is sent over a cut link, or arrives at a server that is down, is lost silently:
+// its call stays open until it times out or its connection fails.
 #include <algorithm>
 
 #include "world.h"
@@ -7,7 +7,7 @@
 namespace ringraft::scenario {
 namespace {
 
-// Of one DeliverAll: so many, and so many for each message that is on its way when it begins.
+// Limits of one DeliverAll: a base, and more for each message in flight at its start.
 constexpr size_t kMaxDeliveries = 1000;
 constexpr size_t kMostThatFollow = 20;
 
@@ -64,8 +64,9 @@ std::vector<size_t> World::Select(const Selection& selection) const {
 bool World::DeliverAll() {
   const size_t most = kMaxDeliveries + kMostThatFollow * wire_.size();
   for (size_t count = 0; count < most; ++count) {
-    auto next = std::find_if(wire_.begin(), wire_.end(),
-                             [&](const Message& message) { return !held_.contains({message.from, message.to}); });
+    auto next = std::find_if(wire_.begin(), wire_.end(), [&](const Message& message) {
+      return !held_.contains({message.from, message.to});
+    });
     if (next == wire_.end() || !oracle_.violation().empty()) return true;
     Message message = std::move(*next);
     wire_.erase(next);
@@ -74,7 +75,7 @@ bool World::DeliverAll() {
   return false;
 }
 
-// Those that are there now; what they bring about stays on its way.
+// Only messages in flight now; those that they cause stay in flight.
 size_t World::Deliver(const Selection& selection) {
   std::vector<Message> messages;
   std::vector<size_t> selected = Select(selection);
@@ -94,7 +95,7 @@ size_t World::Drop(const Selection& selection) {
 size_t World::Duplicate(const Selection& selection) {
   std::vector<size_t> selected = Select(selection);
   for (size_t position : selected) {
-    TellLine("again: " + Describe(wire_[position]));
+    TellLine("duplicate: " + Describe(wire_[position]));
     wire_.push_back(Message(wire_[position]));
   }
   return selected.size();
@@ -113,12 +114,12 @@ void World::Heal() {
   FailLostCalls();
 }
 
-// --- what arrives ---
+// --- arrivals ---
 
 void World::Receive(const Message& message) {
-  if (!IsUp(message.to)) return TellLine("lost, for it is down: " + Describe(message));
+  if (!IsUp(message.to)) return TellLine("lost, receiver down: " + Describe(message));
   const bool is_late = IsReply(message.kind) && servers_.at(message.to).life != message.call->life;
-  if (is_late) return TellLine("lost, for an earlier life asked: " + Describe(message));
+  if (is_late) return TellLine("lost, sender restarted: " + Describe(message));
   switch (message.kind) {
     case MessageKind::kPreVote:
     case MessageKind::kVote:
@@ -135,14 +136,14 @@ void World::TellVoteRequest(const Message& message) {
   const uint64_t id = message.to;
   Server& server = servers_.at(id);
   const View before = Look(id);
-  std::string fact = std::string(Name(message.kind)) + " request of " + std::to_string(message.from) + ": " +
+  std::string fact = std::string(Name(message.kind)) + " request from " + std::to_string(message.from) + ": " +
                      VoteRequest(message.vote) + "; here term " + Text(before.term) + ", last " +
                      Position(before.last, core(id).TermAt(before.last)) +
                      (before.vote ? ", vote " + Text(before.vote) : "");
   if (before.role == Role::kLeader) {
-    fact += ", leads";
+    fact += ", is leader";
   } else if (server.heard) {
-    fact += ", heard " + Text(before.leader) + " " + Milliseconds(now_ - *server.heard) + " ago";
+    fact += ", heard from " + Text(before.leader) + " " + Milliseconds(now_ - *server.heard) + " ago";
   }
   Event(id, fact, [&](core::Core&) {
     const core::VoteReply reply = ReceiveVoteRequest(message);
@@ -154,7 +155,7 @@ void World::TellAppend(const Message& message) {
   const uint64_t id = message.to;
   const AppendEntriesArgs& args = message.append;
   const View before = Look(id);
-  std::string fact = std::string(Name(message.kind)) + " of " + std::to_string(message.from) + ": " +
+  std::string fact = std::string(Name(message.kind)) + " from " + std::to_string(message.from) + ": " +
                      AppendRequest(args) + "; here term " + Text(before.term) + ", last " +
                      Position(before.last, core(id).TermAt(before.last));
   const Term at_prev = core(id).TermAt(args.prev_index);
@@ -173,8 +174,8 @@ void World::TellAppend(const Message& message) {
 }
 
 void World::TellReply(const Message& message) {
-  const std::string fact = std::string(message.call->has_ended ? "late or repeated " : "") +
-                           std::string(Name(message.kind)) + " of " + std::to_string(message.from) + ": " +
+  const std::string fact = std::string(message.call->has_ended ? "late or duplicate " : "") +
+                           std::string(Name(message.kind)) + " from " + std::to_string(message.from) + ": " +
                            Answer(message);
   Event(message.to, fact, [&](core::Core&) -> std::string {
     ReceiveReply(message);
@@ -182,13 +183,13 @@ void World::TellReply(const Message& message) {
   });
 }
 
-// --- what does not arrive ---
+// --- failures ---
 
 bool World::IsLost(const std::shared_ptr<Call>& call) const {
   if (call->has_ended) return false;
   auto carries = [&](const Message& message) { return message.call == call; };
   if (std::any_of(wire_.begin(), wire_.end(), carries)) return false;
-  // Its receiver has it, and its answer waits for the disk: no waiting answer is of an earlier life.
+  // The receiver may have it, with a reply that waits for the disk; replies from before a crash do not wait.
   return !Exists(call->to) || servers_.at(call->to).gated.empty();
 }
 
@@ -196,7 +197,7 @@ void World::FailCall(const std::shared_ptr<Call>& call, const std::string& why) 
   call->has_ended = true;
   const bool is_awaited =
       call->kind == MessageKind::kAppend && IsUp(call->from) && servers_.at(call->from).life == call->life;
-  if (!is_awaited) return;  // a vote or a heartbeat is asked for anew by its next round
+  if (!is_awaited) return;  // the next round repeats a vote request or heartbeat
   Event(call->from, why + " append to " + std::to_string(call->to) + " after " + Text(call->append.prev_index),
         [&](core::Core& core) -> std::string {
           core.OnAppendFailed(call->append);

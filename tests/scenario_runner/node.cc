@@ -1,4 +1,4 @@
-// What a server does after each call into its core: src/node, without coroutines.
+// The work of a server after each call into its core, as in src/node.
 #include <algorithm>
 
 #include "world.h"
@@ -17,19 +17,19 @@ void World::TakeWrites(uint64_t id, Line& line) {
   for (; taken < server.writing.size(); ++taken) {
     const core::Write& write = server.writing[taken];
     if (write.hard_state) server.hard_state = *write.hard_state;
-    if (write.truncate_after) line.changes.push_back("drops all after " + Text(*write.truncate_after));
+    if (write.truncate_after) line.changes.push_back("truncates after " + Text(*write.truncate_after));
     if (!write.batches.empty()) line.changes.push_back("appends " + Entries(write.batches, server.core->term()));
     if (server.holds_disk) line.changes.push_back("write " + std::to_string(write.number) + " waits");
   }
 }
 
-// --- what callers ask for ---
+// --- requests of callers ---
 
 void World::Propose(uint64_t id, const std::vector<std::string>& texts) {
   if (core(id).IsTransferring()) return Tell(id, "proposal -> waits for the end of the transfer");
   if (!core(id).is_leader()) {
     Tell(id, "proposal; " + RoleName(core(id).role()) +
-                 (core(id).leader() ? " of " + Text(core(id).leader()) : ", knows no leader") + " -> refused");
+                 (core(id).leader() ? " of " + Text(core(id).leader()) : ", no known leader") + " -> refused");
     return;
   }
   Event(id, "proposal", [&](core::Core& core) -> std::string {
@@ -67,7 +67,7 @@ void World::Change(uint64_t id, const std::vector<ChangeStep>& steps) {
     what += std::string(" ") + step.sign + std::to_string(step.server);
   }
   Event(id, "change" + what + "; members " + Members(core(id).configuration()), [&](core::Core& core) -> std::string {
-    core.OnTick(now_);  // as src/node does: new members count as heard from now
+    core.OnTick(now_);  // as src/node does: new members count as in contact from now on
     auto ticket = core.ProposeConfig(change);
     if (!ticket) return "refused: " + ticket.error().message();
     servers_.at(id).changes.push_back(ticket.value());
@@ -98,7 +98,7 @@ void World::Heartbeat(uint64_t id, uint64_t to) {
     std::optional<core::AppendRequest> request = server.core->NextHeartbeat(status.peer.id, now_);
     if (!request) continue;
     const std::string what = "after " + Position(request->args.prev_index, request->args.prev_term) + ", commit " +
-                             Text(request->args.leader_commit) + (request->args.timeout_now ? ", stand now" : "");
+                             Text(request->args.leader_commit) + (request->args.timeout_now ? ", timeout-now" : "");
     if (sent.empty() || sent.back().first != what) sent.push_back({what, {}});
     sent.back().second.push_back(peer);
     SendAppend(id, *request);
@@ -115,17 +115,18 @@ void World::TakeVoteRound(uint64_t id, Line& line) {
   if (!round) return;
   std::vector<uint64_t> peers;
   for (const Peer& peer : round->peers) peers.push_back(peer.id.value());
-  const std::string asks = "asks " + Servers(peers) + (round->args.pre_vote ? " for pre-votes" : " for votes");
+  const std::string requests =
+      std::string("requests ") + (round->args.pre_vote ? "pre-votes" : "votes") + " from " + Servers(peers);
   const bool is_durable = round->gate <= core(id).persisted();
   const std::string waits = Wait(id, round->gate);
-  SendVoteRequests(id, *round, asks);
-  // Otherwise it is told with the write.
-  if (is_durable || !waits.empty()) line.changes.push_back(asks + waits);
+  SendVoteRequests(id, *round, requests);
+  // Otherwise the write reports it.
+  if (is_durable || !waits.empty()) line.changes.push_back(requests + waits);
 }
 
 // --- replication ---
 
-// What is the same for several peers is told once.
+// Equal appends to several peers are reported once.
 void World::SendAppends(uint64_t id, Line& line) {
   Server& server = servers_.at(id);
   if (!server.core->is_leader()) return;
@@ -136,11 +137,11 @@ void World::SendAppends(uint64_t id, Line& line) {
       core::NextAppendResult next = server.core->NextAppend(status.peer.id, now_);
       if (auto* read = std::get_if<core::ReadRequest>(&next)) {
         if (server.holds_reads) {
-          line.changes.push_back("a read from " + Text(read->from) + " on for " + std::to_string(peer) + " waits");
+          line.changes.push_back("the read from " + Text(read->from) + " for " + std::to_string(peer) + " waits");
           server.reads.push_back(HeldRead{peer, read->from, server.disk.Read(read->from, read->max_bytes)});
           break;
         }
-        line.changes.push_back("reads from " + Text(read->from) + " on");
+        line.changes.push_back("reads from " + Text(read->from));
         server.core->OnRead(status.peer.id, server.disk.Read(read->from, read->max_bytes));
         continue;
       }
@@ -157,17 +158,17 @@ void World::SendAppends(uint64_t id, Line& line) {
     }
   }
   for (const auto& [what, peers] : sent) line.changes.push_back("sends " + what + " to " + Servers(peers));
-  std::optional<core::AppendRequest> stand = server.core->NextTimeoutNow(now_);
-  if (!stand) return;
-  line.changes.push_back("tells " + Text(stand->peer.id) + " to stand");
-  SendAppend(id, *stand);
+  std::optional<core::AppendRequest> timeout_now = server.core->NextTimeoutNow(now_);
+  if (!timeout_now) return;
+  line.changes.push_back("sends timeout-now to " + Text(timeout_now->peer.id));
+  SendAppend(id, *timeout_now);
 }
 
 size_t World::Read(uint64_t id) {
   std::vector<HeldRead> reads = std::exchange(servers_.at(id).reads, {});
   for (const HeldRead& read : reads) {
-    const std::string whom = read.peer == 0 ? "the machine" : std::to_string(read.peer);
-    const std::string fact = "read from " + Text(read.from) + " on for " + whom + ": " + EntryRuns(read.batches);
+    const std::string reader = read.peer == 0 ? "the machine" : std::to_string(read.peer);
+    const std::string fact = "read from " + Text(read.from) + " for " + reader + ": " + EntryRuns(read.batches);
     Event(id, fact, [&](core::Core& core) -> std::string {
       if (read.peer != 0) {
         core.OnRead(NodeId(read.peer), read.batches);
@@ -198,7 +199,7 @@ core::Driver::ApplyEntry World::Collect(std::vector<std::string>& applied) const
 void World::ApplyOrHold(uint64_t id, std::vector<std::string>& applied) {
   Server& server = servers_.at(id);
   for (const HeldRead& read : server.reads) {
-    if (read.peer == 0) return;  // what follows comes after it
+    if (read.peer == 0) return;  // later entries wait for this read
   }
   ApplyCommitted(id, Collect(applied), [&](const core::ReadRequest& read) {
     if (server.holds_reads) {
@@ -209,14 +210,14 @@ void World::ApplyOrHold(uint64_t id, std::vector<std::string>& applied) {
 }
 
 void World::TellCommitAndApply(const View& before, const View& after, const std::vector<std::string>& applied,
-                               const std::vector<std::string>& answered, Line& line) {
+                               const std::vector<std::string>& completed, Line& line) {
   if (after.commit > before.commit) line.changes.push_back("commits " + Range(before.commit + 1, after.commit));
-  if (!applied.empty() && applied == answered) {
-    line.changes.push_back("applies and answers " + Join(applied, " "));
+  if (!applied.empty() && applied == completed) {
+    line.changes.push_back("applies and completes " + Join(applied, " "));
     return;
   }
   if (!applied.empty()) line.changes.push_back("applies " + Join(applied, " "));
-  if (!answered.empty()) line.changes.push_back("answers " + Join(answered, " "));
+  if (!completed.empty()) line.changes.push_back("completes " + Join(completed, " "));
 }
 
 void World::Apply(uint64_t id) {
@@ -232,24 +233,24 @@ void World::ReleaseApply(uint64_t id) {
   if (was_held && IsUp(id)) Apply(id);
 }
 
-std::vector<std::string> World::AnswerProposals(uint64_t id) {
+std::vector<std::string> World::CompleteProposals(uint64_t id) {
   Server& server = servers_.at(id);
-  std::vector<std::string> answered;
+  std::vector<std::string> completed;
   while (!server.proposals.empty() && server.proposals.front().index <= server.machine) {
     const Proposal& proposal = server.proposals.front();
-    // As in src/node: what is applied is the caller's own command only if it has its term.
+    // As in src/node: the applied entry is the caller's own only if it has the same term.
     if (server.core->TermAt(proposal.index) == proposal.term) {
       oracle_.OnResult(proposal.index, proposal.term);
-      answered.push_back(proposal.text);
-      server.answered.insert(proposal.text);
+      completed.push_back(proposal.text);
+      server.completed.insert(proposal.text);
     }
     server.proposals.erase(server.proposals.begin());
   }
-  return answered;
+  return completed;
 }
 
-// In flight when the leadership was lost: it may be committed by another leader, or never. What is committed already
-// is answered when it is applied.
+// The outcome of proposals in flight when the leader steps down is unknown: another leader may commit them. Those
+// already committed complete when they are applied.
 void World::LoseProposals(uint64_t id, Line& line) {
   Server& server = servers_.at(id);
   std::vector<std::string> lost;
@@ -263,8 +264,8 @@ void World::LoseProposals(uint64_t id, Line& line) {
   if (!lost.empty()) line.changes.push_back("outcome unknown: " + Join(lost, " "));
 }
 
-bool World::HasAnswered(uint64_t server, const std::string& text) const {
-  return servers_.at(server).answered.contains(text);
+bool World::HasCompleted(uint64_t server, const std::string& text) const {
+  return servers_.at(server).completed.contains(text);
 }
 
 bool World::HasLost(uint64_t server, const std::string& text) const { return servers_.at(server).lost.contains(text); }
@@ -286,7 +287,7 @@ void World::CheckChanges(uint64_t id, Line& line) {
 
 // --- durability ---
 
-// What a story adds about something that waits for a held disk.
+// What the story adds to an action that waits for a held disk.
 std::string World::Wait(uint64_t id, core::WriteNumber gate) const {
   const Server& server = servers_.at(id);
   return gate > server->persisted() && server.holds_disk ? " after write " + std::to_string(gate) : "";
@@ -303,22 +304,22 @@ void World::FlushOne(uint64_t id) {
   const View before = Look(id);
   Line line;
   line.fact = fact + " is durable";
-  std::vector<std::string> left;
+  std::vector<std::string> sent;
   for (core::DrivenCore::Gated& gated : server.FinishWrites(now_)) {
     gated.action();
-    // Without a held disk the reader knows that an answer leaves at once; that requests leave is news.
-    if (server.holds_disk || gated.what.starts_with("asks")) left.push_back(gated.what);
+    // Without a held disk a reply is sent at once, which needs no mention; vote requests are mentioned.
+    if (server.holds_disk || gated.what.starts_with("requests")) sent.push_back(gated.what);
   }
   if (!server.problem.empty()) oracle_.Violate(server.problem);
   Settle(id, before, line);
-  line.changes.insert(line.changes.begin(), left.begin(), left.end());
+  line.changes.insert(line.changes.begin(), sent.begin(), sent.end());
   if (server.holds_disk || !Join(line.changes).empty()) TellEvent(id, line);
 }
 
 size_t World::Flush(uint64_t id, size_t count) {
   Server& server = servers_.at(id);
   size_t flushed = 0;
-  if (count == 0) count = server.writing.size();  // not what they bring about
+  if (count == 0) count = server.writing.size();  // not those that they cause
   while (IsUp(id) && !server.writing.empty() && flushed < count) {
     FlushOne(id);
     ++flushed;

@@ -10,7 +10,7 @@ namespace {
 constexpr std::array<std::string_view, 8> kKinds = {"pre-vote",       "vote",       "append",       "heartbeat",
                                                     "pre-vote-reply", "vote-reply", "append-reply", "heartbeat-reply"};
 
-// --- how the words of each command are read ---
+// --- the words of each command ---
 
 void ReadNothing(Words&, Command&) {}
 void ReadServer(Words& words, Command& command) { command.servers = {words.Server()}; }
@@ -24,20 +24,20 @@ void ReadGroups(Words& words, Command& command) { command.groups = words.Groups(
 void ReadLogOf(Words& words, Command& command) {
   command.servers = {words.Server()};
   constexpr std::array<std::string_view, 1> kTerms = {"terms"};
-  words.OneOf("'terms'", kTerms);
+  words.OneOf("word", kTerms);
   uint64_t ignored = 0;
   do {
-    command.numbers.push_back(words.Number("a term", 1, kMaxNumber));
+    command.numbers.push_back(words.Number("term", 1, kMaxNumber));
     const size_t count = command.numbers.size();
     if (count > 1 && command.numbers[count - 2] > command.numbers[count - 1]) {
-      words.Fail(std::to_string(command.numbers.back()), "term here", "terms that do not descend along the log");
+      words.Fail("term", std::to_string(command.numbers.back()), "terms that do not decrease along the log");
     }
-    if (count > kMaxEntries) words.Fail(words.Peek(), "entry any more", "200 entries");
+    if (count > kMaxEntries) words.Fail("entry", words.Peek(), "at most 200 entries");
   } while (!words.AtEnd() && ParseNumber(words.Peek(), ignored));
-  // Of the hard state: the last entry's term and no vote, if they are not said.
+  // The hard state; by default the last entry's term and no vote.
   uint64_t term = command.numbers.back();
   uint64_t vote = 0;
-  if (words.TakeIf("term")) term = words.Number("a term", command.numbers.back(), kMaxNumber);
+  if (words.TakeIf("term")) term = words.Number("term", command.numbers.back(), kMaxNumber);
   if (words.TakeIf("vote")) vote = words.Server();
   command.numbers.push_back(term);
   command.numbers.push_back(vote);
@@ -49,11 +49,11 @@ void ReadSet(Words& words, Command& command) {
                                                        "tell-commit-when-idle", "durable-machine"};
   const size_t topic = words.OneOf("setting", kTopics);
   command.topic = kTopics[topic];
-  if (topic < 6) command.numbers = {words.Number("a limit", topic == 3 ? 0 : 1, kMaxNumber)};
+  if (topic < 6) command.numbers = {words.Number("limit", topic == 3 ? 0 : 1, kMaxNumber)};
 }
 
 void ReadNoConvergence(Words& words, Command&) {
-  words.Take("the reason why the servers do not come to rest");
+  words.Take("the reason why the cluster does not come to rest");
   while (!words.AtEnd()) words.Take("");
 }
 
@@ -65,22 +65,22 @@ void ReadHeartbeat(Words& words, Command& command) {
 void ReadPropose(Words& words, Command& command) {
   command.servers = {words.Server()};
   do {
-    std::string_view text = words.Take("one or more commands, which are one batch");
+    std::string_view text = words.Take("one or more commands, which form one batch");
     command.texts.emplace_back(text);
-    if (command.texts.size() > kMaxEntries) words.Fail(text, "command any more", "200 commands");
+    if (command.texts.size() > kMaxEntries) words.Fail("command", text, "at most 200 commands");
   } while (!words.AtEnd());
 }
 
 void ReadChange(Words& words, Command& command) {
   command.servers = {words.Server()};
   do {
-    constexpr std::string_view kAllowed =
+    constexpr std::string_view kExpected =
         "+SERVER (a voter), ~SERVER (a learner), -SERVER, ^SERVER (promote) and _SERVER (demote), servers from 1 to 9";
-    std::string_view word = words.Take(kAllowed);
+    std::string_view word = words.Take(kExpected);
     uint64_t server = 0;
     const bool is_signed = !word.empty() && std::string_view("+~-^_").find(word[0]) != std::string_view::npos;
     if (!is_signed || !ParseNumber(word.substr(1), server) || server < 1 || server > kMaxServers) {
-      words.Fail(word, "change", kAllowed);
+      words.Fail("change", word, kExpected);
       return;
     }
     command.steps.push_back(ChangeStep{word[0], server});
@@ -93,9 +93,9 @@ void ReadSelection(Words& words, Command& command) {
   ReadLink(words, command);
   uint64_t ignored = 0;
   if (!words.AtEnd() && !ParseNumber(words.Peek(), ignored)) {
-    command.selection->kind = static_cast<MessageKind>(words.OneOf("kind of message", kKinds));
+    command.selection->kind = static_cast<MessageKind>(words.OneOf("message kind", kKinds));
   }
-  if (!words.AtEnd()) command.selection->nth = words.Number("a position", 1, 1000);
+  if (!words.AtEnd()) command.selection->nth = words.Number("position", 1, 1000);
 }
 
 void ReadTransfer(Words& words, Command& command) {
@@ -109,12 +109,12 @@ void ReadDeliver(Words& words, Command& command) {
 
 void ReadFlush(Words& words, Command& command) {
   command.servers = {words.Server()};
-  command.numbers = {words.AtEnd() ? 0 : words.Number("a count", 1, 1000)};
+  command.numbers = {words.AtEnd() ? 0 : words.Number("count", 1, 1000)};
 }
 
 void ReadCrash(Words& words, Command& command) {
   command.servers = {words.Server()};
-  command.numbers = {words.TakeIf("keeping") ? words.Number("a count", 1, 1000) : 0};
+  command.numbers = {words.TakeIf("keeping") ? words.Number("count", 1, 1000) : 0};
 }
 
 void ReadStory(Words& words, Command& command) {
@@ -124,33 +124,33 @@ void ReadStory(Words& words, Command& command) {
 
 void ReadExpect(Words& words, Command& command) {
   constexpr std::array<std::string_view, 17> kTopics = {
-      "leader", "no-leader", "role",     "term",  "commit",    "applied", "last",     "durable", "log",
-      "vote",   "members",   "learners", "joint", "in-flight", "down",    "answered", "unknown"};
+      "leader", "no-leader", "role",     "term",  "commit",    "applied", "last",      "durable", "log",
+      "vote",   "members",   "learners", "joint", "in-flight", "down",    "completed", "unknown"};
   constexpr std::array<std::string_view, 4> kRoles = {"follower", "pre-candidate", "candidate", "leader"};
   constexpr std::array<std::string_view, 1> kTerms = {"terms"};
   command.topic = kTopics[words.OneOf("claim", kTopics)];
   if (command.topic == "no-leader") return;
   if (command.topic == "in-flight") {
-    command.numbers = {words.Number("a count", 0, 1000)};
+    command.numbers = {words.Number("count", 0, 1000)};
     return;
   }
   command.servers = {words.Server()};
   if (command.topic == "leader" || command.topic == "down") return;
-  if (command.topic == "answered" || command.topic == "unknown") {
+  if (command.topic == "completed" || command.topic == "unknown") {
     command.texts.emplace_back(words.Take("a proposed command"));
   } else if (command.topic == "role") {
     command.texts.emplace_back(kRoles[words.OneOf("role", kRoles)]);
   } else if (command.topic == "log") {
-    words.OneOf("'terms'", kTerms);
+    words.OneOf("word", kTerms);
     while (!words.AtEnd() && command.numbers.size() < kMaxEntries) {
-      command.numbers.push_back(words.Number("a term", 1, kMaxNumber));
+      command.numbers.push_back(words.Number("term", 1, kMaxNumber));
     }
   } else if (command.topic == "members" || command.topic == "learners") {
     command.groups = {words.Servers()};
   } else if (command.topic == "joint") {
     command.groups = words.Groups();
   } else {
-    command.numbers = {words.Number("a number", 0, kMaxNumber)};
+    command.numbers = {words.Number("number", 0, kMaxNumber)};
   }
 }
 
@@ -226,7 +226,7 @@ Result<Command> ParseCommand(std::string_view text, size_t line) {
   }
   std::string names;
   for (const Grammar& grammar : kGrammars) names += (names.empty() ? "" : ", ") + std::string(grammar.name);
-  words.Fail(name, "command", names);
+  words.Fail("command", name, names);
   return Wrong(line, words.error());
 }
 
@@ -246,12 +246,12 @@ std::string_view WithoutIndentation(std::string_view line) { return line.substr(
 
 Result<void> CheckLine(std::string_view line, size_t number) {
   if (line.size() > kMaxLineBytes) {
-    return Wrong(number, "it has " + std::to_string(line.size()) + " bytes; at most " + std::to_string(kMaxLineBytes));
+    return Wrong(number, std::to_string(line.size()) + " bytes; a line has at most " + std::to_string(kMaxLineBytes));
   }
   for (char c : line) {
     if (c >= ' ' && c <= '~') continue;
-    return Wrong(number, "byte " + std::to_string(static_cast<unsigned char>(c)) +
-                             " is no letter of a scenario; allowed: printable ASCII");
+    return Wrong(number,
+                 "invalid byte " + std::to_string(static_cast<unsigned char>(c)) + ": expected printable ASCII");
   }
   return Success();
 }
@@ -265,14 +265,13 @@ class Reader {
     if (!checked) return checked;
     const bool is_blank = line.find_first_not_of(' ') == std::string_view::npos;
     if (is_blank || line[0] == '#') {
-      may_tell_ = false;
+      may_have_story_ = false;
       if (!is_blank) ReadHazards(line, scenario_.hazards);
       preface_.emplace_back(is_blank ? "" : line);
       return Success();
     }
     if (line[0] == ' ') {
-      if (!may_tell_)
-        return Wrong(number_, "a story without a command directly above it; allowed: a command, or a comment");
+      if (!may_have_story_) return Wrong(number_, "invalid story line: expected a command directly above it");
       scenario_.steps.back().story.emplace_back(WithoutIndentation(line));
       return Success();
     }
@@ -280,9 +279,9 @@ class Reader {
   }
 
   Result<Scenario> Finish() {
-    if (number_ == 0 || scenario_.steps.empty()) return Wrong(number_, "there is no command in it");
+    if (number_ == 0 || scenario_.steps.empty()) return Wrong(number_, "missing command: expected at least one");
     if (scenario_.steps.front().preface.empty() || !scenario_.steps.front().preface.front().starts_with("# ")) {
-      return Wrong(1, "it does not begin with a comment that says what it claims");
+      return Wrong(1, "missing comment: expected a first line '# ...' that states the claim");
     }
     scenario_.tail = std::move(preface_);
     return std::move(scenario_);
@@ -302,14 +301,14 @@ class Reader {
     step.text = std::string(line);
     step.command = std::move(command.value());
     scenario_.steps.push_back(std::move(step));
-    may_tell_ = true;
+    may_have_story_ = true;
     return Success();
   }
 
   Scenario scenario_;
   std::vector<std::string> preface_;
   size_t number_ = 0;
-  bool may_tell_ = false;
+  bool may_have_story_ = false;
 };
 
 }  // namespace
@@ -323,8 +322,8 @@ std::string Text(const Link& link) {
 
 Result<Scenario> ParseScenario(std::string_view text) {
   if (text.size() > kMaxFileBytes) {
-    return Error(Errc::kInvalidArgument, "it has " + std::to_string(text.size()) + " bytes; a scenario has at most " +
-                                             std::to_string(kMaxFileBytes));
+    return Error(Errc::kInvalidArgument,
+                 std::to_string(text.size()) + " bytes; a scenario has at most " + std::to_string(kMaxFileBytes));
   }
   Reader reader;
   while (!text.empty()) {

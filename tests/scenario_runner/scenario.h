@@ -1,6 +1,6 @@
-// A scenario as a text: commands, one a line, and below each, indented, the story that is expected of it. This is the
-// syntax alone, which may be read from anywhere: any bytes give a Scenario or an error, in bounded time and memory.
-// What the commands do is in commands.cc; tests/scenarios/README.md tells how to write one.
+// The text of a scenario: commands, one per line, and below each, indented, its expected story. This is only the
+// syntax, safe for any input: all bytes give a Scenario or an error, in bounded time and memory. commands.cc runs the
+// commands; tests/scenarios/README.md explains how to write a scenario.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace ringraft::scenario {
 
-// Bounds of what a file may say.
+// Limits of a file.
 constexpr size_t kMaxFileBytes = 256 << 10;
 constexpr size_t kMaxLineBytes = 1024;
 constexpr size_t kMaxSteps = 500;
@@ -24,20 +24,20 @@ constexpr uint64_t kMaxNumber = 1'000'000;
 constexpr size_t kMaxEntries = 200;  // of a given log, and of a proposal
 constexpr Duration kMaxTick = std::chrono::minutes(10);
 
-// '+' a voter comes, '~' a learner comes, '-' one goes, '^' is promoted, '_' is demoted.
+// '+' adds a voter, '~' adds a learner, '-' removes, '^' promotes, '_' demotes.
 struct ChangeStep {
   char sign;
   uint64_t server;
 };
 
 enum class Verb : uint8_t {
-  // What there is at the beginning.
+  // Set-up.
   kCluster,
   kEmpty,
   kLogOf,
   kSet,
   kNoConvergence,
-  // What servers do.
+  // Servers.
   kCampaign,
   kElect,
   kHeartbeat,
@@ -47,7 +47,7 @@ enum class Verb : uint8_t {
   kTransfer,
   kTick,
   kRun,
-  // What the network does.
+  // Network.
   kDeliver,
   kDrop,
   kDuplicate,
@@ -57,7 +57,7 @@ enum class Verb : uint8_t {
   kCut,
   kPartition,
   kHeal,
-  // What disks and state machines do.
+  // Disks, state machines, power.
   kHoldDisk,
   kFlush,
   kReleaseDisk,
@@ -71,7 +71,7 @@ enum class Verb : uint8_t {
   kCrash,
   kRestart,
   kWipe,
-  // What is looked at.
+  // Inspection.
   kStatus,
   kLog,
   kWire,
@@ -79,7 +79,7 @@ enum class Verb : uint8_t {
   kExpect,
 };
 
-// "1->2"; 0 stands for any server ("*").
+// "1->2"; 0 means any server ("*").
 struct Link {
   uint64_t from = 0;
   uint64_t to = 0;
@@ -88,18 +88,18 @@ struct Link {
 using core::MessageKind;
 std::string_view Name(MessageKind kind);
 
-// Which messages in flight: all of a link, those of one kind, or the n-th of them.
+// Selects messages in flight: all of a link, those of one kind, or the n-th of these.
 struct Selection {
   Link link;
   std::optional<MessageKind> kind;
   uint64_t nth = 0;  // from 1; 0: all
 };
 
-// What is meant depends on the verb; see the table in scenario.cc.
+// The operands of a verb; see the table in scenario.cc.
 struct Command {
   Verb verb = Verb::kStatus;
   std::string topic;                          // of `set`, `expect` and `story`
-  std::vector<uint64_t> servers;              // those that act first
+  std::vector<uint64_t> servers;              // the acting server first
   std::vector<std::vector<uint64_t>> groups;  // of `partition` and `expect joint`
   std::vector<uint64_t> numbers;              // terms, indexes, counts
   std::vector<ChangeStep> steps;              // of `change`
@@ -111,7 +111,7 @@ struct Command {
 struct Step {
   std::vector<std::string> preface;  // comments and empty lines before it
   size_t line = 0;                   // of the command
-  std::string text;                  // as it stands there
+  std::string text;                  // verbatim
   Command command;
   std::vector<std::string> story;  // without indentation
 };
@@ -122,13 +122,13 @@ struct Scenario {
   std::vector<std::string> hazards;  // "B1" and "B2" of a line "# hazards: B1, B2"
 };
 
-// Errors: kInvalidArgument, with a message that names the line, the word and what is allowed.
+// Error: kInvalidArgument, with a message that names the line, the word and what is expected.
 Result<Scenario> ParseScenario(std::string_view text);
 
-// The text again, with the stories that the steps have now.
+// The text with the current stories of the steps.
 std::string WriteScenario(const Scenario& scenario);
 
-// "append", or "append-reply"; "1->2". As a scenario writes them.
+// "1->2", as in a scenario.
 std::string Text(const Link& link);
 
 }  // namespace ringraft::scenario

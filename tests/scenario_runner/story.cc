@@ -39,7 +39,7 @@ std::string Voters(const core::Configuration& configuration) {
 
 std::string Members(const core::Configuration& configuration) {
   std::string text = Voters(configuration);
-  if (!configuration.learners.empty()) text += " learning " + Set(configuration.learners);
+  if (!configuration.learners.empty()) text += " learners " + Set(configuration.learners);
   return text;
 }
 
@@ -95,7 +95,7 @@ std::string Entries(const std::vector<BatchRef>& batches, Term term) {
 
 std::string VoteRequest(const RequestVoteArgs& args) {
   return "term " + Text(args.term) + ", last " + Position(args.last_index, args.last_term) +
-         (args.is_transfer ? ", asked to stand" : "");
+         (args.is_transfer ? ", transfer" : "");
 }
 
 std::string VoteAnswer(const RequestVoteResults& results) {
@@ -105,7 +105,7 @@ std::string VoteAnswer(const RequestVoteResults& results) {
 std::string AppendRequest(const AppendEntriesArgs& args) {
   return "term " + Text(args.term) + ", prev " + Position(args.prev_index, args.prev_term) + ", " +
          (args.entries.empty() ? "" : EntryRuns(args.entries) + ", ") + "commit " + Text(args.leader_commit) +
-         (args.timeout_now ? ", stand now" : "");
+         (args.timeout_now ? ", timeout-now" : "");
 }
 
 std::string AppendAnswer(const AppendEntriesResults& results) {
@@ -121,7 +121,7 @@ std::string FollowerChange(const View& before, const View& after) {
   std::vector<std::string> parts;
   if (before.role == Role::kLeader) parts.push_back("steps down");
   if ((before.role == Role::kPreCandidate || before.role == Role::kCandidate) && !has_new_leader) {
-    parts.push_back("gives up");
+    parts.push_back("abandons its campaign");
   }
   if (has_new_leader) {
     parts.push_back("follows " + Text(after.leader) + (new_term.empty() ? "" : " in " + new_term));
@@ -137,11 +137,11 @@ std::string RoleChange(const View& before, const View& after) {
   const bool is_same = before.role == after.role && before.term == after.term;
   switch (after.role) {
     case Role::kLeader:
-      return is_same ? "" : "leader of term " + Text(after.term);
+      return is_same ? "" : "becomes leader of term " + Text(after.term);
     case Role::kCandidate:
-      return is_same ? "" : "candidate in term " + Text(after.term);
+      return is_same ? "" : "becomes candidate in term " + Text(after.term);
     case Role::kPreCandidate:
-      return is_same ? "" : "pre-candidate for term " + Text(after.term + 1);
+      return is_same ? "" : "becomes pre-candidate for term " + Text(after.term + 1);
     case Role::kFollower:
       return FollowerChange(before, after);
   }

@@ -1,4 +1,4 @@
-// Time, which stands still unless it is told to go on.
+// Time, which advances only when a command says so.
 #include <algorithm>
 
 #include "world.h"
@@ -7,7 +7,7 @@ namespace ringraft::scenario {
 namespace {
 
 constexpr Duration kCallTimeout = std::chrono::seconds(5);  // RpcOptions::call_timeout
-constexpr size_t kMaxTurns = 20000;                         // of one command: 10 minutes have 12,000 heartbeats
+constexpr size_t kMaxTurns = 20000;                         // per command: 10 minutes have 12,000 heartbeats
 
 }  // namespace
 
@@ -22,10 +22,10 @@ void World::Campaign(uint64_t id) {
   const TimePoint due = core(id).NextTick();
   if (due == TimePoint::max()) {
     has_begun_ = true;
-    return Tell(id, std::string(core(id).IsMember() ? "is no voter" : "is no member") + " -> does not stand");
+    return Tell(id, std::string(core(id).IsMember() ? "not a voter" : "not a member") + " -> does not campaign");
   }
   now_ = std::max(now_, due);
-  Event(id, "election time-out", [&](core::Core& core) -> std::string {
+  Event(id, "election timeout", [&](core::Core& core) -> std::string {
     core.OnTick(now_);
     return "";
   });
@@ -40,11 +40,11 @@ void World::TickDue() {
     const bool told_only_changes = std::exchange(only_changes_, true);
     Event(id,
           transfers || waits ? "tick"
-          : leads            ? "has not heard from a majority for 500ms"
-                             : "election time-out",
+          : leads            ? "no majority has replied for 500ms"
+                             : "election timeout",
           [&](core::Core& core) -> std::string {
             core.OnTick(now_);
-            return transfers && core.is_leader() && !core.IsTransferring() ? "gives the transfer up" : "";
+            return transfers && core.is_leader() && !core.IsTransferring() ? "abandons the transfer" : "";
           });
     only_changes_ = told_only_changes;
   }

@@ -14,9 +14,9 @@ std::vector<uint64_t> World::Ids() const {
   return ids;
 }
 
-// --- life and death ---
+// --- starts and crashes ---
 
-void World::Found(const std::vector<uint64_t>& servers, const std::vector<uint64_t>& members) {
+void World::Bootstrap(const std::vector<uint64_t>& servers, const std::vector<uint64_t>& members) {
   if (!members.empty()) members_ = members;
   std::sort(members_.begin(), members_.end());
   for (uint64_t id : servers) {
@@ -29,7 +29,7 @@ void World::Found(const std::vector<uint64_t>& servers, const std::vector<uint64
   }
 }
 
-// The first entry is the configuration, as any log's is; the others are commands.
+// The first entry is the configuration; the others are commands.
 void World::GiveLog(uint64_t id, const std::vector<uint64_t>& terms, uint64_t term, uint64_t vote) {
   Server& server = servers_.at(id);
   server.core.reset();
@@ -47,17 +47,17 @@ void World::GiveLog(uint64_t id, const std::vector<uint64_t>& terms, uint64_t te
 
 void World::Start(uint64_t id) {
   Server& server = servers_.at(id);
-  core::CoreOptions its = options;
-  its.self = NodeId(id);
-  its.seed = 1 + 100 * (server.life + 1);
-  its.is_restart = server.life > 0 && (server.disk.history().last_index() || server.disk.hard_state().term);
-  const std::string problem = server.Start(its, durable_machine_ ? server.machine : Index(0), now_);
-  if (!problem.empty()) return oracle_.Violate("what is on the disk cannot be recovered: " + problem);
+  core::CoreOptions own = options;
+  own.self = NodeId(id);
+  own.seed = 1 + 100 * (server.life + 1);
+  own.is_restart = server.life > 0 && (server.disk.history().last_index() || server.disk.hard_state().term);
+  const std::string problem = server.Start(own, durable_machine_ ? server.machine : Index(0), now_);
+  if (!problem.empty()) return oracle_.Violate("the log on the disk cannot be recovered: " + problem);
   server.hard_state = server.disk.hard_state();
   oracle_.OnStart(id);
 }
 
-// What was not durable is gone, but for the oldest `written` writes; what was sent may still arrive.
+// Unfinished writes are lost, except for the oldest `written`; messages in flight may still arrive.
 void World::Stop(uint64_t id, size_t written) {
   Server& server = servers_.at(id);
   server.DrivenCore::Crash(written);
@@ -75,8 +75,8 @@ void World::Crash(uint64_t id, size_t keeping) {
   const size_t lost = server.writing.size() - written;
   Stop(id, written);
   auto writes = [](size_t count) { return std::to_string(count) + (count == 1 ? " write" : " writes"); };
-  Tell(id, Join({"crashes", written > 0 ? writes(written) + " had reached the disk" : "",
-                 lost > 0 ? writes(lost) + " lost" : ""}));
+  Tell(id,
+       Join({"crashes", written > 0 ? writes(written) + " on the disk" : "", lost > 0 ? writes(lost) + " lost" : ""}));
 }
 
 void World::Restart(uint64_t id) {
@@ -86,7 +86,7 @@ void World::Restart(uint64_t id) {
   Tell(id, "starts with term " + Text(view.term) + ", vote " + (view.vote ? Text(view.vote) : "none") + ", last " +
                Position(view.last, core(id).TermAt(view.last)) + " -> " + RoleName(view.role) +
                (view.applied ? ", applied " + Text(view.applied) : ""));
-  FailLostCalls();  // connections are made anew
+  FailLostCalls();  // connections are new
 }
 
 void World::Wipe(uint64_t id) {
@@ -95,7 +95,7 @@ void World::Wipe(uint64_t id) {
   servers_.at(id).disk = core::Disk();
   servers_.at(id).machine = Index(0);
   oracle_.OnWipe(id);
-  Tell(id, "its disk is empty now");
+  Tell(id, "its disk is wiped");
 }
 
 // --- the story ---
@@ -139,7 +139,7 @@ void World::Event(uint64_t id, const std::string& fact, const std::function<std:
   while (IsUp(id) && !server.holds_disk && !server.writing.empty()) FlushOne(id);
 }
 
-// What src/node does at the end of a turn, in its order; and the changes in the order in which a reader wants them.
+// The end of a turn, in the order of src/node; the changes in an order for the reader.
 void World::Settle(uint64_t id, const View& before, Line& line) {
   Server& server = servers_.at(id);
   server->CheckInvariants();
@@ -157,7 +157,7 @@ void World::Settle(uint64_t id, const View& before, Line& line) {
   std::vector<std::string> applied;
   if (!server.holds_apply) ApplyOrHold(id, applied);
   after = Look(id);
-  TellCommitAndApply(before, after, applied, AnswerProposals(id), line);
+  TellCommitAndApply(before, after, applied, CompleteProposals(id), line);
   line.changes.insert(line.changes.end(), sends.changes.begin(), sends.changes.end());
   TakeVoteRound(id, line);
 }
@@ -190,16 +190,16 @@ std::string World::Unrest() const {
     if (leader != 0) return "two servers lead";
     leader = id;
   }
-  if (leader == 0) return "nobody leads";
+  if (leader == 0) return "there is no leader";
   std::string unrest = Driver::Unrest(leader);
   if (!unrest.empty()) return unrest;
   for (const Peer& peer : core(leader).configuration().Members()) {
     const uint64_t id = peer.id.value();
     const std::string who = "server " + std::to_string(id) + " ";
     const Server& server = servers_.at(id);
-    if (server->commit_index() != server->last_index()) return who + "does not know that all is committed";
-    if (!server.writing.empty() || !server.gated.empty()) return who + "has writes or answers waiting";
-    if (!server.proposals.empty() || !server.changes.empty()) return who + "has callers waiting";
+    if (server->commit_index() != server->last_index()) return who + "does not know that all entries are committed";
+    if (!server.writing.empty() || !server.gated.empty()) return who + "has pending writes or replies";
+    if (!server.proposals.empty() || !server.changes.empty()) return who + "has waiting callers";
   }
   return wire_.empty() ? "" : "messages are in flight";
 }

@@ -1,10 +1,9 @@
-// The servers of a scenario, their disks, and the network between them. Nothing happens unless it is asked for; then a
-// server does what src/node would do with its core: it takes the writes, lets answers and vote requests leave when what
-// they say is durable, sends what the core wants sent, applies what is committed. Each step adds a line to the story:
-// what happened, what was there, and what the core made of it.
+// The servers of a scenario, their disks, and the network between them. Nothing happens without a command; then a
+// server acts as src/node does. Each step adds a line to the story: the event, the state before it, and the decision of
+// the core.
 //
-// What lies on the way can be held, delivered in any order, repeated and lost: messages (`wire`), writes (`writing`),
-// reads and applies of a server that holds them.
+// Messages (`wire`) can be held, delivered in any order, duplicated and lost; writes (`writing`), reads and applies of
+// a server can be held.
 #pragma once
 
 #include <functional>
@@ -29,11 +28,11 @@ class World : private core::Driver {
  public:
   World();
 
-  // --- what there is ---
+  // --- set-up and state ---
   core::CoreOptions options;
   void SetApplyBytes(size_t bytes) { apply_bytes_ = bytes; }
   void MakeMachinesDurable() { durable_machine_ = true; }
-  void Found(const std::vector<uint64_t>& servers, const std::vector<uint64_t>& members);
+  void Bootstrap(const std::vector<uint64_t>& servers, const std::vector<uint64_t>& members);
   void GiveLog(uint64_t server, const std::vector<uint64_t>& terms, uint64_t term, uint64_t vote);
   bool has_begun() const { return has_begun_; }
   bool Exists(uint64_t server) const { return servers_.contains(server); }
@@ -43,8 +42,8 @@ class World : private core::Driver {
   std::vector<uint64_t> Ids() const;
   const std::vector<Message>& wire() const { return wire_; }
   const core::Oracle& oracle() const { return oracle_; }
-  bool HasAnswered(uint64_t server, const std::string& text) const;
-  bool HasLost(uint64_t server, const std::string& text) const;  // told its caller that the outcome is unknown
+  bool HasCompleted(uint64_t server, const std::string& text) const;
+  bool HasLost(uint64_t server, const std::string& text) const;  // its outcome is unknown
 
   // --- servers ---
   void Campaign(uint64_t server);
@@ -54,13 +53,13 @@ class World : private core::Driver {
   void Change(uint64_t server, const std::vector<ChangeStep>& steps);
   void Abort(uint64_t server);
   void Tick(Duration duration);
-  // Time goes on as it does: ticks, heartbeats, and everything is delivered at once.
+  // Time advances with ticks and heartbeats, and all messages are delivered at once.
   void Run(Duration duration, const std::function<bool()>& until = nullptr);
 
   // --- network ---
-  // Every message that is not held, also those that follow, until there is none. False if that does not come to an end.
+  // Delivers all messages that are not held, and those that follow. Returns false if there is no end of them.
   bool DeliverAll();
-  size_t Deliver(const Selection& selection);  // how many there were
+  size_t Deliver(const Selection& selection);  // returns their number
   size_t Drop(const Selection& selection);
   size_t Duplicate(const Selection& selection);
   void Hold(const Link& link) {
@@ -71,11 +70,11 @@ class World : private core::Driver {
   }
   void Cut(const Link& link);
   void Heal();
-  size_t FailCalls(const Link& link);  // those that have not been answered
+  size_t FailCalls(const Link& link);  // calls without a reply; returns their number
 
   // --- disks, machines, power ---
   void HoldDisk(uint64_t server) { servers_.at(server).holds_disk = true; }
-  size_t Flush(uint64_t server, size_t count);  // 0: all that wait now; returns how many
+  size_t Flush(uint64_t server, size_t count);  // 0: all pending ones; returns their number
   void ReleaseDisk(uint64_t server);
   void FailDisk(uint64_t server);
   void HoldReads(uint64_t server) { servers_.at(server).holds_reads = true; }
@@ -91,8 +90,8 @@ class World : private core::Driver {
   // --- the end ---
   // All links, disks and servers work again.
   void Repair();
-  // What keeps the cluster from being at rest: one leader, equal logs, all committed and applied, nothing in flight
-  // (B12). Empty if it is.
+  // Why the cluster is not at rest: one leader, equal logs, all committed and applied, nothing in flight (hazard B12).
+  // Empty if it is.
   std::string Unrest() const;
   void CheckAll();
 
@@ -110,19 +109,19 @@ class World : private core::Driver {
     Term term;
     std::string text;
   };
-  // A read that has seen the disk already, whatever happens to the log before its answer is told.
+  // A read that has been done; its result is delivered later, whatever happens to the log meanwhile.
   struct HeldRead {
     uint64_t peer = 0;  // 0: for the machine
     Index from;
     std::vector<BatchRef> batches;
   };
   struct Server : core::DrivenCore {
-    HardState hard_state;            // as decided; what of it is durable, the disk knows
+    HardState hard_state;            // as decided; the disk has the durable one
     std::optional<TimePoint> heard;  // from the leader of its term
     std::vector<HeldRead> reads;
     std::vector<Proposal> proposals;
     std::vector<core::ConfigTicket> changes;
-    std::set<std::string> answered;
+    std::set<std::string> completed;
     std::set<std::string> lost;
     TimePoint next_heartbeat;
     bool holds_disk = false;
@@ -130,17 +129,17 @@ class World : private core::Driver {
     bool holds_apply = false;
     bool disk_fails = false;
   };
-  // A line of the story while it is written.
+  // A line of the story in the making.
   struct Line {
     std::string fact;
-    std::string answer;                // to whoever asked
-    std::vector<std::string> changes;  // what else has changed
+    std::string answer;                // the reply to the request
+    std::vector<std::string> changes;  // other effects
   };
 
   // --- world.cc ---
   void TellLine(const std::string& line);
   void TellEvent(uint64_t server, const Line& line);
-  // One call into the core of a server, and all that the driver does after it. `act` returns the answer.
+  // One call into the core of a server, and the work after it. `act` returns the answer.
   void Event(uint64_t server, const std::string& fact, const std::function<std::string(core::Core&)>& act);
   void Settle(uint64_t server, const View& before, Line& line);
   void Start(uint64_t server);
@@ -153,8 +152,8 @@ class World : private core::Driver {
   void ApplyOrHold(uint64_t server, std::vector<std::string>& applied);
   ApplyEntry Collect(std::vector<std::string>& applied) const;
   void TellCommitAndApply(const View& before, const View& after, const std::vector<std::string>& applied,
-                          const std::vector<std::string>& answered, Line& line);
-  std::vector<std::string> AnswerProposals(uint64_t server);
+                          const std::vector<std::string>& completed, Line& line);
+  std::vector<std::string> CompleteProposals(uint64_t server);
   void LoseProposals(uint64_t server, Line& line);
   void CheckChanges(uint64_t server, Line& line);
   std::string Wait(uint64_t server, core::WriteNumber gate) const;
@@ -178,14 +177,14 @@ class World : private core::Driver {
   TimePoint NextDue() const;
 
   std::map<uint64_t, Server> servers_;
-  std::vector<uint64_t> members_;  // of the founding configuration
+  std::vector<uint64_t> members_;  // of the first configuration
   std::vector<Message> wire_;
   std::vector<std::shared_ptr<Call>> calls_;
   std::set<std::pair<uint64_t, uint64_t>> cut_;
   std::set<std::pair<uint64_t, uint64_t>> held_;
   std::vector<std::string> story_;
   bool is_muted_ = false;
-  bool only_changes_ = false;  // events without consequences are not told
+  bool only_changes_ = false;  // omits events without effect
   bool has_begun_ = false;
 };
 
