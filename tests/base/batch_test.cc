@@ -1,4 +1,4 @@
-// The batch: what goes in comes out, and nothing that was changed on the way is taken.
+// Batches: encoding preserves the entries, and any later change is detected.
 #include "ringraft/batch.h"
 
 #include <doctest/doctest.h>
@@ -34,7 +34,7 @@ std::vector<LogEntry> Entries(const BatchRef& batch) {
   return entries;
 }
 
-// A batch that a peer could send on purpose: changed, with a checksum that fits.
+// A changed batch with a valid checksum, as a malicious peer could send it.
 std::string Resealed(std::string bytes) {
   XXH3_state_t* state = XXH3_createState();
   XXH3_64bits_reset(state);
@@ -99,7 +99,7 @@ TEST_CASE("the layout of a batch is the documented one") {
   CHECK(batch.bytes() == Resealed(expected));
 }
 
-TEST_CASE("every flipped bit of a batch is found") {
+TEST_CASE("every flipped bit of a batch is detected") {
   std::string bytes(Sample().bytes());
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     std::string flipped = bytes;
@@ -110,28 +110,28 @@ TEST_CASE("every flipped bit of a batch is found") {
   }
 }
 
-TEST_CASE("a batch that is cut or lengthened anywhere is refused") {
+TEST_CASE("a truncated or extended batch is refused") {
   std::string bytes(Sample().bytes());
   for (size_t size = 0; size < bytes.size(); ++size) {
-    std::string cut = bytes.substr(0, size);  // a copy, so that a read behind its end is seen
+    std::string cut = bytes.substr(0, size);  // a copy, so that sanitizers detect a read beyond its end
     REQUIRE(BatchRef::Decode(cut).error() == Errc::kCorrupt);
   }
   CHECK(BatchRef::Decode(bytes + 'x').error() == Errc::kCorrupt);
 }
 
-TEST_CASE("a batch with a good checksum and bad contents is refused") {
+TEST_CASE("a batch with a valid checksum and invalid contents is refused") {
   BatchRef batch = Sample();
   size_t second = BatchHeader::kSize + 8;  // the header of entry 43
   CHECK(BatchRef::Decode(Resealed(std::string(batch.bytes()))));
   CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, 0)).error() == Errc::kCorrupt);  // no entries
-  CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, 3)).error() == Errc::kCorrupt);  // one too few
-  CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, 5)).error() == Errc::kCorrupt);  // one too many
+  CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, 3)).error() == Errc::kCorrupt);  // one fewer
+  CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, 5)).error() == Errc::kCorrupt);  // one more
   CHECK(BatchRef::Decode(With<uint32_t>(batch, 24, UINT32_MAX)).error() == Errc::kCorrupt);
   CHECK(BatchRef::Decode(With<uint64_t>(batch, 8, 0)).error() == Errc::kCorrupt);           // index 0
-  CHECK(BatchRef::Decode(With<uint64_t>(batch, 8, UINT64_MAX)).error() == Errc::kCorrupt);  // indexes that overflow
+  CHECK(BatchRef::Decode(With<uint64_t>(batch, 8, UINT64_MAX)).error() == Errc::kCorrupt);  // overflowing indexes
   CHECK(BatchRef::Decode(With<uint64_t>(batch, 16, 0)).error() == Errc::kCorrupt);          // term 0
-  CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 0)).error() == Errc::kCorrupt);          // hides its configuration
-  CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 2)).error() == Errc::kCorrupt);  // without, and with, commands
+  CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 0)).error() == Errc::kCorrupt);          // hidden configuration
+  CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 2)).error() == Errc::kCorrupt);  // contradictory flag: no commands
   CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 3)).error() == Errc::kCorrupt);
   CHECK(BatchRef::Decode(With<uint32_t>(batch, 28, 5)).error() == Errc::kCorrupt);  // an unknown flag
   CHECK(BatchRef::Decode(With<uint32_t>(batch, second, UINT32_MAX)).error() == Errc::kCorrupt);
@@ -140,7 +140,7 @@ TEST_CASE("a batch with a good checksum and bad contents is refused") {
   CHECK(BatchRef::Decode(With<uint8_t>(batch, second + 4, 4)).error() == Errc::kCorrupt);
 }
 
-TEST_CASE("random bytes are no batch") {
+TEST_CASE("random bytes are refused") {
   std::mt19937 random(1);
   for (int i = 0; i < 2000; ++i) {
     std::string bytes(random() % 200, '\0');
@@ -155,7 +155,7 @@ TEST_CASE("random bytes are no batch") {
   }
 }
 
-TEST_CASE("a slice is a batch of its own with the entries between") {
+TEST_CASE("a slice is a separate batch with the entries of its range") {
   BatchRef batch = Sample();
   for (uint64_t from = 42; from <= 45; ++from) {
     for (uint64_t to = from; to <= 45; ++to) {
@@ -171,7 +171,7 @@ TEST_CASE("a slice is a batch of its own with the entries between") {
   }
 }
 
-TEST_CASE("a builder says how large its batch will be, and may be used again") {
+TEST_CASE("a builder predicts the size of its batch, and can be reused") {
   BatchBuilder builder;
   for (int round = 0; round < 3; ++round) {
     CHECK(builder.empty());
@@ -186,7 +186,7 @@ TEST_CASE("a builder says how large its batch will be, and may be used again") {
   }
 }
 
-TEST_CASE("entries that are encoded already are taken as they are") {
+TEST_CASE("encoded entries are added unchanged") {
   BatchBuilder first;
   first.Add(LogEntryType::kCommand, "one");
   first.Add(LogEntryType::kCommand, "two");
@@ -197,7 +197,7 @@ TEST_CASE("entries that are encoded already are taken as they are") {
   CHECK(second.Seal(Index(1), Term(1), NodeId(1), GroupId(1), 0).bytes() == plain.bytes());
 }
 
-TEST_CASE("a moved builder takes its entries along") {
+TEST_CASE("moving a builder moves its entries") {
   BatchBuilder from;
   from.Add(LogEntryType::kConfiguration, "c");
   BatchBuilder to(std::move(from));
@@ -208,7 +208,7 @@ TEST_CASE("a moved builder takes its entries along") {
   CHECK(batch.header().flags == BatchHeader::kHasConfiguration);
 }
 
-TEST_CASE("copies of a reference share the bytes, and the last one frees them") {
+TEST_CASE("copies of a reference share the bytes, and the last copy frees them") {
   BatchRef outer;
   CHECK(!outer);
   const char* bytes = nullptr;
@@ -234,7 +234,7 @@ TEST_CASE("MakeBatch keeps index, term, types, commands and time") {
   CHECK(batch.header().group == GroupId(2));
 }
 
-TEST_CASE("an 8 MiB command survives") {
+TEST_CASE("an 8 MiB command survives encoding") {
   std::string command(size_t{8} << 20, '\0');
   for (size_t i = 0; i < command.size(); ++i) command[i] = static_cast<char>(i * 31);
   BatchBuilder builder;

@@ -10,7 +10,7 @@
 namespace ringraft {
 namespace {
 
-TEST_CASE("bytes of every size around the inline room are kept") {
+TEST_CASE("bytes of every size around the inline capacity are kept") {
   for (size_t size : {size_t{0}, size_t{1}, Bytes::kInline - 1, Bytes::kInline, Bytes::kInline + 1, size_t{100'000}}) {
     std::string text(size, 'q');
     Bytes bytes(text);
@@ -33,7 +33,7 @@ TEST_CASE("a reused object keeps its heap buffer") {
   CHECK(bytes.ToString() == std::string(1001, 'c'));
 }
 
-TEST_CASE("moving takes small and large bytes along and leaves nothing") {
+TEST_CASE("moving transfers small and large bytes and leaves the source empty") {
   for (size_t size : {size_t{0}, size_t{10}, size_t{1000}}) {
     for (size_t target_size : {size_t{0}, size_t{5}, size_t{2000}}) {
       Bytes from(std::string(size, 'f')), to(std::string(target_size, 't'));
@@ -55,7 +55,7 @@ TEST_CASE("moving onto itself changes nothing") {
   CHECK(bytes.ToString() == std::string(100, 'x'));
 }
 
-TEST_CASE("a command views whatever it is made of") {
+TEST_CASE("a command views the bytes that it is constructed from") {
   std::string text = "text";
   std::array<std::byte, 2> raw = {std::byte{'h'}, std::byte{'i'}};
   Bytes bytes("bytes");

@@ -9,7 +9,7 @@
 namespace ringraft {
 namespace {
 
-TEST_CASE("every code has a message of its own") {
+TEST_CASE("each code has a distinct message") {
   std::set<std::string> messages;
   for (int value = 0; value <= static_cast<int>(Errc::kTransferFailed); ++value) {
     std::string message = ErrorCategory().message(value);
@@ -29,7 +29,7 @@ TEST_CASE("a code is a std::error_code of the ringraft category") {
   CHECK(!std::error_code(Errc::kOk));
 }
 
-TEST_CASE("an error tells its own message, or the category's") {
+TEST_CASE("an error has its own message, or the category's") {
   CHECK(Error(Errc::kFull).message() == ErrorCategory().message(static_cast<int>(Errc::kFull)));
   Error error(Errc::kFull, "the disk of /data is full; free some");
   CHECK(error.message() == "the disk of /data is full; free some");
@@ -41,7 +41,7 @@ TEST_CASE("an error tells its own message, or the category's") {
   CHECK(copy.message() == error.message());
 }
 
-TEST_CASE("not being the leader names the leader if it is known") {
+TEST_CASE("a kNotLeader error names the leader if it is known") {
   Error known = Error::NotLeader(Peer(NodeId(2), Addr("10.0.0.2:7101")));
   CHECK(known == Errc::kNotLeader);
   REQUIRE(known.leader());
@@ -73,7 +73,7 @@ TEST_CASE("a result has a value or an error") {
   CHECK(Nothing(true).error() == Errc::kStopped);
 }
 
-TEST_CASE("asking a failed result for its value throws the code and the message") {
+TEST_CASE("value() of a failed result throws the code and the message") {
   bool thrown = false;
   try {
     (void)Half(3).value();

@@ -1,4 +1,4 @@
-// The loggers that come with the library.
+// The loggers of the library.
 #include "ringraft/logger.h"
 
 #include <doctest/doctest.h>
@@ -9,7 +9,7 @@
 namespace ringraft {
 namespace {
 
-// What `write` puts on standard error.
+// The text that `write` prints to standard error.
 template <class Function>
 std::string Captured(Function write) {
   int ends[2];
@@ -35,7 +35,7 @@ TEST_CASE("a line has a UTC time in milliseconds, a level and the message") {
   CHECK(line[19] == '.');
 }
 
-TEST_CASE("levels below the least are left out") {
+TEST_CASE("messages below the minimum level are omitted") {
   std::string text = Captured([] {
     StderrLogger(LogLevel::kWarning).Write(LogLevel::kInfo, "no");
     StderrLogger(LogLevel::kWarning).Write(LogLevel::kDebug, "no");

@@ -1,4 +1,4 @@
-// A wrong option is named, with its value and the remedy.
+// An invalid option is reported with its value and the remedy.
 #include "ringraft/options.h"
 
 #include <doctest/doctest.h>
@@ -21,7 +21,7 @@ Options Good() {
   return options;
 }
 
-// `spoil` makes good options wrong; the error must contain every one of `words`.
+// `spoil` makes valid options invalid; the error must contain all `words`.
 void CheckRefused(const std::function<void(Options&)>& spoil, std::vector<std::string> words) {
   Options options = Good();
   spoil(options);
@@ -34,7 +34,7 @@ void CheckRefused(const std::function<void(Options&)>& spoil, std::vector<std::s
     CHECK_MESSAGE(message.find(word) != std::string::npos, message << " should name " << word);
 }
 
-TEST_CASE("good options are valid") {
+TEST_CASE("valid options are accepted") {
   CHECK(Good().Validate());
   Options joining = Good();
   joining.initial_members.clear();
@@ -43,7 +43,7 @@ TEST_CASE("good options are valid") {
   CHECK(joining.Validate());
 }
 
-TEST_CASE("a wrong id, address, directory or group is named") {
+TEST_CASE("an invalid ID, address, directory or group is reported") {
   CheckRefused([](Options& o) { o.id = NodeId(0); }, {"id is 0"});
   CheckRefused([](Options& o) { o.addr = Addr("nowhere"); }, {"addr", "nowhere", "no port"});
   CheckRefused([](Options& o) { o.data_dir = ""; }, {"data_dir"});
@@ -62,7 +62,7 @@ TEST_CASE("C13: a node that bootstraps a cluster alone cannot name it") {
   CHECK(named.Validate());
 }
 
-TEST_CASE("a wrong member list is named") {
+TEST_CASE("an invalid member list is reported") {
   CheckRefused([](Options& o) { o.bootstrap_as_leader = true; }, {"initial_members", "bootstrap_as_leader"});
   CheckRefused([](Options& o) { o.initial_members[1].id = NodeId(0); }, {"initial_members", "id 0"});
   CheckRefused([](Options& o) { o.initial_members[1].id = NodeId(1); }, {"initial_members", "id 1 twice"});
@@ -72,7 +72,7 @@ TEST_CASE("a wrong member list is named") {
   CheckRefused([](Options& o) { o.addr = Addr("127.0.0.1:9"); }, {"addr", "127.0.0.1:9", "127.0.0.1:7101"});
 }
 
-TEST_CASE("wrong times are named") {
+TEST_CASE("invalid durations are reported") {
   CheckRefused([](Options& o) { o.election_timeout_min = milliseconds(9); }, {"election_timeout_min", "9", "10"});
   CheckRefused([](Options& o) { o.election_timeout_min = milliseconds(60'001); }, {"election_timeout_min", "60001"});
   CheckRefused([](Options& o) { o.election_timeout_max = milliseconds(120'001); }, {"election_timeout_max", "120001"});
@@ -86,7 +86,7 @@ TEST_CASE("wrong times are named") {
   CheckRefused([](Options& o) { o.heartbeat_interval = milliseconds(-1); }, {"heartbeat_interval"});
 }
 
-TEST_CASE("wrong limits are named") {
+TEST_CASE("invalid limits are reported") {
   CheckRefused([](Options& o) { o.limits.max_command_bytes = 0; }, {"limits.max_command_bytes", "0"});
   CheckRefused([](Options& o) { o.limits.max_command_bytes = (size_t{64} << 20) + 1; },
                {"limits.max_command_bytes", "67108865"});
@@ -104,7 +104,7 @@ TEST_CASE("wrong limits are named") {
   CheckRefused([](Options& o) { o.limits.cached_tail_bytes = 0; }, {"limits.cached_tail_bytes"});
 }
 
-TEST_CASE("addresses with a host and a port are taken") {
+TEST_CASE("addresses with a host and a port are accepted") {
   for (const char* text : {"127.0.0.1:1", "localhost:65535", "[::1]:7101", "[fe80::1]:80", "node-1.example.com:7101"}) {
     auto addr = ParseAddr(text);
     REQUIRE_MESSAGE(addr, text);
@@ -112,7 +112,7 @@ TEST_CASE("addresses with a host and a port are taken") {
   }
 }
 
-TEST_CASE("malformed addresses are refused by name") {
+TEST_CASE("malformed addresses are refused with their text") {
   for (const char* text : {"",
                            ":",
                            "host",
@@ -140,7 +140,7 @@ TEST_CASE("malformed addresses are refused by name") {
   }
 }
 
-TEST_CASE("peers are an id and an address") {
+TEST_CASE("a peer has an ID and an address") {
   auto peer = ParsePeer("18446744073709551615=[::1]:7101");
   REQUIRE(peer);
   CHECK(peer.value().id == NodeId(UINT64_MAX));

@@ -1,4 +1,4 @@
-// How far behind a peer is, in bytes and in time.
+// AppendHistory: how far a peer lags, in bytes and in time.
 #include "core/append_history.h"
 
 #include <doctest/doctest.h>
@@ -19,10 +19,10 @@ TEST_SUITE("append history") {
     CHECK(history.Behind(Index(15), now).time == Duration::zero());
     CHECK(history.Behind(Index(11), now).bytes == 400);
     CHECK(history.Behind(Index(11), now).time == 13 * kMs);
-    CHECK(history.Behind(Index(13), now).bytes == 400);  // inside a batch: the whole of it
+    CHECK(history.Behind(Index(13), now).bytes == 400);  // inside a batch: all of it counts
     CHECK(history.Behind(Index(10), now).bytes == 500);
     CHECK(history.Behind(Index(10), now).time == 15 * kMs);
-    CHECK(history.Behind(Index(3), now).bytes == 500);  // what was there before the start counts as nothing
+    CHECK(history.Behind(Index(3), now).bytes == 500);  // entries before the start do not count
     CHECK(history.Behind(Index(3), now).time == 20 * kMs);
   }
 

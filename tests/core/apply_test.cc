@@ -1,4 +1,4 @@
-// What is given to the state machine, what stays in memory, and what a log must look like to begin with.
+// What the state machine gets, what stays in memory, and what a recovered log must satisfy.
 #include <doctest/doctest.h>
 
 #include "server.h"

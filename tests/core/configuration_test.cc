@@ -1,4 +1,4 @@
-// Malformed members, truncated bytes and changes that make no sense: Configuration.
+// Configuration: encoding, malformed members, contradictory changes.
 #include "core/configuration.h"
 
 #include <doctest/doctest.h>

@@ -1,5 +1,5 @@
-// A member is its id together with its data directory (C17): one that has lost its disk does not count until it is
-// readmitted.
+// A member is its ID together with its data directory (hazard C17 in tests/CATALOGUE.md: a member's directory was
+// emptied). One with another directory does not count until it is readmitted.
 #include <doctest/doctest.h>
 
 #include "server.h"
@@ -7,11 +7,11 @@
 namespace ringraft::core {
 namespace {
 
-// The directory of server n is 10 n, and 10 n + 1 after it was emptied.
-Configuration Known(std::initializer_list<uint64_t> voters, uint64_t generation = 0, uint64_t whose = 0) {
+// The directory of server n is 10 n, and 10 n + 1 once it was emptied.
+Configuration Known(std::initializer_list<uint64_t> voters, uint64_t generation = 0, uint64_t emptied = 0) {
   Configuration configuration = MakeConfiguration(voters);
   for (Member& voter : configuration.voters)
-    voter.incarnation = 10 * voter.id.value() + (voter.id.value() == whose ? generation : 0);
+    voter.incarnation = 10 * voter.id.value() + (voter.id.value() == emptied ? generation : 0);
   return configuration;
 }
 
@@ -30,7 +30,7 @@ Server Make(const Configuration& configuration = Known({1, 2, 3}), uint64_t inca
   return server;
 }
 
-TEST_SUITE("members are their data directories") {
+TEST_SUITE("data directories of members") {
   TEST_CASE("C17: a vote from a directory that is not the member's does not count") {
     for (uint64_t directory : {21, 20}) {
       Server server = Make();
@@ -64,7 +64,7 @@ TEST_SUITE("members are their data directories") {
   TEST_CASE("C17: acknowledgements of a lost directory do not stay with the member") {
     Server leader = Make();
     leader.Lead({2, 3});
-    leader.Propose();  // not on our disk
+    leader.Propose();  // not on the leader's disk
     leader.Replicate(2);
     const Index before = leader->commit_index();
     leader.directories[2] = 21;
@@ -72,7 +72,7 @@ TEST_SUITE("members are their data directories") {
     CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(0));
     CHECK(leader->PeerStatuses(leader.now)[1].needs_readmission);
     leader.Persist();
-    CHECK(leader->commit_index() == before);  // our disk and the old one's are no majority any more
+    CHECK(leader->commit_index() == before);  // the lost directory no longer counts
     leader.Replicate(3);
     CHECK(leader->commit_index() == leader->last_index());
   }
@@ -83,8 +83,8 @@ TEST_SUITE("members are their data directories") {
     wiped.Advance(1000 * kMs);
     wiped->OnTick(wiped.now);
     CHECK(wiped->role() == Role::kFollower);
-    Server good = Make();
-    CHECK(good->NextTick() < TimePoint::max());
+    Server intact = Make();
+    CHECK(intact->NextTick() < TimePoint::max());
   }
 
   TEST_CASE("C17: a learner that replies from another directory is not promoted before it is readmitted") {
@@ -163,7 +163,7 @@ TEST_SUITE("members are their data directories") {
     joint.old_voters = Known({1, 2, 3}).voters;
     CHECK(leader->configuration() == joint);
     leader.Persist();
-    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kPending);  // the old half: 1 alone
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kPending);  // of the old voters only 1 has it
     leader.Replicate(3);
     leader.Persist();
     for (uint64_t peer : {2, 3}) leader.Replicate(peer);
@@ -193,7 +193,7 @@ TEST_SUITE("members are their data directories") {
     leader.Win({3});
     leader.Persist();
     leader.Replicate(3);
-    auto ticket = leader.ProposeConfig(ConfigChange().Readmit(NodeId(2)));  // it has not answered this leader
+    auto ticket = leader.ProposeConfig(ConfigChange().Readmit(NodeId(2)));  // it has not replied to this leader
     REQUIRE(ticket.has_value());
     leader.Replicate(2);
     CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kRefused);
@@ -243,7 +243,7 @@ TEST_SUITE("members are their data directories") {
     for (size_t bytes = 0; bytes < stored.size(); ++bytes)
       CHECK_FALSE(Configuration::Decode(std::string_view(stored).substr(0, bytes)).has_value());
     std::string flags = stored;
-    flags[1 + 2 + 8 + 2 + MakePeer(1).addr.text().size() + 8] = 2;  // of the first voter
+    flags[1 + 2 + 8 + 2 + MakePeer(1).addr.text().size() + 8] = 2;  // flags of the first voter
     CHECK_FALSE(Configuration::Decode(flags).has_value());
   }
 }

@@ -1,4 +1,4 @@
-// Stalled disks: who leads on one hands over, and nobody stands on one.
+// Stalled disks: a leader with one transfers leadership, and a follower with one does not campaign.
 #include <doctest/doctest.h>
 
 #include "server.h"
@@ -14,7 +14,7 @@ Server Make() {
   return Server(ServerSpec(), options);
 }
 
-// A write that takes so long.
+// A write that takes `duration`.
 void WriteFor(Server& server, Duration duration) {
   if (!server->HasWrite()) server->NextWriteNumber();
   server.Take();
@@ -44,9 +44,9 @@ TEST_SUITE("stalled disks") {
       follower.Append(follower.AppendArgs(2, 2, 1, 1));
       WriteFor(follower, took);
       CHECK(follower->is_disk_stalled() == (took > kLimit));
-      AppendEntriesArgs hand_over = follower.AppendArgs(2, 2, 1, 1);
-      hand_over.timeout_now = true;
-      follower.Append(hand_over);
+      AppendEntriesArgs timeout_now = follower.AppendArgs(2, 2, 1, 1);
+      timeout_now.timeout_now = true;
+      follower.Append(timeout_now);
       CHECK((follower->role() == Role::kPreCandidate) == (took < kLimit));
       follower.Append(follower.AppendArgs(2, 2, 1, 1));
       REQUIRE(follower->role() == Role::kFollower);
@@ -62,7 +62,7 @@ TEST_SUITE("stalled disks") {
     REQUIRE(follower->is_disk_stalled());
     for (int writes = 0; writes < 2; ++writes) WriteFor(follower, 10 * kMs);
     CHECK(follower->is_disk_stalled());
-    WriteFor(follower, kLimit + 20 * kMs);  // not yet
+    WriteFor(follower, kLimit + 20 * kMs);  // the count begins again
     int made = 0;
     for (int i = 0; i < 400 && follower->is_disk_stalled(); ++i) {
       follower.Append(follower.AppendArgs(2, 2, 1, 1));
@@ -107,7 +107,7 @@ TEST_SUITE("stalled disks") {
     follower.Append(follower.AppendArgs(2, 2, 1, 1));
     WriteFor(follower, kLimit + 20 * kMs);
     follower->NextWriteNumber();
-    follower.Take();  // and it does not end
+    follower.Take();  // this write never ends
     follower.Pass(9 * follower.options.election_timeout_max);
     CHECK(follower->role() == Role::kFollower);
     CHECK(follower->leader() == NodeId(0));

@@ -1,5 +1,5 @@
 // Elections beyond Figure 2: pre-vote (§9.6), CheckQuorum (§6.2), votes withheld while a leader is alive (§4.2.3), and
-// the bugs that others had there (A1 .. A20).
+// known hazards of elections (A1 to A24 in tests/CATALOGUE.md).
 #include <doctest/doctest.h>
 
 #include <set>
@@ -152,7 +152,7 @@ TEST_SUITE("3.4 elections") {
 
   TEST_CASE("A3: a reply carries the new term of the request") {
     Server server({.terms = {1, 1}});
-    RequestVoteResults results = server.Vote(server.VoteArgs(2, 8, 1, 1));  // its log is behind
+    RequestVoteResults results = server.Vote(server.VoteArgs(2, 8, 1, 1));  // its log lags
     CHECK_FALSE(results.vote_granted);
     CHECK(results.term == Term(8));
     CHECK(server.disk.hard_state().term == Term(8));
@@ -193,7 +193,7 @@ TEST_SUITE("3.4 elections") {
     CHECK(server->role() == Role::kFollower);
     server.now = server->NextTick();
     server->OnTick(server.now);
-    CHECK_FALSE(server->is_leader());  // not before its vote is durable
+    CHECK_FALSE(server->is_leader());  // its vote is not durable yet
     CHECK_FALSE(server->NextVoteRound().has_value());
     server.Persist();
     CHECK(server->is_leader());
@@ -352,7 +352,7 @@ TEST_SUITE("6.2 CheckQuorum") {
     Server leader({.configuration = MakeConfiguration({1, 2, 3, 4, 5})});
     leader.Win({2, 3});
     TimePoint elected = leader.now;
-    // One of four others answers on and on: two of five.
+    // One of the four others keeps replying: two of five.
     while (leader.now < elected + 500 * kMs - Duration(1)) {
       leader.now = std::min(leader.now + 20 * kMs, elected + 500 * kMs - Duration(1));
       auto heartbeat = leader->NextHeartbeat(NodeId(2), leader.now);

@@ -1,4 +1,4 @@
-// The rules of the paper's Figure 2, one test a rule.
+// The rules of the paper's Figure 2, one test per rule.
 #include <doctest/doctest.h>
 
 #include "server.h"
@@ -17,7 +17,7 @@ TEST_SUITE("figure 2: AppendEntries, receiver") {
 
   TEST_CASE("rule 2: an append whose previous entry does not match is refused") {
     Server server({.terms = {1, 1, 2}});
-    CHECK_FALSE(server.Append(server.AppendArgs(2, 3, 4, 2)).success);  // not there
+    CHECK_FALSE(server.Append(server.AppendArgs(2, 3, 4, 2)).success);  // no such entry
     CHECK_FALSE(server.Append(server.AppendArgs(2, 3, 3, 3)).success);  // another term
     CHECK(server.Append(server.AppendArgs(2, 3, 3, 2)).success);
   }
@@ -110,7 +110,7 @@ TEST_SUITE("figure 2: all servers") {
     Server server({.terms = {1, 1, 1}});
     server.Append(server.AppendArgs(2, 2, 3, 1, {Commands(4, 2, 2, 2)}, 5));
     NextApplyResult next = server->NextApply(1 << 20, false);
-    REQUIRE(std::holds_alternative<ReadRequest>(next));  // a restart forgets what is in memory
+    REQUIRE(std::holds_alternative<ReadRequest>(next));  // a restart leaves nothing in memory
     CHECK(std::get<ReadRequest>(next).from == Index(1));
     auto read = server->OnApplyRead(server.disk.Read(Index(1), 1 << 20), false);
     REQUIRE(read.size() == 4);
@@ -298,7 +298,7 @@ TEST_SUITE("figure 2: leaders") {
     leader.Lead();
     leader.Propose();
     leader.Replicate(2);
-    CHECK(leader->commit_index() == Index(2));  // B9: one of three
+    CHECK(leader->commit_index() == Index(2));  // one of three
     CHECK(leader->durable_index() == Index(2));
     leader.Replicate(3);
     CHECK(leader->commit_index() == Index(3));

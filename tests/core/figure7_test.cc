@@ -1,5 +1,4 @@
-// The paper's Figure 7: what the logs of followers may look like when a leader comes to power, and section 5.3's
-// repair.
+// The paper's Figure 7: possible logs of followers when a leader is elected, and their repair (section 5.3).
 #include <doctest/doctest.h>
 
 #include "server.h"
@@ -16,12 +15,12 @@ TEST_SUITE("figure 7: 5.3 log replication") {
     };
     const std::vector<uint64_t> leaders = {1, 1, 1, 4, 4, 5, 5, 6, 6, 6};
     const std::vector<Case> cases = {
-        {"a: an entry is missing", {1, 1, 1, 4, 4, 5, 5, 6, 6}, 1},
-        {"b: many are missing", {1, 1, 1, 4}, 1},
-        {"c: one is too many", {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6}, 0},
-        {"d: a whole term is too many", {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7}, 0},
-        {"e: some are missing and some too many", {1, 1, 1, 4, 4, 4, 4}, 2},
-        {"f: two terms that nobody else has", {1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3}, 2},
+        {"a: one entry is missing", {1, 1, 1, 4, 4, 5, 5, 6, 6}, 1},
+        {"b: many entries are missing", {1, 1, 1, 4}, 1},
+        {"c: one extra entry", {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6}, 0},
+        {"d: a whole extra term", {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7}, 0},
+        {"e: missing and extra entries", {1, 1, 1, 4, 4, 4, 4}, 2},
+        {"f: two terms that no other server has", {1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3}, 2},
         {"an empty log", {}, 1},
     };
     for (const Case& c : cases) {

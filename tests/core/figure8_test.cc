@@ -1,4 +1,4 @@
-// The paper's Figure 8: why a leader may not commit an entry of an older term by counting replicas (section 5.4.2, B1).
+// The paper's Figure 8: why a leader must not commit an entry of an older term by counting replicas (section 5.4.2).
 #include <doctest/doctest.h>
 
 #include "server.h"
@@ -10,12 +10,12 @@ const Configuration kFive = MakeConfiguration({1, 2, 3, 4, 5});
 
 TEST_SUITE("figure 8: 5.4.2 committing entries from previous terms") {
   TEST_CASE("B1: (c) and (d): entry 2 of term 2 is on a majority, is not committed, and is overwritten") {
-    // (a), (b): S1 has entry 2 of term 2 and, back again, is elected in term 4.
+    // (a), (b): S1 has entry 2 of term 2; after its restart it is elected in term 4.
     Server s1({.configuration = kFive, .terms = {1, 2}, .term = 3});
     s1.Win({2, 3});
     REQUIRE(s1->term() == Term(4));
     s1.Persist();
-    // (c): it replicates entry 2 to S3; S2 has it since term 2. Its own entry of term 4 reaches nobody.
+    // (c): it replicates entry 2 to S3; S2 has it since term 2. Its entry of term 4 reaches no server.
     for (uint64_t peer : {2, 3}) {
       auto request = s1.NextAppend(peer);
       AppendEntriesResults only_two{Term(4), true, Index(2), {}};

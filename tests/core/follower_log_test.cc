@@ -1,4 +1,5 @@
-// Appends as a follower, beyond Figure 2: gates, repeated, overlapping and malformed appends (B2 .. B16, I9).
+// Appends at a follower, beyond Figure 2: gates, and repeated, overlapping and malformed appends (hazards B4 to B16,
+// I9).
 #include <doctest/doctest.h>
 
 #include "server.h"

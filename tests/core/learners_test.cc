@@ -1,4 +1,4 @@
-// New voters catch up before they count, learners, and what else a change may do to the members: §4.2.1, §4.2.2.
+// Catch-up of new voters, learners, leaders that leave, and other changes of members: §4.2.1, §4.2.2.
 #include <doctest/doctest.h>
 
 #include "cluster.h"
@@ -27,14 +27,14 @@ Configuration WithLearners(std::initializer_list<uint64_t> voters, std::initiali
   return configuration;
 }
 
-// What the leader has appended so far is committed by 2 (and itself).
+// All entries of the leader are committed by itself and 2.
 void Commit(Server& leader) {
   leader.Persist();
   leader.Replicate(2);
   REQUIRE(leader->commit_index() == leader->last_index());
 }
 
-// A round that ends after `duration`, and leaves something for the next.
+// A round that takes `duration`, and leaves entries for the next.
 void PlayRound(Server& leader, Duration duration) {
   auto request = leader.NextAppend(4);
   REQUIRE(request.has_value());
@@ -66,7 +66,7 @@ Errc Refusal(Server& leader, const ConfigChange& change) {
   return ticket.error().code();
 }
 
-TEST_SUITE("4.2.1 new voters catch up") {
+TEST_SUITE("4.2.1 catch-up of new voters") {
   TEST_CASE("a change enters the log and affects majorities only after the new voters have caught up") {
     Server leader = Leader();
     const Index before = leader->last_index();
@@ -80,9 +80,9 @@ TEST_SUITE("4.2.1 new voters catch up") {
     CHECK(Find(statuses, 4)->is_catching_up);
     CHECK_FALSE(Find(statuses, 2)->is_catching_up);
     leader.Propose();
-    Commit(leader);  // 1 and 2 are a majority still
+    Commit(leader);  // 1 and 2 are still a majority
     leader.Replicate(4);
-    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);  // 5 has nothing
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);  // 5 has no entries
     leader.Replicate(5);
     CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);
     CHECK(leader->configuration() == MakeConfiguration({1, 2, 3, 4, 5}, {1, 2, 3}));
@@ -100,7 +100,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
     const Index before = leader->configuration_index();
     for (int round = 1; round <= 10; ++round) {
       CHECK(leader->CheckConfig(ticket) == ConfigProgress::kCatchingUp);
-      PlayRound(leader, 300 * kMs);  // the shortest election time-out: too long
+      PlayRound(leader, 300 * kMs);  // the minimum election timeout: too long
     }
     CHECK(leader->CheckConfig(ticket) == ConfigProgress::kRefused);
     CHECK(ticket->refusal == Errc::kTooSlowToCatchUp);
@@ -108,7 +108,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
     CHECK(leader->configuration_index() == before);
     CHECK(leader->PeerStatuses(leader.now).size() == 3);
     CHECK_FALSE(leader.NextAppend(4).has_value());
-    // Another may begin.
+    // Another change may begin.
     CHECK(leader->CheckConfig(Propose(leader, Change({MakePeer(4)}, {}))) == ConfigProgress::kCatchingUp);
   }
 
@@ -142,7 +142,7 @@ TEST_SUITE("4.2.1 new voters catch up") {
 
   TEST_CASE("C3: a change may be aborted only before it is in the log") {
     Server leader = Leader();
-    CHECK(leader->AbortConfig(Errc::kChangeAborted).has_value());  // there is none
+    CHECK(leader->AbortConfig(Errc::kChangeAborted).has_value());  // no change is in progress
     ConfigTicket ticket = Propose(leader, Change({MakePeer(4)}, {NodeId(3)}));
     CHECK(Refusal(leader, Change({MakePeer(5)}, {})) == Errc::kConfigInProgress);
     CHECK(leader->AbortConfig(Errc::kChangeAborted).has_value());
@@ -193,14 +193,14 @@ TEST_SUITE("learners") {
   TEST_CASE("C8: a learner gets all entries and counts for no majority") {
     Server leader = Leader();
     const ConfigTicket ticket = Propose(leader, ConfigChange().AddLearner(MakePeer(4)));
-    CHECK(leader->configuration() == WithLearners({1, 2, 3}, {4}));  // in one step: the voters are the same
+    CHECK(leader->configuration() == WithLearners({1, 2, 3}, {4}));  // one step: the voters stay the same
     leader.Persist();
     leader.Replicate(4);
-    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);  // 1 and 4 are no majority
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);  // 1 and 4 are not a majority
     leader.Replicate(2);
     CHECK(leader->CheckConfig(ticket) == ConfigProgress::kDone);
     CHECK(Find(leader->PeerStatuses(leader.now), 4)->kind == MemberKind::kLearner);
-    // C8: that only learners answer keeps nobody in office.
+    // Replies of learners alone do not keep a leader in place.
     leader.Advance(600 * kMs);
     leader.Propose();
     leader.Replicate(4);
@@ -211,9 +211,9 @@ TEST_SUITE("learners") {
   TEST_CASE("A21, C10: a learner does not campaign, gets no vote request and takes over no leadership") {
     Server learner({.self = 4, .configuration = WithLearners({1, 2, 3}, {4})});
     CHECK(learner->NextTick() == TimePoint::max());
-    AppendEntriesArgs stand = learner.AppendArgs(1, 2, 1, 1, {}, 1);
-    stand.timeout_now = true;
-    learner.Append(stand);
+    AppendEntriesArgs timeout_now = learner.AppendArgs(1, 2, 1, 1, {}, 1);
+    timeout_now.timeout_now = true;
+    learner.Append(timeout_now);
     CHECK(learner->role() == Role::kFollower);
     Server candidate({.configuration = WithLearners({1, 2, 3}, {4})});
     CHECK(candidate.TimeOut().peers == std::vector<Peer>{MakePeer(2), MakePeer(3)});
@@ -222,7 +222,7 @@ TEST_SUITE("learners") {
     CHECK(leader->TransferLeadership(leader.now, NodeId(4), leader.now + kMs).error() == Errc::kInvalidArgument);
     leader.Advance(400 * kMs);
     leader.Propose();
-    leader.Replicate(4);  // only the learner has answered of late
+    leader.Replicate(4);  // only the learner has replied recently
     CHECK(leader->BestSuccessor(leader.now) == NodeId(0));
   }
 
@@ -239,10 +239,10 @@ TEST_SUITE("learners") {
     leader.Replicate(4);
     CHECK(leader->configuration() == MakeConfiguration({1, 2, 3, 4}, {1, 2, 3}));
     leader.Persist();
-    CHECK(leader->configuration().is_joint());  // of the old half only 1 has it
+    CHECK(leader->configuration().is_joint());  // of the old voters only 1 has it
     leader.Replicate(2);
     CHECK(leader->configuration() == MakeConfiguration({1, 2, 3, 4}));
-    // One that has it already waits for nothing.
+    // A learner that already has the log is promoted at once.
     Server quick = Leader(WithLearners({1, 2, 3}, {4}));
     quick.Replicate(4);
     CHECK(quick->CheckConfig(Propose(quick, ConfigChange().Promote(NodeId(4)))) == ConfigProgress::kPending);
@@ -257,7 +257,7 @@ TEST_SUITE("learners") {
     CHECK(leader->configuration() == joint);
     CHECK(Find(leader->PeerStatuses(leader.now), 3)->kind == MemberKind::kVoter);
     leader.Persist();
-    leader.Replicate(3);  // the old half has 1 and 3, the new half 1
+    leader.Replicate(3);  // 1 and 3 of the old voters have it, and 1 of the new ones
     CHECK(leader->commit_index() == Index(2));
     leader.Replicate(2);
     CHECK(leader->commit_index() == Index(3));
@@ -274,17 +274,17 @@ TEST_SUITE("learners") {
     leader.Persist();
     for (uint64_t peer : {2, 3}) leader.Replicate(peer);
     leader.Persist();
-    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);  // C(new) is on 1, which does not count, and 3
+    CHECK(leader->CheckConfig(ticket) == ConfigProgress::kPending);  // C(new) is on 3, and on 1, which does not count
     CHECK_FALSE(leader->IsTransferring());
     leader.Replicate(2);
     CHECK(leader->CheckConfig(ticket) == ConfigProgress::kDone);
     CHECK(leader->is_leader());
     CHECK(leader->IsTransferring());
-    auto asked = leader->NextTimeoutNow(leader.now);
-    REQUIRE(asked.has_value());
-    CHECK(asked->args.timeout_now);
-    CHECK(asked->args.leader_commit == leader->last_index());
-    // Nobody takes it over: it steps down all the same, and stands no more.
+    auto timeout_now = leader->NextTimeoutNow(leader.now);
+    REQUIRE(timeout_now.has_value());
+    CHECK(timeout_now->args.timeout_now);
+    CHECK(timeout_now->args.leader_commit == leader->last_index());
+    // No server takes over: it steps down all the same, and never campaigns again.
     leader.Advance(500 * kMs);
     leader->OnTick(leader.now);
     CHECK(leader->role() == Role::kFollower);
@@ -299,24 +299,24 @@ TEST_SUITE("learners") {
     leader.Persist();
     for (uint64_t peer : {2, 3}) leader.Replicate(peer);  // C(old,new) is committed, C(new) appended
     leader.Persist();
-    leader.Propose();  // behind C(new)
+    leader.Propose();  // after C(new)
     for (uint64_t peer : {2, 3}) leader.Acknowledge(*leader.NextAppend(peer));
     CHECK(leader->is_leader());
     CHECK_FALSE(leader->configuration().Contains(NodeId(1)));
     for (uint64_t peer : {2, 3}) leader.Replicate(peer);
     CHECK(leader->commit_index() == leader->last_index());
     CHECK(leader->is_leader());
-    auto asked = leader->NextTimeoutNow(leader.now);
-    REQUIRE(asked.has_value());
+    auto timeout_now = leader->NextTimeoutNow(leader.now);
+    REQUIRE(timeout_now.has_value());
     AppendEntriesResults results;
     results.term = leader->term();
     results.success = true;
-    leader->OnHeartbeatReply(leader.now, asked->ticket, results);
+    leader->OnHeartbeatReply(leader.now, timeout_now->ticket, results);
     CHECK(leader->role() == Role::kFollower);
   }
 }
 
-TEST_SUITE("4.2.2 a leader that leaves") {
+TEST_SUITE("4.2.2 a leader that removes itself") {
   TEST_CASE("C6: it steps down at its deadline, even if a majority responds and entries are uncommitted") {
     Server leader = Leader();
     leader.Replicate(3);
@@ -326,7 +326,7 @@ TEST_SUITE("4.2.2 a leader that leaves") {
     auto request = leader.NextAppend(2);
     REQUIRE(request.has_value());
     leader.Propose();
-    leader.Acknowledge(*request);  // C(new) is committed, what follows it is not
+    leader.Acknowledge(*request);  // C(new) is committed, the entry after it is not
     CHECK(leader->IsTransferring());
     CHECK_FALSE(leader->NextTimeoutNow(leader.now).has_value());
     leader.Advance(400 * kMs);
@@ -337,7 +337,7 @@ TEST_SUITE("4.2.2 a leader that leaves") {
   }
 }
 
-TEST_SUITE("what a change may do") {
+TEST_SUITE("configuration changes") {
   TEST_CASE("a change based on another configuration is refused") {
     Server leader = Leader();
     CHECK(Refusal(leader, Change({}, {NodeId(3)}).BasedOn(Index(7))) == Errc::kConfigChanged);
@@ -355,12 +355,12 @@ TEST_SUITE("what a change may do") {
     const ConfigTicket ticket = Propose(leader, ConfigChange().SetAddr(moved.id, moved.addr));
     CHECK_FALSE(leader->configuration().is_joint());
     CHECK(*leader->configuration().Find(NodeId(3)) == moved);
-    CHECK(Find(leader->PeerStatuses(leader.now), 3)->match_index == Index(2));  // what it has it has
+    CHECK(Find(leader->PeerStatuses(leader.now), 3)->match_index == Index(2));  // its match index stays
     CHECK(leader.NextAppend(3)->peer == moved);
     Commit(leader);
     CHECK(leader->CheckConfig(ticket) == ConfigProgress::kDone);
-    CHECK(leader->last_index() == ticket->index);  // one entry is the whole change
-    // What was on its way to the old address does not fill the window of the new one.
+    CHECK(leader->last_index() == ticket->index);  // the change is a single entry
+    // Calls to the old address do not occupy the window of the new one.
     leader.Replicate(3);
     leader.Propose();
     while (leader.NextAppend(3)) leader.Propose();
@@ -409,7 +409,7 @@ TEST_SUITE("what a change may do") {
     CHECK(refusal(ConfigChange().SetAddr(NodeId(1), MakePeer(2).addr)) == Errc::kInvalidArgument);
     CHECK(refusal(ConfigChange().SetData(NodeId(1), std::string(4097, 'x'))) == Errc::kInvalidArgument);
     CHECK(refusal(ConfigChange().SetData(NodeId(1), "x").SetData(NodeId(1), "y")) == Errc::kInvalidArgument);
-    // Two members may change places.
+    // Two members may swap addresses.
     auto swapped =
         old.Changed(ConfigChange().SetAddr(NodeId(1), MakePeer(2).addr).SetAddr(NodeId(2), MakePeer(1).addr));
     REQUIRE(swapped.has_value());
@@ -428,11 +428,11 @@ TEST_SUITE("what a change may do") {
       CHECK_FALSE(Configuration::Decode(command.substr(0, size)).has_value());
     }
     CHECK_FALSE(Configuration::Decode(command + 'x').has_value());
-    configuration.data[NodeId(9)] = "of nobody";
+    configuration.data[NodeId(9)] = "of a nonmember";
     CHECK_FALSE(Configuration::Decode(configuration.Encode()).has_value());
     configuration = WithLearners({1, 2}, {2});
     CHECK_FALSE(Configuration::Decode(configuration.Encode()).has_value());
-    // Without either it is what earlier versions wrote.
+    // Without learners and data it has the earlier format.
     CHECK(MakeConfiguration({1}).Encode()[0] == 1);
   }
 }
@@ -444,12 +444,12 @@ TEST_SUITE("after a restart") {
     Server server({}, options);
     CHECK_FALSE(server.Vote(server.PreVoteArgs(2, 5, 1, 1)).vote_granted);
     CHECK_FALSE(server.Vote(server.VoteArgs(2, 5, 1, 1)).vote_granted);
-    CHECK(server->term() == Term(1));  // not even its term is taken over
-    RequestVoteArgs handed_over = server.VoteArgs(2, 5, 1, 1);
-    handed_over.is_transfer = true;
+    CHECK(server->term() == Term(1));  // it does not even adopt the term
+    RequestVoteArgs transfer = server.VoteArgs(2, 5, 1, 1);
+    transfer.is_transfer = true;
     server.Advance(299 * kMs);
     CHECK_FALSE(server.Vote(server.VoteArgs(2, 5, 1, 1)).vote_granted);
-    CHECK(server.Vote(handed_over).vote_granted);
+    CHECK(server.Vote(transfer).vote_granted);
     Server later({}, options);
     later.Advance(300 * kMs);
     CHECK(later.Vote(later.VoteArgs(2, 5, 1, 1)).vote_granted);

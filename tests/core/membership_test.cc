@@ -1,4 +1,5 @@
-// Configuration changes by joint consensus: §4.1 - §4.3, and the bugs that others had there (A17, A18, C1 .. C14).
+// Configuration changes by joint consensus: §4.1 to §4.3, and known hazards of membership (C1 to C18 in
+// tests/CATALOGUE.md).
 #include <doctest/doctest.h>
 
 #include "cluster.h"
@@ -21,7 +22,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(leader->PeerStatuses(leader.now).size() == 5);
     leader.Persist();
     leader.Replicate(4);
-    leader.Replicate(5);  // new: {1, 3, 4, 5} has 1, 4, 5; old: {1, 2, 3} has 1
+    leader.Replicate(5);  // of the new {1, 3, 4, 5}: 1, 4, 5; of the old {1, 2, 3}: 1
     CHECK(leader->commit_index() == Index(2));
     CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kPending);
     leader.Replicate(2);
@@ -125,7 +126,7 @@ TEST_SUITE("4.3 joint consensus") {
     leader.Win();
     leader.Persist();
     CHECK(CodeOf(leader->ProposeConfig(Change(Added{MakePeer(4)}, Removed{}))) == Errc::kConfigInProgress);
-    Server again({.applied = 1});  // even if it knows everything before to be committed
+    Server again({.applied = 1});  // even if it knows that all earlier entries are committed
     again.Win();
     CHECK(CodeOf(again->ProposeConfig(Change(Added{MakePeer(4)}, Removed{}))) == Errc::kConfigInProgress);
     again.Persist();
@@ -172,7 +173,7 @@ TEST_SUITE("4.3 joint consensus") {
       ServerSpec spec;
       spec.applied = 1;
       Server leader(spec);
-      // As a follower it got C(old,new), perhaps with the news that it is committed.
+      // As a follower it received C(old,new), in one case with its commit.
       leader.Append(leader.AppendArgs(2, 2, 1, 1,
                                       {ConfigurationBatch(2, 2, MakeConfiguration({1, 3, 4}, {1, 2, 3}), 2)}, applied));
       leader.Advance(500 * kMs);
@@ -180,7 +181,7 @@ TEST_SUITE("4.3 joint consensus") {
       CHECK(leader->configuration().is_joint());
       leader.Persist();
       leader.Replicate(3);
-      CHECK(leader->commit_index() == Index(3));  // its no-op, and with it C(old,new)
+      CHECK(leader->commit_index() == Index(3));  // its no-op commits C(old,new)
       CHECK(leader->configuration() == MakeConfiguration({1, 3, 4}));
       CHECK(leader->configuration_index() == Index(4));
       leader.Persist();
@@ -211,7 +212,7 @@ TEST_SUITE("4.3 joint consensus") {
     auto ticket = leader->ProposeConfig(Change(Added{}, Removed{NodeId(1)}));
     leader.Persist();
     leader.Replicate(2);
-    CHECK(leader->commit_index() == Index(2));  // new: {2, 3} has only 2; itself does not count
+    CHECK(leader->commit_index() == Index(2));  // of the new {2, 3} only 2 has it; the leader does not count
     while (leader->commit_index() < Index(3)) leader.Acknowledge(*leader.NextAppend(3));
     CHECK(leader->commit_index() == Index(3));
     CHECK(leader->configuration() == MakeConfiguration({2, 3}));
@@ -219,13 +220,13 @@ TEST_SUITE("4.3 joint consensus") {
     leader.Persist();
     leader.Replicate(2);
     CHECK(leader->is_leader());
-    leader.Propose();  // it goes on to serve
+    leader.Propose();  // it still accepts commands
     auto last = leader.NextAppend(3);
     leader.Acknowledge(*last);
     leader.Replicate(2);
     CHECK(leader->commit_index() == leader->last_index());
     CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kDone);
-    CHECK(leader->IsTransferring());  // and if nobody takes the leadership over in time:
+    CHECK(leader->IsTransferring());  // if no server takes over in time:
     leader.Advance(500 * kMs);
     leader->OnTick(leader.now);
     CHECK(leader->role() == Role::kFollower);
@@ -251,7 +252,7 @@ TEST_SUITE("4.3 joint consensus") {
     server.Replicate(4);
     CHECK(server->commit_index() == Index(4));
     server.Advance(500 * kMs);
-    server->OnTick(server.now);  // nobody has taken the leadership over
+    server->OnTick(server.now);  // no server has taken over
     CHECK(server->role() == Role::kFollower);
     CHECK(server->NextTick() == TimePoint::max());
   }
@@ -293,7 +294,7 @@ TEST_SUITE("4.3 joint consensus") {
     leader.Append(leader.AppendArgs(2, 3, 3, 2));
     CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kLost);
     leader.Append(leader.AppendArgs(2, 3, 3, 2, {ConfigurationBatch(4, 3, MakeConfiguration({1, 2, 3, 4}), 2)}, 4));
-    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kDone);  // finished by another
+    CHECK(leader->CheckConfig(ticket.value()) == ConfigProgress::kDone);  // completed by another leader
     Server other;
     other.Lead();
     ticket = other->ProposeConfig(Change(Added{MakePeer(4)}, Removed{}));

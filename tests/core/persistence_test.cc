@@ -1,4 +1,4 @@
-// What a write stands for, through truncations (B10, B17): Persistence.
+// Persistence: which entries a write makes durable, with truncations in between (hazards B10, B17).
 #include "core/persistence.h"
 
 #include <doctest/doctest.h>

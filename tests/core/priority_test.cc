@@ -1,4 +1,4 @@
-// Election priority: leadership is handed over to where it belongs, and elections know nothing of it.
+// Priority: leadership is transferred to the voter with the highest, and elections ignore it.
 #include <doctest/doctest.h>
 
 #include "server.h"
@@ -42,11 +42,11 @@ TEST_SUITE("priority") {
     leader.Persist();
     leader.Replicate(3);
     leader.Pass(kOnce, Reports{5}, Reports());
-    CHECK_FALSE(leader->IsTransferring());  // it lacks one entry, for long
+    CHECK_FALSE(leader->IsTransferring());  // it has long lacked one entry
     leader.Propose();
     leader.Persist();
     leader.Pass(kOnce, Reports{5}, Reports());
-    CHECK_FALSE(leader->IsTransferring());  // and nobody else has all
+    CHECK_FALSE(leader->IsTransferring());  // no other voter has all entries
     leader.Replicate(2);
     leader.Pass(kOnce, Reports{5, true}, Reports());
     CHECK_FALSE(leader->IsTransferring());
@@ -60,9 +60,9 @@ TEST_SUITE("priority") {
     leader.Persist();
     leader.Replicate(3);
     leader.Pass(10 * kMs, Reports{5}, Reports{4});
-    CHECK(leader->BestSuccessor(leader.now) == NodeId(2));  // has less, but not for long
+    CHECK(leader->BestSuccessor(leader.now) == NodeId(2));  // lags, but not for long
     leader.Pass(kOnce, Reports{5}, Reports{4});
-    CHECK(leader->BestSuccessor(leader.now) == NodeId(3));  // behind for long
+    CHECK(leader->BestSuccessor(leader.now) == NodeId(3));  // has lagged for long
     leader.Replicate(2);
     leader.Pass(10 * kMs, Reports{5, true}, Reports{4});
     CHECK(leader->BestSuccessor(leader.now) == NodeId(3));

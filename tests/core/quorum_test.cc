@@ -1,4 +1,4 @@
-// Majorities, of 1 to 9 voters and of both halves (B15).
+// Majorities of 1 to 9 voters, and of joint configurations (hazard B15).
 #include "core/quorum.h"
 
 #include <doctest/doctest.h>
@@ -18,7 +18,7 @@ Configuration Voters(uint64_t count, uint64_t old_from = 0, uint64_t old_to = 0)
 }
 
 bool InMask(uint64_t mask, NodeId id) { return (mask >> (id.value() - 1) & 1) != 0; }
-// Of the voters from..to, is a strict majority in the mask?
+// Whether a strict majority of the voters from..to is in the mask.
 bool MajorityOf(uint64_t mask, uint64_t from, uint64_t to) {
   uint64_t count = 0;
   for (uint64_t id = from; id <= to; ++id) count += InMask(mask, NodeId(id));

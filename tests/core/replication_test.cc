@@ -1,4 +1,4 @@
-// Appends as the leader, beyond Figure 2: pipelines, refusals out of order, reads from the disk (B5 .. B12).
+// Appends by the leader, beyond Figure 2: pipelines, refusals out of order, reads from the disk (hazards B2 to B24).
 #include <doctest/doctest.h>
 
 #include "server.h"
@@ -19,7 +19,7 @@ TEST_SUITE("leader: pipelines") {
     leader.Acknowledge(*probe);
     auto packed = leader.NextAppend(2);
     REQUIRE(packed.has_value());
-    CHECK(packed->args.entries.size() == 40);  // all that waits goes in one call
+    CHECK(packed->args.entries.size() == 40);  // one call takes all waiting batches
     CHECK_FALSE(leader.NextAppend(2).has_value());
     size_t calls = 1;
     for (; leader.Propose(), leader.NextAppend(2).has_value(); ++calls) REQUIRE(calls < 100);
@@ -42,7 +42,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(leader->PeerStatuses(leader.now)[1].inflight_bytes == 5000);
     leader.Acknowledge(sent[0]);
     CHECK(leader.NextAppend(2).has_value());
-    // One batch that is larger than everything goes alone.
+    // A batch larger than all limits is sent alone.
     leader.Replicate(3);
     leader.Propose(1, std::string(9000, 'x'));
     auto large = leader.NextAppend(3);
@@ -65,7 +65,8 @@ TEST_SUITE("leader: pipelines") {
     for (const auto& request : sent) leader->OnAppendFailed(request.ticket);
     auto probe = leader.NextAppend(2);
     REQUIRE(probe.has_value());
-    for (const auto& request : sent) leader->OnAppendFailed(request.ticket);  // late: they concern no append of now
+    for (const auto& request : sent)
+      leader->OnAppendFailed(request.ticket);  // late: none of these appends is in flight
     CHECK_FALSE(leader.NextAppend(2).has_value());
     leader.Acknowledge(*probe);
     leader.Replicate(2);
@@ -93,16 +94,16 @@ TEST_SUITE("leader: pipelines") {
     leader.Propose();
     auto second = leader.NextAppend(2);
     leader.Acknowledge(*second);
-    leader.Refuse(*first, 0, 0);   // overtaken
-    leader.Refuse(*first, 0, 0);   // and again
-    leader.Refuse(*second, 0, 0);  // answered before
+    leader.Refuse(*first, 0, 0);   // late
+    leader.Refuse(*first, 0, 0);   // repeated
+    leader.Refuse(*second, 0, 0);  // already acknowledged
     CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(4));
     leader.Propose();
     auto third = leader.NextAppend(2);
     REQUIRE(third.has_value());
     CHECK(third->args.prev_index == Index(4));
     leader.Propose();
-    CHECK(leader.NextAppend(2).has_value());  // it still replicates, several at a time
+    CHECK(leader.NextAppend(2).has_value());  // still several appends in flight
   }
 
   TEST_CASE("B5: a late refusal of an abandoned append does not disturb the probe") {
@@ -118,7 +119,7 @@ TEST_SUITE("leader: pipelines") {
     REQUIRE(probe.has_value());
     CHECK(probe->args.prev_index == Index(2));
     leader.Refuse(sent[1], 2, 2);
-    CHECK_FALSE(leader.NextAppend(2).has_value());  // the probe is on its way
+    CHECK_FALSE(leader.NextAppend(2).has_value());  // the probe is in flight
     leader.Acknowledge(*probe);
     leader.Refuse(sent[0], 0, 0);
     CHECK(leader->PeerStatuses(leader.now)[1].match_index == Index(3));
@@ -137,7 +138,7 @@ TEST_SUITE("leader: pipelines") {
     auto probe = leader.NextAppend(4);
     REQUIRE(probe.has_value());
     leader.Refuse(*old, 0, 0);
-    CHECK_FALSE(leader.NextAppend(4).has_value());  // the probe is on its way
+    CHECK_FALSE(leader.NextAppend(4).has_value());  // the probe is in flight
     leader.Acknowledge(*old);
     leader->OnAppendFailed(old->ticket);
     CHECK_FALSE(leader.NextAppend(4).has_value());
@@ -152,8 +153,8 @@ TEST_SUITE("leader: pipelines") {
     for (int i = 0; i < 3; ++i) leader.Propose();
     auto request = leader.NextAppend(2);
     leader.Propose();
-    auto behind = leader.NextAppend(2);
-    leader.Refuse(*behind, 0, 0);
+    auto second = leader.NextAppend(2);
+    leader.Refuse(*second, 0, 0);
     auto again = leader.NextAppend(2);
     REQUIRE(again.has_value());
     CHECK(again->args.prev_index == Index(2));
@@ -229,12 +230,12 @@ TEST_SUITE("leader: pipelines") {
     auto data = leader.NextAppend(2);
     leader.Acknowledge(*data);
     REQUIRE(leader->commit_index() == Index(3));
-    auto news = leader.NextAppend(2);
-    REQUIRE(news.has_value());
-    CHECK(news->args.entries.empty());
-    CHECK(news->args.leader_commit == Index(3));
+    auto commit = leader.NextAppend(2);
+    REQUIRE(commit.has_value());
+    CHECK(commit->args.entries.empty());
+    CHECK(commit->args.leader_commit == Index(3));
     CHECK_FALSE(leader.NextAppend(2).has_value());
-    leader.Acknowledge(*news);
+    leader.Acknowledge(*commit);
     CHECK_FALSE(leader.NextAppend(2).has_value());
   }
 
@@ -264,7 +265,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(follower.Terms() == leader.Terms());
     CHECK(follower.disk.batches().size() == leader.disk.batches().size());
 
-    // While a read is out there is no second one; a failed read may be asked for again.
+    // There is one read at a time; a failed read is requested again.
     Server slow({.self = 2});
     leader.Append(leader.AppendArgs(3, 3, leader->last_index().value(), 2));
     leader.Win();
@@ -277,7 +278,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK(std::holds_alternative<std::monostate>(leader->NextAppend(NodeId(2), leader.now)));
     leader->OnRead(NodeId(2), {});
     CHECK(std::holds_alternative<ReadRequest>(leader->NextAppend(NodeId(2), leader.now)));
-    leader->OnRead(NodeId(2), {Commands(2, 1, 4, 9)});  // not what the log has: of an earlier leadership
+    leader->OnRead(NodeId(2), {Commands(2, 1, 4, 9)});  // not in the log: read under an earlier leadership
     CHECK(std::holds_alternative<ReadRequest>(leader->NextAppend(NodeId(2), leader.now)));
     leader->OnRead(NodeId(2), leader.disk.Read(Index(2), 400));
     CHECK(BringUpToDate(leader, slow) == 0);

@@ -1,5 +1,5 @@
-// Random schedules: whatever the network, the disks and the power do, Figure 3 of the paper holds, and once they behave
-// the cluster comes to rest with everything committed.
+// Random schedules: Figure 3 of the paper holds under all faults of network, disks and power, and after their end the
+// cluster comes to rest with all entries committed.
 #include <doctest/doctest.h>
 
 #include "cluster.h"
@@ -32,7 +32,7 @@ void ChangeMembers(Cluster& cluster) {
   if (!ticket) CHECK(ticket.error().code() != Errc::kNotLeader);
 }
 
-// One random disturbance, or a little work.
+// One random fault, or some proposals.
 void Disturb(Cluster& cluster, bool change_members) {
   uint64_t id = 1 + cluster.Draw(cluster.servers());
   uint64_t other = 1 + cluster.Draw(cluster.servers());
@@ -53,7 +53,7 @@ void Disturb(Cluster& cluster, bool change_members) {
       if (change_members) ChangeMembers(cluster);
       return;
     default:
-      for (uint64_t any = 1; any <= cluster.servers(); ++any) cluster.Propose(any);  // also to who only thinks it leads
+      for (uint64_t any = 1; any <= cluster.servers(); ++any) cluster.Propose(any);  // also to a deposed leader
   }
 }
 
@@ -65,7 +65,7 @@ void RunSchedule(const ClusterOptions& options, bool change_members) {
     Disturb(cluster, change_members);
   }
   cluster.CheckLogMatching();
-  // Everything works again: a leader is elected, and all members end with the same log.
+  // All faults end: a leader is elected, and all members get the same log.
   cluster.MakeReliable();
   cluster.HealNetwork();
   for (uint64_t id = 1; id <= cluster.servers(); ++id) {
@@ -136,7 +136,7 @@ TEST_SUITE("simulation") {
   }
 }
 
-// Runs until there is a leader that has committed something.
+// Runs until the cluster is at rest with a leader.
 uint64_t ElectLeader(Cluster& cluster) {
   REQUIRE(cluster.RunUntil([&] { return cluster.IsSettled(); }, std::chrono::seconds(10)));
   return cluster.Leader();
@@ -152,7 +152,7 @@ TEST_SUITE("topologies") {
       Cluster cluster(options);
       ElectLeader(cluster);
       cluster.CutAllBut({{1, 2}, {1, 3}, {2, 3}, {2, 4}, {3, 5}});
-      cluster.RunFor(std::chrono::seconds(5));  // a leader may have to move into the middle first
+      cluster.RunFor(std::chrono::seconds(5));  // the leadership may have to move to the middle first
       uint64_t leader = cluster.Leader();
       REQUIRE(leader != 0);
       Term term = cluster.newest_term();
@@ -175,8 +175,8 @@ TEST_SUITE("topologies") {
       options.seed = seed;
       Cluster cluster(options);
       uint64_t leader = ElectLeader(cluster);
-      uint64_t lonely = leader % 3 + 1;
-      cluster.Isolate(lonely);
+      uint64_t isolated = leader % 3 + 1;
+      cluster.Isolate(isolated);
       cluster.RunFor(std::chrono::seconds(30));
       Term term = cluster.newest_term();
       cluster.HealNetwork();
@@ -203,7 +203,7 @@ TEST_SUITE("topologies") {
         Cluster cluster(options);
         ElectLeader(cluster);
         cluster.CutAllBut(links);
-        // All was at rest: what is committed from here on was proposed behind the cut.
+        // The cluster was at rest: any later commit was proposed after the cut.
         const Index before = cluster.committed();
         const TimePoint cut = cluster.now();
         REQUIRE(cluster.RunUntil(
@@ -217,7 +217,7 @@ TEST_SUITE("topologies") {
         longest = std::max(longest, cluster.now() - cut);
       }
     }
-    MESSAGE("the longest took " << longest / kMs << " ms");
+    MESSAGE("longest: " << longest / kMs << " ms");
     CHECK(longest <= 4 * 500 * kMs);
   }
 
@@ -235,7 +235,7 @@ TEST_SUITE("topologies") {
       cluster.HealNetwork();
       cluster.CutBoth(leader, lagging);
       cluster.Crash(leader);
-      // Only the third one can win.
+      // Only the third server can win.
       REQUIRE(cluster.RunUntil([&] { return cluster.Leader() != 0; }, 3 * 500 * kMs));
       CHECK(cluster.Leader() == 6 - leader - lagging);
     }
@@ -270,7 +270,7 @@ TEST_SUITE("topologies") {
 
   TEST_CASE(
       "C16: a removed server that never learns of its removal does not disrupt the leader, however long it runs") {
-    int stood = 0;
+    int campaigns = 0;
     for (uint64_t seed = 1; seed <= 4; ++seed) {
       CAPTURE(seed);
       ClusterOptions options;
@@ -295,14 +295,14 @@ TEST_SUITE("topologies") {
         REQUIRE(cluster.Propose(leader));
         cluster.RunFor(std::chrono::seconds(1));
         REQUIRE(cluster.committed() > before);
-        if (cluster.core(removed).role() != Role::kFollower) ++stood;
+        if (cluster.core(removed).role() != Role::kFollower) ++campaigns;
       }
       CHECK(cluster.Leader() == leader);
-      CHECK(cluster.newest_term() == term);  // also that of the removed one
+      CHECK(cluster.newest_term() == term);  // nor has the removed server raised its own
       CHECK(cluster.leaderships() == 1);
       CHECK(cluster.core(removed).configuration().Contains(NodeId(removed)));
     }
-    CHECK(stood > 0);  // it would have liked to
+    CHECK(campaigns > 0);
   }
 }
 

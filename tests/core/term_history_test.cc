@@ -1,4 +1,4 @@
-// The run-length list of terms, against a plain one.
+// TermHistory, compared with a plain list of terms.
 #include "core/term_history.h"
 
 #include <doctest/doctest.h>
@@ -8,7 +8,6 @@
 namespace ringraft::core {
 namespace {
 
-// Every answer, against a plain list of terms.
 struct Plain {
   std::vector<uint64_t> terms;  // of entry i + 1
 

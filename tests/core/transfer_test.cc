@@ -1,4 +1,4 @@
-// Handing leadership over: dissertation §3.10.
+// Leadership transfer: dissertation §3.10.
 #include <doctest/doctest.h>
 
 #include "cluster.h"
@@ -20,8 +20,9 @@ Result<void> Begin(Server& leader, uint64_t to = 2) {
   return leader->TransferLeadership(leader.now, NodeId(to), leader.now + 300 * kMs);
 }
 
-// The heartbeat that tells a follower of three to stand.
-AppendEntriesArgs StandNow(const Server& follower, uint64_t leader, uint64_t term, uint64_t last, uint64_t last_term) {
+// The heartbeat that makes a follower campaign.
+AppendEntriesArgs TimeoutNow(const Server& follower, uint64_t leader, uint64_t term, uint64_t last,
+                             uint64_t last_term) {
   AppendEntriesArgs args = follower.AppendArgs(leader, term, last, last_term);
   args.timeout_now = true;
   return args;
@@ -80,7 +81,7 @@ TEST_CASE(
 TEST_CASE("A9: a server that gets timeout-now campaigns at once, although it has just heard from its leader") {
   Server server;
   server.Append(server.AppendArgs(2, 5, 1, 1));
-  server->OnAppendEntries(server.now, StandNow(server, 2, 5, 1, 1)).value();
+  server->OnAppendEntries(server.now, TimeoutNow(server, 2, 5, 1, 1)).value();
   CHECK(server->role() == Role::kPreCandidate);
   auto round = server->NextVoteRound();
   REQUIRE(round);
@@ -104,7 +105,7 @@ TEST_CASE("A9: a server that gets timeout-now campaigns at once, although it has
 
 TEST_CASE("A9: an election after a timeout is not marked as a transfer, even after a failed transfer") {
   Server server;
-  server->OnAppendEntries(server.now, StandNow(server, 2, 5, 1, 1)).value();
+  server->OnAppendEntries(server.now, TimeoutNow(server, 2, 5, 1, 1)).value();
   REQUIRE(server->NextVoteRound()->args.is_transfer);
   server.Persist();
   VoteRound round = server.TimeOut();
@@ -115,20 +116,20 @@ TEST_CASE("A21: a timeout-now that is late, early or addressed to a nonmember is
   ServerSpec spec;
   spec.terms = {1, 2, 2};
   spec.term = 2;
-  auto stays = [](Server& server, const AppendEntriesArgs& args) {
+  auto ignores = [](Server& server, const AppendEntriesArgs& args) {
     (void)server->OnAppendEntries(server.now, args);
     return server->role() == Role::kFollower && !server->NextVoteRound();
   };
   Server server(spec);
-  CHECK(stays(server, StandNow(server, 2, 2, 2, 2)));  // the log has gone on since
-  CHECK(stays(server, StandNow(server, 2, 2, 4, 2)));  // it has not got so far
-  CHECK(stays(server, StandNow(server, 2, 1, 3, 2)));  // of an older term
-  AppendEntriesArgs with_data = StandNow(server, 2, 2, 3, 2);
+  CHECK(ignores(server, TimeoutNow(server, 2, 2, 2, 2)));  // the log has grown since
+  CHECK(ignores(server, TimeoutNow(server, 2, 2, 4, 2)));  // the log is shorter
+  CHECK(ignores(server, TimeoutNow(server, 2, 1, 3, 2)));  // an older term
+  AppendEntriesArgs with_data = TimeoutNow(server, 2, 2, 3, 2);
   with_data.entries.push_back(Commands(4, 2, 1, 2));
-  CHECK(stays(server, with_data));
+  CHECK(ignores(server, with_data));
   spec.self = 4;  // not a member
   Server outsider(spec);
-  CHECK(stays(outsider, StandNow(outsider, 2, 2, 3, 2)));
+  CHECK(ignores(outsider, TimeoutNow(outsider, 2, 2, 3, 2)));
 }
 
 TEST_CASE("A9: a voter that hears from its leader votes for the leader's successor, and for no other candidate") {
@@ -138,7 +139,7 @@ TEST_CASE("A9: a voter that hears from its leader votes for the leader's success
   CHECK(!voter.Vote(args).vote_granted);
   CHECK(voter->term() == Term(5));
   args.is_transfer = true;
-  args.last_index = Index(0);  // behind: it cannot have been asked with this log
+  args.last_index = Index(0);  // lagging: no leader chooses a successor with this log
   args.last_term = Term(0);
   CHECK(!voter.Vote(args).vote_granted);
   CHECK(voter->term() == Term(5));
@@ -151,20 +152,20 @@ TEST_CASE("A9: a voter that hears from its leader votes for the leader's success
 TEST_CASE("A9: a leader votes only for its successor, and only during the transfer") {
   Server leader = LeaderOfThree();
   const uint64_t last = leader->last_index().value(), term = leader->term().value();
-  auto asks = [&](uint64_t candidate) {
+  auto gets_vote = [&](uint64_t candidate) {
     RequestVoteArgs args = leader.PreVoteArgs(candidate, term + 1, last, term);
     args.is_transfer = true;
     return leader.Vote(args).vote_granted;
   };
-  CHECK(!asks(2));
+  CHECK(!gets_vote(2));
   REQUIRE(Begin(leader));
-  CHECK(!asks(3));
-  CHECK(asks(2));
+  CHECK(!gets_vote(3));
+  CHECK(gets_vote(2));
   CHECK(leader->is_leader());
   leader.Advance(300 * kMs);
   leader->OnTick(leader.now);
   CHECK(!leader->IsTransferring());
-  CHECK(!asks(2));
+  CHECK(!gets_vote(2));
 }
 
 TEST_CASE("A21: a transfer abandoned after its timeout-now appends an entry, which makes that message stale") {
@@ -175,7 +176,7 @@ TEST_CASE("A21: a transfer abandoned after its timeout-now appends an entry, whi
   leader.Advance(300 * kMs);
   leader->OnTick(leader.now);
   CHECK(!leader->IsTransferring());
-  CHECK(leader->last_index() == last);  // nobody was told
+  CHECK(leader->last_index() == last);  // no timeout-now was sent
 
   leader.Propose();
   leader.Persist();

@@ -1,4 +1,4 @@
-// Witnesses: they vote and acknowledge, but have no commands, and never lead.
+// Witnesses: they vote and acknowledge, but store no commands and never lead.
 #include <doctest/doctest.h>
 
 #include "server.h"
@@ -35,7 +35,7 @@ TEST_SUITE("witnesses") {
   TEST_CASE("C8: a witness gets batch headers without commands, and its acknowledgement counts") {
     Server leader = Leader();
     leader.Replicate(3);
-    leader.Propose(5, "a long command, of which it needs nothing");
+    leader.Propose(5, "a long command that a witness does not need");
     leader.Persist();
     auto request = leader.NextAppend(3);
     REQUIRE(request.has_value());
@@ -72,7 +72,7 @@ TEST_SUITE("witnesses") {
     Server witness = MakeWitness();
     BringUpToDate(leader, witness);
     leader.Propose();
-    leader.Take();  // and the disk never has it
+    leader.Take();  // it never reaches the disk
     BringUpToDate(leader, witness);
     leader.Restart();
     witness.Advance(2000 * kMs);
@@ -127,12 +127,12 @@ TEST_SUITE("witnesses") {
     leader.Replicate(3);
     const TimePoint deadline = leader.now + 1000 * kMs;
     CHECK(leader->TransferLeadership(leader.now, NodeId(3), deadline).error() == Errc::kInvalidArgument);
-    CHECK(leader->BestSuccessor(leader.now) == NodeId(2));  // though 3 has more of the log
+    CHECK(leader->BestSuccessor(leader.now) == NodeId(2));  // although 3 has more of the log
   }
 
   TEST_CASE("C14: witnesses are fewer than a majority of the voters") {
     const Configuration two = WithWitness({1, 2, 3}, 3);
-    auto refused = two.Changed(ConfigChange().AddWitness(MakePeer(4)).Remove(NodeId(2)));  // 1 of 3 has commands
+    auto refused = two.Changed(ConfigChange().AddWitness(MakePeer(4)).Remove(NodeId(2)));  // 1 of 3 would have commands
     REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error() == Errc::kInvalidArgument);
     CHECK(refused.error().message().find("2 witnesses") != std::string::npos);
