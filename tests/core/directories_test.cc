@@ -77,7 +77,7 @@ TEST_SUITE("data directories of members") {
     CHECK(leader->commit_index() == leader->last_index());
   }
 
-  TEST_CASE("C17: a server whose directory is not the member's does not campaign") {
+  TEST_CASE("C17: a server with another directory than the member's does not campaign") {
     Server wiped = Make(Known({1, 2, 3}), 11);
     CHECK(wiped->NextTick() == TimePoint::max());
     wiped.Advance(1000 * kMs);

@@ -23,7 +23,7 @@ void WriteFor(Server& server, Duration duration) {
 }
 
 TEST_SUITE("stalled disks") {
-  TEST_CASE("A24: a leader whose write exceeds the stall limit transfers leadership to a responsive voter") {
+  TEST_CASE("A24: a leader with a write beyond the stall limit transfers leadership to a responsive voter") {
     for (Duration took : {kLimit - 20 * kMs, kLimit + 20 * kMs}) {
       Server leader = Make();
       leader.Lead({2, 3});

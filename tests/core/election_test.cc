@@ -109,7 +109,7 @@ TEST_SUITE("9.6 pre-vote") {
     CHECK(server->term() == Term(2));
   }
 
-  TEST_CASE("A10: granting a vote ends the own pre-vote, whose late replies could depose the candidate") {
+  TEST_CASE("A10: granting a vote ends the own pre-vote: its late replies could depose the candidate") {
     Server server;
     VoteRound round = server.TimeOut();
     CHECK(server.Vote(server.VoteArgs(2, 2, 1, 1)).vote_granted);

@@ -15,7 +15,7 @@ TEST_SUITE("figure 2: AppendEntries, receiver") {
     CHECK(server->leader() == NodeId(0));
   }
 
-  TEST_CASE("rule 2: an append whose previous entry does not match is refused") {
+  TEST_CASE("rule 2: an append with a previous entry that does not match is refused") {
     Server server({.terms = {1, 1, 2}});
     CHECK_FALSE(server.Append(server.AppendArgs(2, 3, 4, 2)).success);  // no such entry
     CHECK_FALSE(server.Append(server.AppendArgs(2, 3, 3, 3)).success);  // another term
@@ -90,7 +90,7 @@ TEST_SUITE("figure 2: RequestVote, receiver") {
     CHECK(server.Vote(server.VoteArgs(2, 5, 1, 1)).vote_granted);
   }
 
-  TEST_CASE("rule 2, 5.4.1: a candidate whose log is not up to date gets no vote") {
+  TEST_CASE("rule 2, 5.4.1: a candidate without an up-to-date log gets no vote") {
     struct Case {
       uint64_t last_index, last_term;
       bool granted;

@@ -286,7 +286,7 @@ TEST_SUITE("4.3 joint consensus") {
     CHECK(server->role() == Role::kPreCandidate);
   }
 
-  TEST_CASE("a change whose entry was overwritten, or whose leader stepped down, has an unknown outcome") {
+  TEST_CASE("a change has an unknown outcome if its entry was overwritten or its leader stepped down") {
     Server leader;
     leader.Lead();
     auto ticket = leader->ProposeConfig(Change(Added{MakePeer(4)}, Removed{}));

@@ -33,7 +33,7 @@ TEST_SUITE("persistence") {
   }
 
   TEST_CASE(
-      "B10, B25: a write whose entries were overwritten acknowledges nothing, even if the same position is written "
+      "B10, B25: a write of entries that were overwritten acknowledges nothing, even if the same position is written "
       "again") {
     Persistence persistence{Index(0)};
     persistence.Append(Commands(1, 1, 1, 1));

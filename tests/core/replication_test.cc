@@ -212,7 +212,7 @@ TEST_SUITE("leader: pipelines") {
     CHECK_FALSE(leader->NextHeartbeat(NodeId(4), leader.now).has_value());
   }
 
-  TEST_CASE("a refused heartbeat whose match was durable is counted, and moves nothing") {
+  TEST_CASE("a refused heartbeat with a durable match is counted, and moves nothing") {
     Server leader;
     leader.Lead();
     auto heartbeat = leader->NextHeartbeat(NodeId(2), leader.now);
