@@ -217,7 +217,7 @@ void Cluster::SendAppends(uint64_t id, uint64_t peer) {
   }
 }
 
-// A call that is not answered in time fails.
+// A call without a reply in time fails.
 void Cluster::SendTimedAppend(uint64_t id, const AppendRequest& request) {
   std::shared_ptr<Call> call = SendAppend(id, request);
   if (call->kind == MessageKind::kHeartbeat) return;

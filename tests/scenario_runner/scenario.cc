@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "base/try.h"
 #include "words.h"
 
 namespace ringraft::scenario {
@@ -261,8 +262,7 @@ class Reader {
  public:
   Result<void> Read(std::string_view line) {
     ++number_;
-    auto checked = CheckLine(line, number_);
-    if (!checked) return checked;
+    RINGRAFT_TRYV(CheckLine(line, number_));
     const bool is_blank = line.find_first_not_of(' ') == std::string_view::npos;
     if (is_blank || line[0] == '#') {
       may_have_story_ = false;
@@ -292,14 +292,13 @@ class Reader {
     if (scenario_.steps.size() == kMaxSteps) {
       return Wrong(number_, "more commands than the limit of " + std::to_string(kMaxSteps) + "; split the file");
     }
-    auto command = ParseCommand(line, number_);
-    if (!command) return command.error();
+    RINGRAFT_TRY(command, ParseCommand(line, number_));
     Step step;
     step.preface = std::move(preface_);
     preface_.clear();
     step.line = number_;
     step.text = std::string(line);
-    step.command = std::move(command.value());
+    step.command = std::move(command);
     scenario_.steps.push_back(std::move(step));
     may_have_story_ = true;
     return Success();
@@ -328,8 +327,7 @@ Result<Scenario> ParseScenario(std::string_view text) {
   Reader reader;
   while (!text.empty()) {
     const size_t end = text.find('\n');
-    auto read = reader.Read(text.substr(0, end));
-    if (!read) return read.error();
+    RINGRAFT_TRYV(reader.Read(text.substr(0, end)));
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
   }
   return reader.Finish();
