@@ -1,9 +1,9 @@
-# What an operator's tool says to a node, on the port where its peers are: version 1 of the protocol (peer.capnp has
-# the rules by which both may grow). `Door.admin` gives out the `Admin` capability. Unlike between peers an error
-# carries its text, since a person reads it.
+# The protocol between an operator's tool and a node, on the node's peer port, version 1. peer.capnp has the rules for
+# extending both. `Door.admin` returns the `Admin` capability. Unlike between peers, errors carry their text, since a
+# person reads it.
 #
-# A node refuses by name what it does not know and would have to obey: a kind of step of a newer version. What is only
-# told may be ignored, or be shown as its number: a new field of a status, a new kind of member.
+# A node refuses requests that it does not know, such as a kind of step of a newer version. A tool may ignore unknown
+# information, or show it as a number: a new field of a status, a new kind of member.
 @0xd1b4a0f2c7e6395a;
 
 using Cxx = import "/capnp/c++.capnp";
@@ -12,7 +12,7 @@ $Cxx.namespace("ringraft::schema");
 struct AdminHello {
   version @0 :UInt32;
   group :union {
-    any @1 :Void;  # whichever the node is a member of
+    any @1 :Void;  # the node's group
     id @2 :UInt64;
   }
 }
@@ -23,10 +23,10 @@ struct AdminWelcome {
   admin @2 :Admin;  # null in a refusal
 }
 
-# How an order ended.
+# The result of a request.
 struct Outcome {
-  errc @0 :UInt16;      # 0: well
-  message @1 :Text;     # one line that says what to do; empty: what the reader knows of the number
+  errc @0 :UInt16;      # 0: success
+  message @1 :Text;     # one line that says what to do; empty: the receiver's text for the number
   leaderId @2 :UInt64;  # with kNotLeader, if known
   leaderAddr @3 :Text;
 }
@@ -59,7 +59,7 @@ struct MemberStatus {
   matchIndex @7 :UInt64;
   lagEntries @8 :UInt64;
   inflightBytes @9 :UInt64;
-  incarnation @10 :UInt64;  # of the data directory that is the member
+  incarnation @10 :UInt64;  # of the member's data directory
   needsReadmission @11 :Bool;
   lagBytes @12 :UInt64;
   lagNanoseconds @13 :UInt64;
@@ -76,7 +76,7 @@ struct Status {
   startCount @5 :UInt64;
   role @6 :Role;
   term @7 :UInt64;
-  leaderId @8 :UInt64;  # 0: none is known
+  leaderId @8 :UInt64;  # 0: not known
   leaderAddr @9 :Text;
   lastIndex @10 :UInt64;
   durableIndex @11 :UInt64;
@@ -89,7 +89,7 @@ struct Status {
   waitingBytes @18 :UInt64;
   isDiskStalled @19 :Bool;
   diskLatencyNanoseconds @20 :UInt64;
-  generation @21 :UInt64;  # how often the cluster was recovered from a lost quorum, and 1; 0: not known
+  generation @21 :UInt64;  # 1, plus the number of recoveries from a lost quorum; 0: not known
 }
 
 enum StepKind {
@@ -114,13 +114,13 @@ struct Step {
 # ringraft::ConfigChange.
 struct ConfigChange {
   steps @0 :List(Step);
-  basedOn @1 :UInt64;  # 0: on whichever configuration there is
+  basedOn @1 :UInt64;  # index of the configuration; 0: any
 }
 
 interface Admin {
   status @0 () -> (outcome :Outcome, status :Status);
-  # These are the leader's; another node answers with the leader that it knows. Time-outs are cut to a day.
+  # The following are for the leader; another node replies with the leader that it knows. Timeouts are at most a day.
   changeConfig @1 (change :ConfigChange, timeoutNs :Int64) -> (outcome :Outcome);
   abortConfigChange @2 () -> (outcome :Outcome);
-  transferLeadership @3 (to :UInt64, timeoutNs :Int64) -> (outcome :Outcome);  # to 0: whoever has most of the log
+  transferLeadership @3 (to :UInt64, timeoutNs :Int64) -> (outcome :Outcome);  # to 0: the most suitable voter
 }

@@ -1,11 +1,11 @@
-# What nodes say to each other: version 1 of the protocol between peers. See src/rpc for the two ends.
+# The protocol between peers, version 1. Both ends are in src/rpc.
 #
-# A connection begins with `Door.handshake` (or `Door.admin`, see admin.capnp); nothing else can be called before it has
-# succeeded, since the session is a capability that only a successful handshake gives out. Numbers of Errc
-# (include/ringraft/errc.h) stand for errors; no text is sent to peers, so nothing internal leaks, and the reader adds
-# the text of its own version.
+# A connection begins with `Door.handshake` (or `Door.admin`, see admin.capnp). Nothing else can be called before it has
+# succeeded: the session is a capability that only a successful handshake returns. Errors are sent as numbers of Errc
+# (include/ringraft/errc.h) without text, so that nothing internal leaks; the receiver adds its own text.
 #
-# Fields are added at the end, with defaults that mean "as before". What an old peer must not ignore raises the version.
+# New fields are added at the end, with defaults that mean "as before". A change that an old peer must not ignore raises
+# the version.
 @0xb56fb22b92d27d0f;
 
 using Cxx = import "/capnp/c++.capnp";
@@ -17,19 +17,19 @@ struct ClusterId {
   low @1 :UInt64;
 }
 
-# Who a process is. All zero in `cluster`: it does not know its cluster yet.
+# The identity of a process. `cluster` is all zero if the node does not know its cluster yet.
 struct Identity {
   cluster @0 :ClusterId;
   node @1 :UInt64;
   incarnation @2 :UInt64;
   startCount @3 :UInt64;
-  process @4 :UInt64;  # random, made at each start; 0: an older build
-  earlier @5 :List(UInt64);  # those of the starts before, the last one first; up to 32
-  generation @6 :UInt64;  # 1, and one more with each recovery from a lost quorum; 0: not known
-  origin @7 :UInt64;  # of which founding or recovery the generation is, see stored.md; 0: not known, taken for any
+  process @4 :UInt64;  # random, drawn at each start; 0: an older build
+  earlier @5 :List(UInt64);  # `process` of the starts before, latest first; up to 32
+  generation @6 :UInt64;  # 1, plus the number of recoveries from a lost quorum; 0: not known
+  origin @7 :UInt64;  # of the bootstrap or recovery that began the generation, see stored.md; 0: not known, matches any
 }
 
-# What a connection is for. It changes nothing on the receiving side, but tells an operator which one is which.
+# The purpose of a connection. The receiver treats all alike; the lane names the connection in log lines.
 enum Lane {
   control @0;  # votes and heartbeats
   data @1;     # appends with entries
@@ -44,15 +44,15 @@ struct Hello {
 }
 
 struct Welcome {
-  errc @0 :UInt16;      # 0: welcome
-  version @1 :UInt32;   # these two are set in a refusal too, so that the caller can name both values
+  errc @0 :UInt16;      # 0: accepted
+  version @1 :UInt32;   # `version` and `from` are set in a refusal too, so that the caller can name both values
   from @2 :Identity;
   session @3 :Session;  # null in a refusal
 }
 
 interface Door {
   handshake @0 (hello :Hello) -> (welcome :Welcome);
-  # For who is no node: an operator's tool.
+  # For operators' tools.
   admin @1 (hello :Admin.AdminHello) -> (welcome :Admin.AdminWelcome);
 }
 
@@ -65,7 +65,7 @@ struct AppendEntriesArgs {
   prevTerm @5 :UInt64;
   leaderCommit @6 :UInt64;
   entries @7 :List(Data);  # encoded batches, see stored.md
-  timeoutNow @8 :Bool;  # an old peer does not stand, and the leader carries on
+  timeoutNow @8 :Bool;  # an old peer ignores it, and the transfer ends at its deadline
   generation @9 :UInt64;  # the leader's
   origin @10 :UInt64;  # the leader's
 }
@@ -77,10 +77,10 @@ struct AppendEntriesResults {
   durableMatch @3 :UInt64;
   conflictIndex @4 :UInt64;
   conflictTerm @5 :UInt64;
-  incarnation @6 :UInt64;  # whose acknowledgement it is
+  incarnation @6 :UInt64;  # the data directory that acknowledges
   isWitness @7 :Bool;
-  priority @8 :UInt8;       # whom leaders hand over to
-  isDiskStalled @9 :Bool;   # it takes no leadership over now
+  priority @8 :UInt8;       # Options::election_priority
+  isDiskStalled @9 :Bool;   # not to be chosen as successor now
 }
 
 struct RequestVoteArgs {
@@ -98,7 +98,7 @@ struct RequestVoteResults {
   errc @0 :UInt16;
   voteGranted @1 :Bool;
   term @2 :UInt64;
-  incarnation @3 :UInt64;  # whose vote it is
+  incarnation @3 :UInt64;  # the data directory that votes
 }
 
 struct ForwardCall {
@@ -126,7 +126,7 @@ struct ForwardResults {
   outcomes @3 :List(ForwardOutcome);
 }
 
-# The members of a fixed list find out whose data directories they have, before there is a cluster.
+# Sent by the members of a fixed list to learn each other's data directories before the cluster is bootstrapped.
 struct BootstrapArgs {
   group @0 :UInt64;
   to @1 :UInt64;
@@ -136,7 +136,7 @@ struct BootstrapResults {
   errc @0 :UInt16;
   incarnation @1 :UInt64;
   isBootstrapped @2 :Bool;
-  members @3 :Data;  # the configuration that it has written down to begin with, see stored.md; empty: none yet
+  members @3 :Data;  # the configuration that it has recorded to bootstrap with, see stored.md; empty: none yet
 }
 
 interface Session {
