@@ -1,4 +1,4 @@
-// What an operator may ask of a node over its peer port, as the tool `ringraft` does.
+// The requests of operators: what the tool `ringraft` calls over a node's peer port.
 #pragma once
 
 #include "ringraft/config_change.h"
@@ -11,14 +11,15 @@
 namespace ringraft {
 
 struct AdminStatus {
-  Identity identity;  // over the wire without `process` and `earlier`
+  Identity identity;  // `process` and `earlier` are not sent over the wire
   GroupId group;
   RaftStatus raft;
 };
 
-// Implemented by the node (`RpcService::Admin` gives it out). Called on the reactor's thread; a call goes on when the
-// connection that it came over has ended. Errors are those of the members of `Raft` with these names, in words for a
-// person; kStopped while the node stops.
+// Implemented by the node and returned by `RpcService::Admin`. Called on the reactor's thread. Each function is the
+// member of `Raft` of the same name: its errors, with messages for people, and kStopped while the node stops. Losing
+// the connection does not cancel a request: the transport keeps the task until it ends. `timeout` becomes the call's
+// deadline.
 class AdminService {
  public:
   virtual ~AdminService() = default;

@@ -1,16 +1,16 @@
 // `co_await AsAsio(raft.Handle(...))` inside an `asio::awaitable`: Boost.Asio, or standalone Asio if
 // RINGRAFT_STANDALONE_ASIO is defined. Not included by any other header: only its users need Asio.
 //
-// `asio::awaitable` takes no foreign awaiters. So a small coroutine, the driver, owns the call and awaits it; what it
-// then does is post the handler that resumes the caller on the caller's own executor. Three threads may meet here:
-//  1. the one that awaits starts the driver,
-//  2. the reactor's resumes the driver when the call has ended,
-//  3. the one that destroys the io_context (or thread pool) destroys every caller that still waits there.
-// 2 and 3 exclude each other by one lock, held for the few instructions of the hand-over and never while a user's code
-// runs. Destroying a caller destroys the driver and with it the call: the outcome is unknown.
+// `asio::awaitable` accepts no foreign awaiters. So a small coroutine, the driver, owns the call and awaits it; then it
+// posts the handler that resumes the caller on the caller's own executor. Three threads may meet here:
+//  1. the awaiting thread starts the driver,
+//  2. the reactor's thread resumes the driver when the call has ended,
+//  3. the thread that destroys the io_context (or thread pool) destroys every caller that still waits there.
+// One lock separates 2 and 3; it is held for a few instructions and never while user code runs. Destroying a caller
+// destroys the driver and the call (raft.h, `Call`, says what that means for the operation).
 #pragma once
 
-// Before Asio, some versions of which miss <utility>.
+// Before Asio: some of its versions do not include <utility>.
 #include <atomic>
 #include <concepts>
 #include <coroutine>
@@ -67,8 +67,8 @@ namespace asio = ::asio;
 namespace asio = ::boost::asio;
 #endif
 
-// Runs resumptions at once, on the reactor, under the lock. One a process, never destroyed: a reactor may be on its way
-// in here with the resumption of a caller that has just been destroyed.
+// Runs resumptions at once, on the reactor's thread, under the lock. One per process, never destroyed: a reactor may be
+// entering it with the resumption of a caller that has just been destroyed.
 class Gate final : public Executor {
  public:
   static Gate& Get() {
@@ -83,22 +83,22 @@ class Gate final : public Executor {
   std::mutex mutex;
 };
 
-// One awaited call. It lives in the frame of `AsAsio`, which its own handler owns: moving the handler out breaks the
-// circle.
+// One awaited call. It lives in the frame of `AsAsio`, which is owned by the handler that it holds; moving the handler
+// out breaks the cycle.
 class Operation {
  public:
   Operation() = default;
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
 
-  // Both are called once, under the lock, and at most one of them.
+  // At most one of the two is called, once, under the lock.
   virtual void Complete() = 0;  // the call has ended: posts the handler
   virtual void Abandon() = 0;   // the caller is about to be destroyed: destroys the call
 
-  // Destroys the caller, and with it this. After `Abandon`, without the lock.
+  // Destroys the caller, and with it this. Called after `Abandon`, without the lock.
   virtual void DestroyCaller() = 0;
 
-  // The start and the end of the driver meet here. The first to come returns false, the second one true: it completes.
+  // Called at the start and at the end of the driver. Returns true to the second caller, which then completes.
   bool Meet() { return has_met_.exchange(true, std::memory_order_acq_rel); }
 
  protected:
@@ -112,7 +112,7 @@ class Operation {
   std::atomic<bool> has_met_{false};
 };
 
-// The pending calls of one execution context, which has to destroy those who wait when it is destroyed. Under the lock.
+// The pending calls of one execution context, which destroys the waiting callers when it is destroyed. Under the lock.
 class PendingCalls final : public asio::execution_context::service {
  public:
   using key_type = PendingCalls;
@@ -156,7 +156,7 @@ class Driver {
       bool await_ready() noexcept { return false; }
       void await_suspend(std::coroutine_handle<promise_type> self) noexcept {
         Operation* operation = self.promise().operation;
-        if (operation->Meet()) operation->Complete();  // on the reactor, so under the lock
+        if (operation->Meet()) operation->Complete();  // on the reactor's thread, so under the lock
       }
       void await_resume() noexcept {}
     };
@@ -203,7 +203,7 @@ class OperationOf final : public Operation {
         pending_(asio::use_service<PendingCalls>(asio::query(executor, asio::execution::context))),
         driver_(Drive(std::move(call), result_)) {}
   ~OperationOf() {
-    std::lock_guard lock(Gate::Get().mutex);  // waits for a reactor that is still on its way out of the driver
+    std::lock_guard lock(Gate::Get().mutex);  // waits for a reactor that is still leaving the driver
     pending_.Unlink(*this);
     driver_.Destroy();
   }
@@ -216,7 +216,7 @@ class OperationOf final : public Operation {
       pending_.Link(*this);
     }
     driver_.Start(*this);
-    if (!Meet()) return;  // pending; this may be gone by now
+    if (!Meet()) return;  // pending; *this may be destroyed already
     std::lock_guard lock(Gate::Get().mutex);
     Complete();
   }
@@ -251,7 +251,7 @@ class OperationOf final : public Operation {
   Driver driver_;
 };
 
-// How Asio is told to start an operation, once the awaiting coroutine is suspended.
+// Asio's initiation of an operation: called once the awaiting coroutine is suspended.
 template <class C, class AsioExecutor>
 struct Starter {
   explicit Starter(OperationOf<C, AsioExecutor>& operation) : operation(&operation) {}
@@ -262,7 +262,7 @@ struct Starter {
   OperationOf<C, AsioExecutor>* operation;
 };
 
-// What `Handle`, `ChangeConfig` and `Done` return.
+// Any of the calls of raft.h.
 template <class C>
 concept AnyCall = std::move_constructible<C> && requires(C& call, Executor& executor) {
   call.ResumeOn(executor);
@@ -271,9 +271,10 @@ concept AnyCall = std::move_constructible<C> && requires(C& call, Executor& exec
 
 }  // namespace asio_adapter
 
-// Awaits the call; the caller resumes on its own executor, which the call's `HandleOptions::On` does not change. What
-// the call's commands point to must live until the caller is suspended, as with `Handle`. Destroying the io_context
-// while callers wait is allowed: their outcome is unknown. Keeps the io_context running while it waits.
+// Awaits the call. The caller is resumed on its own executor, whatever `HandleOptions::On` says, with the call's
+// result. The bytes of the commands must live until the caller is suspended, as with `Handle`. Keeps the
+// io_context running while it waits. Destroying the io_context destroys waiting callers, which cancels their calls
+// (raft.h, `Call`).
 template <class AsioExecutor = asio_adapter::asio::any_io_executor, asio_adapter::AnyCall C>
 asio_adapter::asio::awaitable<asio_adapter::ResultOf<C>, AsioExecutor> AsAsio(C call) {
   AsioExecutor executor = co_await asio_adapter::asio::this_coro::executor;

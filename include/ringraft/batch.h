@@ -1,5 +1,5 @@
-// The batch: consecutive log entries of one term, made by one leader, encoded once. The same bytes go to every
-// peer, into every log and back out again. A batch is immutable and shared by reference count; any thread.
+// The batch: consecutive log entries of one term, created by one leader and encoded once. The same bytes are on the
+// wire, in every log and in memory. A batch is immutable and shared by reference count; any thread.
 #pragma once
 
 #include <atomic>
@@ -15,19 +15,19 @@
 
 namespace ringraft {
 
-// The encoded form, little-endian (schemas/stored.md says the same for readers without C++):
+// The encoded form, little-endian (also described in schemas/stored.md):
 //
-//   0  u32 magic "RRB1"        16 u64 term           40 u64 group id
-//   4  u32 bytes of the body   24 u32 entries        48 u64 leader that made it
+//   0  u32 magic "RRB1"        16 u64 term           40 u64 group ID
+//   4  u32 bytes of the body   24 u32 entries        48 u64 leader that created it
 //   8  u64 base index          28 u32 flags          56 u64 XXH3 of bytes 0..55 and the body
 //                              32 u64 append time, ns since 1970
 //
-// then for each entry: u32 length, u8 type, 3 zero bytes, the command. What a witness gets has no body.
+// then for each entry: u32 length, u8 type, 3 zero bytes, the command. A batch for a witness has no body.
 struct BatchHeader {
   static constexpr size_t kSize = 64;
   static constexpr size_t kEntryOverhead = 8;
   static constexpr uint32_t kHasConfiguration = 1;
-  static constexpr uint32_t kWithoutCommands = 2;  // the entries are counted, but not there
+  static constexpr uint32_t kWithoutCommands = 2;  // `count` entries without their bytes: for a witness
 
   Index base_index;
   Term term;
@@ -39,7 +39,7 @@ struct BatchHeader {
   NodeId leader;
 };
 
-// A shared reference to an encoded batch. Null when default-constructed; everything else needs a non-null one.
+// A shared reference to an encoded batch, or null. Precondition of every member but `operator bool`: not null.
 class BatchRef {
  public:
   BatchRef() noexcept = default;
@@ -51,8 +51,8 @@ class BatchRef {
   }
   ~BatchRef();
 
-  // Takes bytes from the wire or the disk: checks magic, sizes, entry framing and checksum. Copies them.
-  // Errors: kCorrupt, with what is wrong.
+  // Copies bytes that come from the wire or the disk, and checks magic, sizes, entry framing and checksum. Errors:
+  // kCorrupt, naming the defect.
   static Result<BatchRef> Decode(std::string_view bytes);
 
   explicit operator bool() const { return rep_ != nullptr; }
@@ -65,10 +65,11 @@ class BatchRef {
   Term term() const { return header().term; }
 
   bool has_commands() const { return (header().flags & BatchHeader::kWithoutCommands) == 0; }
-  // The same entries for a witness: none of them is in it. One with a configuration stays as it is.
+  // The batch for a witness: the same indexes and term, without the entries. A batch with a configuration is returned
+  // unchanged.
   BatchRef WithoutCommands() const;
 
-  // The entries, decoded one after the other; views into the batch. None if it is without commands.
+  // Iterates over the entries; their commands point into the batch. Empty for a batch without commands.
   class Iterator {
    public:
     LogEntry operator*() const;
@@ -84,7 +85,7 @@ class BatchRef {
   Iterator begin() const;
   Iterator end() const;
 
-  // The entries of [from, to] as a batch of their own. Only logs that split batches (user-written ones) need it.
+  // A batch of the entries [from, to]. Needed only for logs that split batches (user-written ones).
   BatchRef Slice(Index from, Index to) const;
 
  private:
@@ -95,7 +96,7 @@ class BatchRef {
   Rep* rep_ = nullptr;
 };
 
-// Collects entries into the buffer of the batch to be. One thread at a time.
+// Collects entries in the buffer of a future batch. One thread at a time.
 class BatchBuilder {
  public:
   BatchBuilder() noexcept = default;
@@ -104,15 +105,16 @@ class BatchBuilder {
   ~BatchBuilder();
 
   void Add(LogEntryType type, std::string_view command);
-  // Entries that are encoded already, as Add would have: `count` of them, none a configuration.
+  // Adds `count` entries that are encoded as `Add` does, none of them a configuration.
   void AddEncoded(std::string_view entries, uint32_t count);
 
   bool empty() const { return count_ == 0; }
   uint32_t count() const { return count_; }
-  // Bytes that the sealed batch will have.
+  // The size in bytes of the batch that `Seal` would return.
   size_t size() const;
 
-  // Writes header and checksum. The builder is empty afterwards and may be used again. Must not be empty.
+  // Writes header and checksum and returns the batch. Precondition: not empty. The builder is empty afterwards and may
+  // be used again.
   BatchRef Seal(Index base_index, Term term, NodeId leader, GroupId group, int64_t append_time_ns);
 
  private:
@@ -123,7 +125,7 @@ class BatchBuilder {
   uint32_t flags_ = 0;
 };
 
-// A batch of the given entries, which must be consecutive and of one term.
+// A batch of the given entries. Precondition: at least one, consecutive, of one term.
 BatchRef MakeBatch(std::span<const LogEntry> entries, NodeId leader, GroupId group);
 
 }  // namespace ringraft

@@ -1,4 +1,4 @@
-// An owned byte string with room for small results inside, and a view of a command.
+// Bytes, an owned byte string with inline room for small results; and Command, a view of a command's bytes.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace ringraft {
 
-// Move-only bytes. Up to kInline bytes need no heap; a reused object keeps its heap buffer.
-// Not thread-safe; moving is cheap and never throws.
+// Move-only bytes, up to 4 GiB. Up to kInline bytes need no heap; a reused object keeps its heap buffer. One thread at
+// a time; moving never throws.
 class Bytes {
  public:
   static constexpr size_t kInline = 48;
@@ -53,8 +53,8 @@ class Bytes {
   char inline_[kInline];
 };
 
-// A view of the bytes of one command. The bytes need to live only until the call that takes it has returned
-// or, for an awaitable, until the caller has been suspended.
+// A view of one command. It refers to the caller's bytes until the call it is passed to is awaited: `co_await
+// raft.Handle(command)` copies them before the caller is suspended, and only then may they be changed or freed.
 class Command {
  public:
   Command() noexcept {}  // NOLINT: user-written, see CONTRIBUTING.md on g++ 12

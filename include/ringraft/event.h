@@ -1,5 +1,5 @@
-// What a node tells when something about its leadership, its members or its health changes. As a stream:
-// `co_await stream.Next()` (Raft::Events), and as a callback: Options::on_event.
+// Changes of a node's leadership, members and health: as a stream (`co_await stream.Next()`, see Raft::Events) and as a
+// callback (Options::on_event).
 #pragma once
 
 #include <cstdint>
@@ -13,26 +13,26 @@
 namespace ringraft {
 
 enum class EventKind : uint8_t {
-  kRole,     // this node has another role
-  kLeader,   // another leader is known, or the same in another term, or none any more
-  kMembers,  // another configuration is the newest, or it is committed now
-  kPeer,     // of a leader: a peer answers, or no longer does; or it runs on another data directory than the member's
-  kDisk,     // this node's disk stalls, or is well again
-  kStopped,  // the last event: nothing of the node runs any more. To destroy it, await Raft::Done
+  kRole,     // this node's role has changed
+  kLeader,   // the known leader has changed, or its term; or no leader is known any longer
+  kMembers,  // there is a new newest configuration, or the newest one has been committed
+  kPeer,     // leader only: a peer has become reachable or unreachable, or needs readmission or no longer does
+  kDisk,     // this node's disk has stalled or recovered
+  kStopped,  // the last event: no coroutine of the node runs any longer. Await Raft::Done before destroying it
 };
 const char* ToString(EventKind kind);  // "role", "leader", ...
 
 struct Event {
   EventKind kind = EventKind::kRole;
-  uint64_t lost = 0;  // of a stream: so many events before this one were dropped, since nobody took them
+  uint64_t lost = 0;  // streams only: events dropped right before this one because the queue was full (1024)
 
-  // With every kind, as of the end of the turn in which it happened.
+  // Set for every kind, as of the end of the turn in which the change happened.
   NodeId id;  // of this node
   Role role = Role::kFollower;
   Term term;
   std::optional<Peer> leader;
 
-  Index configuration_index;  // kMembers; RaftStatus::peers has the members
+  Index configuration_index;  // kMembers; RaftStatus::peers lists the members
   bool is_joint = false;
   bool is_committed = false;
 
@@ -42,7 +42,7 @@ struct Event {
 
   bool is_disk_stalled = false;  // kDisk
 
-  Error reason;  // kStopped: kOk after `Raft::Stop`
+  Error reason;  // kStopped: why the node stopped; kOk after `Raft::Stop`
 };
 // One line for people: "node 1: follows node 2 in term 5".
 std::string ToString(const Event& event);

@@ -1,4 +1,4 @@
-// Where a caller of `Raft::Handle` resumes when it does not want to resume inline on the reactor.
+// Where a caller of `Raft::Handle` is resumed if not inline on the reactor's thread.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,10 @@ namespace node {
 struct CallSlot;
 }
 
-// The right to resume one suspended caller, once. Call it on the thread where the caller shall go on. If the
-// caller has been destroyed in the meantime the call does nothing, so it may be kept in any queue for any time;
-// destroying it without calling it leaves the caller suspended for ever (its owner must then destroy it).
-// Destroying the caller must not run at the same time as this call: do both on one thread, or under one lock.
+// Resumes one suspended caller, once: call it on the thread on which the caller is to continue. It does nothing if the
+// caller has been destroyed in the meantime, so it may stay in any queue for any time. If it is destroyed without
+// having been called, the caller stays suspended forever, and its owner must destroy it. The caller must not be
+// destroyed on another thread during the call: do both on one thread, or under one lock.
 class Resumption {
  public:
   Resumption(node::CallSlot* slot, uint32_t generation) : slot_(slot), generation_(generation) {}
@@ -33,11 +33,11 @@ class Resumption {
   uint32_t generation_;
 };
 
-// Implemented by the user: an event loop, a thread pool, a queue. One `Resumption` is 16 bytes.
+// Implemented by the user: an event loop, a thread pool, a queue. A `Resumption` has 16 bytes.
 class Executor {
  public:
   virtual ~Executor() = default;
-  // Runs `resumption()` later or at once. Called on the reactor's thread; must not block or throw.
+  // Runs `resumption()`, at once or later, on any thread. Called on the reactor's thread; must not block or throw.
   virtual void Post(Resumption resumption) noexcept = 0;
 };
 

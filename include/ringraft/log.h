@@ -1,5 +1,5 @@
-// The log as an interface, as users know it from other libraries. A user's own `Log` and `Store` can stand in
-// for the default storage through `AdaptStorage` (storage.h).
+// The log as an interface, as other Raft libraries have it. `AdaptStorage` (storage.h) makes a storage from a user's
+// own `Log` and `Store`.
 #pragma once
 
 #include <span>
@@ -35,23 +35,24 @@ struct LogPosition {
   bool operator==(const LogPosition&) const = default;
 };
 
-// Entries have consecutive indexes from 1, and terms from 1 that never fall. Writing calls come from one thread at a
-// time and return only when the change is durable; reading calls may come from another thread at the same time. A write
-// that is refused with kInvalidArgument (a gap, an index or term of 0, a falling term) leaves the log as it was. After
-// any other error of a write, nothing more may be written until the log has been opened again: kIo, kFull, kCorrupt.
+// Invariant: indexes are consecutive from 1, and terms start at 1 or above and never decrease. Writes come from one
+// thread at a time and return when the change is durable; reads may run on other threads at the same time. A write that
+// is refused with kInvalidArgument (a gap, an index or term of 0, a decreasing term) changes nothing. After any other
+// error (kIo, kFull, kCorrupt) a log accepts no write until it is opened again.
 class Log {
  public:
   virtual ~Log() = default;
 
-  virtual Result<Term> Get(Index index) const = 0;               // the entry's term; 0 if there is none
-  virtual Result<bool> Match(Index index, Term term) const = 0;  // is there an entry of this index and term?
-  virtual Result<LogPosition> Last() const = 0;                  // (0, 0) if empty
-  virtual Result<std::vector<OwnedLogEntry>> RangeGet(Index after, Index to) const = 0;  // (after, to]; none if none
-  // Replaces what follows `index` with the entries, whose indexes begin at index + 1; with none, it only removes.
-  // `index` must not be behind the last. One change: all or nothing.
+  virtual Result<Term> Get(Index index) const = 0;               // the entry's term; 0 if there is no entry
+  virtual Result<bool> Match(Index index, Term term) const = 0;  // true if the entry at `index` is of `term`
+  virtual Result<LogPosition> Last() const = 0;                  // (0, 0) if the log is empty
+  virtual Result<std::vector<OwnedLogEntry>> RangeGet(Index after, Index to) const = 0;  // entries of (after, to]
+  // Replaces all entries after `index` with `entries`, which start at index + 1; without entries it only truncates.
+  // `index` is at most the last index. All or nothing.
   virtual Result<void> AppendAfter(Index index, std::span<const LogEntry> entries) = 0;
+  // Appends after the last entry. All or nothing.
   virtual Result<void> Append(std::span<const LogEntry> entries) = 0;
-  // Appends one entry behind the last, whatever index it carries; returns the index it got.
+  // Appends one entry after the last one, ignoring its index; returns the index that it has in the log.
   virtual Result<Index> AppendEntry(const LogEntry& entry) = 0;
 };
 

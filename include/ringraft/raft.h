@@ -1,4 +1,4 @@
-// The public door: `co_await raft.Handle(command)`.
+// The public API: one member of a Raft group. `co_await raft.Handle(command)` from any coroutine, on any thread.
 #pragma once
 
 #include <chrono>
@@ -29,30 +29,31 @@ class Node;
 struct CallSlot;
 }  // namespace node
 
-// How one call shall go. Write it in place: `raft.Handle(command, HandleOptions().Timeout(100ms))`.
+// Options of one call. Write them in place: `raft.Handle(command, HandleOptions().Timeout(100ms))`.
 class HandleOptions {
  public:
   HandleOptions() noexcept {}
 
-  // Ends the call with kUnknown (kNoLeader if it was waiting for a leader) at the deadline, up to 5 ms late.
+  // Ends the call at the deadline, up to 5 ms late. The table at `Call` says with which error. None by default.
   HandleOptions& Deadline(TimePoint deadline) {
     deadline_ = deadline;
     return *this;
   }
   HandleOptions& Timeout(Duration timeout) { return Deadline(Clock::now() + timeout); }
-  // Resume through `executor` instead of inline on the reactor's thread. It must live until the node has
-  // stopped: a caller may be destroyed just before the node posts for it.
+  // Resumes the caller through `executor` instead of inline on the reactor's thread. The executor must live until the
+  // node has stopped: even for a caller that has been destroyed, the node may still post to it.
   HandleOptions& On(Executor& executor) {
     executor_ = &executor;
     return *this;
   }
-  // Requesting a stop ends the call with kUnknown.
+  // A stop request, on any thread, ends the call; the table at `Call` says with which error. One that precedes the
+  // await refuses the call with kUnknown.
   HandleOptions& StopOn(std::stop_token token) {
     stop_token_ = std::move(token);
     return *this;
   }
-  // On a node that does not lead, send the commands to the leader, and wait for one up to the deadline (10 s if none
-  // is given) instead of ending with kNotLeader.
+  // `Handle` only: a node that is not the leader sends the commands to the leader, and waits for one until the deadline
+  // (10 s if there is none), instead of ending the call with kNotLeader.
   HandleOptions& Forward() {
     forward_ = true;
     return *this;
@@ -67,28 +68,50 @@ class HandleOptions {
   bool forward_ = false;
 };
 
-// The common part of what `Handle`, `ChangeConfig`, `Done` and the others return. Await it once; until then it may be
-// moved. It may be destroyed while it is awaited (with the coroutine that awaits it): the outcome is then unknown.
+// The common part of the awaitables below. Nothing happens until a call is awaited; it is awaited at most once, and may
+// be moved or dropped before. It must not outlive its Raft, except while it waits to be resumed through an executor.
+//
+// A call that is refused at once does not suspend its caller. Otherwise the caller is resumed on the reactor's thread,
+// in a turn (it must not block there), or through the executor of the options.
+//
+// Cancelling. A caller that is suspended may be destroyed at any time, on any thread, provided that it cannot be
+// resumed at that moment on another thread (executor.h); a stop token and a deadline end the call and resume the
+// caller. None of them removes what is in the log already:
+//
+//                       caller destroyed           stop requested             deadline passed
+//   Handle              may be applied, or not     kUnknown                   kUnknown; kNoLeader while it waits for a
+//                                                                             leader (Forward)
+//   ChangeConfig        aborted while new voters   kChangeAborted while new   kTooSlowToCatchUp while new voters
+//                       catch up; else continues   voters catch up; else      catch up; else kUnknown
+//                                                  kUnknown
+//   AbortConfigChange   still carried out          kUnknown                   no effect: it ends at once on the reactor
+//   TransferLeadership  the transfer continues     kUnknown; the transfer     ends the transfer: kTransferFailed, or
+//                                                  continues                  kUnknown if no leader is known
+//   Done                no effect on the node      ignored                    ignored
+//   Next                no event is lost           ignored                    ignored
+//
+// When the node stops, every call ends: with kUnknown if it may be in the log, otherwise with kStopped or kNotLeader.
 class Call {
  public:
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
-  // Resume through `executor`, whatever the options said. For adapters (asio.h); before the call is awaited.
+  // Resumes through `executor` instead of that of the options. For adapters (asio.h); before the call is awaited.
   void ResumeOn(Executor& executor) { options_.On(executor); }
 
   bool await_ready() const noexcept { return false; }
-  // False (go on at once) if the call was refused.
+  // False if the call was refused: the caller continues at once.
   bool await_suspend(std::coroutine_handle<> caller);
 
  protected:
   Call(node::Node& node, HandleOptions options) : node_(node), options_(std::move(options)) {}
-  // Of a call that has not been awaited: there is no slot yet.
+  // Precondition: `other` has not been awaited, so it has no slot.
   Call(Call&& other) noexcept : node_(other.node_), options_(std::move(other.options_)), commands_(other.commands_) {}
   ~Call();
   friend class node::Node;
 
-  // Ends the call: its error if it has one. On success the results are in the slot until `Release`, if there is a slot.
+  // Ends the call and returns its error, if any. On success the results stay in the slot, if there is one, until
+  // `Release`.
   Error Finish();
   void Release();
 
@@ -107,6 +130,7 @@ class Call {
   std::optional<std::stop_callback<OnStopRequest>> on_stop_;
 };
 
+// `Raft::Handle` of one command.
 class [[nodiscard]] HandleOneCall : public Call {
  public:
   HandleOneCall(node::Node& node, Command command, HandleOptions options)
@@ -123,6 +147,7 @@ class [[nodiscard]] HandleOneCall : public Call {
   Command command_;
 };
 
+// `Raft::Handle` of several commands. The span, and the bytes of its commands, must live until the call is awaited.
 class [[nodiscard]] HandleManyCall : public Call {
  public:
   HandleManyCall(node::Node& node, std::span<const Command> commands, HandleOptions options)
@@ -130,10 +155,11 @@ class [[nodiscard]] HandleManyCall : public Call {
     commands_ = commands;
   }
   bool await_ready() const noexcept { return commands_.empty(); }  // no commands: success at once
-  // The state machine's results, one for each command, in their order.
+  // The state machine's results, one per command, in the order of the commands.
   Result<std::vector<Bytes>> await_resume();
 };
 
+// `Raft::ChangeConfig`. Owns the change.
 class [[nodiscard]] ChangeConfigCall : public Call {
  public:
   ChangeConfigCall(node::Node& node, ConfigChange change, HandleOptions options)
@@ -146,6 +172,7 @@ class [[nodiscard]] ChangeConfigCall : public Call {
   ConfigChange change_;
 };
 
+// `Raft::AbortConfigChange`.
 class [[nodiscard]] AbortConfigChangeCall : public Call {
  public:
   AbortConfigChangeCall(node::Node& node, HandleOptions options) : Call(node, std::move(options)) {}
@@ -153,6 +180,7 @@ class [[nodiscard]] AbortConfigChangeCall : public Call {
   Result<void> await_resume();
 };
 
+// `Raft::TransferLeadership`.
 class [[nodiscard]] TransferLeadershipCall : public Call {
  public:
   TransferLeadershipCall(node::Node& node, NodeId to, HandleOptions options)
@@ -164,19 +192,21 @@ class [[nodiscard]] TransferLeadershipCall : public Call {
   NodeId to_;
 };
 
+// `Raft::Done`.
 class [[nodiscard]] DoneCall : public Call {
  public:
   explicit DoneCall(node::Node& node, HandleOptions options) : Call(node, std::move(options)) {}
   bool await_suspend(std::coroutine_handle<> caller);
-  // Success after `Stop`; the reason if the node stopped by itself (a failed disk, for instance).
+  // Success after `Stop`; otherwise the reason why the node stopped by itself (a failed disk, for instance).
   Result<void> await_resume();
 };
 
+// `EventStream::Next`.
 class [[nodiscard]] NextEventCall : public Call {
  public:
   NextEventCall(node::Node& node, std::shared_ptr<node::EventQueue> queue, HandleOptions options)
       : Call(node, std::move(options)), queue_(std::move(queue)) {}
-  bool await_ready() const noexcept;  // there is one already
+  bool await_ready() const noexcept;  // true if an event waits, or the stream has ended
   bool await_suspend(std::coroutine_handle<> caller);
   Result<Event> await_resume();
 
@@ -184,8 +214,9 @@ class [[nodiscard]] NextEventCall : public Call {
   std::shared_ptr<node::EventQueue> queue_;
 };
 
-// What changes from its making on, in order (Raft::Events). One thread at a time. It must not outlive its Raft, but may
-// be destroyed while its `Next` waits.
+// The events of a node from the stream's creation on, in order (Raft::Events). One thread at a time. It must not
+// outlive its Raft. It may be destroyed while its `Next` waits, which then ends with the node's next event, or when the
+// node stops.
 class EventStream {
  public:
   EventStream(node::Node& node, std::shared_ptr<node::EventQueue> queue) : node_(&node), queue_(std::move(queue)) {}
@@ -193,10 +224,10 @@ class EventStream {
   EventStream& operator=(EventStream&& other) noexcept;
   ~EventStream();
 
-  // The next event, once there is one; await it before the next `Next`. At most 1024 wait to be taken; then the oldest
-  // is dropped, and the event that follows says how many (Event::lost). Of the options only the executor counts.
-  // Errors: kStopped once the last event, EventKind::kStopped, has been taken; kBusy as of any call;
-  // kInvalidArgument of a `Next` that waits when another one begins.
+  // Waits for the next event. At most one `Next` may wait at a time. The queue holds 1024 events; when it is full the
+  // oldest is dropped, and the event that follows it says how many were (Event::lost). Of the options only the executor
+  // is used. Errors: kStopped after the last event (EventKind::kStopped); kBusy (Limits::max_waiting_calls);
+  // kInvalidArgument for a `Next` that waits when another one is awaited.
   NextEventCall Next(HandleOptions options = HandleOptions()) {
     return NextEventCall(*node_, queue_, std::move(options));
   }
@@ -208,61 +239,70 @@ class EventStream {
   std::shared_ptr<node::EventQueue> queue_;
 };
 
-// One member of a Raft group. All members may be called from any thread unless said otherwise.
+// One member of a Raft group. All members are thread-safe, except the destructor.
 class Raft {
  public:
-  // Validates the options, opens the storage and checks whose it is. Touches no network. `state_machine` must outlive
-  // the node. Errors: kInvalidArgument, kWrongNode, kWrongCluster, kWrongVersion, kLocked, kCorrupt, kIo.
+  // Validates the options, opens the storage and checks that it is this node's; blocks while it reads. Does not use the
+  // network. `state_machine` must outlive the node. Errors: kInvalidArgument, kWrongNode, kWrongCluster, kWrongVersion,
+  // kDuplicateNode, kLocked, kCorrupt, kFull, kIo.
   static Result<std::unique_ptr<Raft>> Create(Options options, StateMachine& state_machine);
   static Result<std::unique_ptr<Raft>> Create(Options options, AsyncStateMachine& state_machine);
-  // Stops the node if it still runs, and waits for it. Calls that wait end with kStopped or kUnknown first. Not to be
-  // called from one of its own callers that has been resumed inline.
+  // Stops the node if it still runs, without transferring leadership, and blocks until it has stopped; calls end as
+  // they do at a stop. In a turn of its reactor (a caller that was resumed inline, for instance) only after `Done` has
+  // completed.
   ~Raft();
 
   NodeId Id() const;
   const ringraft::Addr& Addr() const;
 
-  // Starts the node on the reactor and returns. It must be stopped before the reactor is destroyed. Listens before it
-  // returns. Errors: kRanRepeatedly, kStopped; kIo and kInvalidArgument from listening.
+  // Starts the node on the reactor and returns; once it returns, the node listens on its address. The node must have
+  // stopped before the reactor is destroyed. Errors: kRanRepeatedly, kStopped; kIo and kInvalidArgument from listening,
+  // after which `Run` may be retried.
   Result<void> Run(Reactor& reactor);
-  // Begins to stop, and returns. A leader first hands its leadership over to the voting member that has most of its
-  // log, if one answers, for at most the longest election time-out; calls that begin meanwhile end with kStopped. Then
-  // every call ends: kUnknown if it is in the log, kStopped otherwise. Idempotent. The destructor hands nothing over.
+  // Begins to stop the node, and returns; await `Done` for the end. A leader first transfers leadership to the most
+  // suitable reachable voter (TransferLeadership), which takes at most the longest election timeout; calls that are
+  // awaited meanwhile end with kStopped. Then every other call ends, as described at `Call`. Idempotent.
   void Stop();
-  // `co_await raft.Done()` completes once the node has stopped. Of the options only the executor counts; it must live
-  // until then.
+  // `co_await raft.Done()` completes once the node has stopped, after all other calls. Of the options only the executor
+  // is used. Errors: the reason if the node stopped by itself; kBusy (Limits::max_waiting_calls). See `Call` about
+  // cancelling.
   DoneCall Done(HandleOptions options = HandleOptions()) { return DoneCall(*node_, std::move(options)); }
 
+  // Both as of the end of the reactor's last turn; another node may be leader already.
   bool IsLeader() const;
-  // As of the end of the last turn.
   RaftStatus Status() const;
 
-  // Leadership, members and health, from now on. First this, then `Status`: nothing is missed.
+  // A stream of the changes of leadership, members and health from now on. A caller that opens the stream first and
+  // then reads `Status` misses none.
   EventStream Events();
 
-  // Append, replicate, commit, apply; then the state machine's result. The bytes are copied before the caller is
-  // suspended. Errors: kNotLeader, kBusy, kTooLarge, kStopped: certainly not in the log; kUnknown: it may be applied,
-  // now or later; kNoLeader (with Forward).
+  // Appends the command to the log, replicates, commits and applies it, and returns the state machine's result for it.
+  // The bytes are copied when the call is awaited, before the caller is suspended. Errors: kNotLeader, kBusy,
+  // kTooLarge, kStopped, and kNoLeader with Forward: the command is certainly not in the log; kUnknown: it may be
+  // applied, now or later, or never. See `Call` about cancelling.
   HandleOneCall Handle(Command command, HandleOptions options = HandleOptions()) {
     return HandleOneCall(*node_, command, std::move(options));
   }
-  // All commands as one append, next to each other in the log. `commands` must live until the caller is suspended.
+  // The same for several commands as one append: all or none, next to each other in the log. The span must live until
+  // the call is awaited.
   HandleManyCall Handle(std::span<const Command> commands, HandleOptions options = HandleOptions()) {
     return HandleManyCall(*node_, commands, std::move(options));
   }
-  // Any number of members are added, removed, promoted and demoted in one step (joint consensus, §4.3): success once
-  // C(new) is committed. No steps are a no-op. New voters get the log first (§4.2.1), without having any part in the
-  // cluster: in at most 10 rounds, the last of them shorter than the shortest election time-out. A call that ends
-  // before that, by its deadline or a stop request, or because its caller is destroyed, takes the change with it.
+  // Adds, removes, promotes and demotes any number of members in one change (joint consensus, dissertation §4.3).
+  // Success once C(new) is committed; at once for a change without steps. Leader only.
   //
-  // A leader that the change removes or demotes leads until C(new) is committed, and hands the leadership over then.
+  // New voters first receive the log, as non-members (§4.2.1): in at most 10 rounds, the last of them shorter than the
+  // shortest election timeout. Only then does the change enter the log; until then, ending the call aborts the change
+  // (see `Call`). A leader that the change removes or demotes remains leader until C(new) is committed, and then
+  // transfers leadership.
   //
-  // Errors after which nothing has changed: kNotLeader, kConfigInProgress, kConfigChanged, kTransferInProgress,
-  // kTooSlowToCatchUp, kChangeAborted, kAlreadyMember, kNotMember, kEmptyConfig, kInvalidArgument, kNoQuorum. kUnknown
-  // as above.
+  // Errors after which nothing has changed: kNotLeader, kBusy, kStopped, kConfigInProgress, kConfigChanged,
+  // kTransferInProgress, kTooSlowToCatchUp, kChangeAborted, kAlreadyMember, kNotMember, kEmptyConfig, kInvalidArgument,
+  // kNoQuorum. kUnknown: the change may take effect, or not.
   ChangeConfigCall ChangeConfig(ConfigChange change, HandleOptions options = HandleOptions()) {
     return ChangeConfigCall(*node_, std::move(change), std::move(options));
   }
+  // The same for voters to add and members to remove.
   ChangeConfigCall ChangeConfig(std::vector<Peer> added, std::vector<NodeId> removed,
                                 HandleOptions options = HandleOptions()) {
     ConfigChange change;
@@ -270,22 +310,24 @@ class Raft {
     for (NodeId id : removed) change.Remove(id);
     return ChangeConfigCall(*node_, std::move(change), std::move(options));
   }
-  // Ends the change whose new voters catch up now, whoever asked for it, with kChangeAborted. Success also if there is
-  // none. Errors: kNotLeader; kConfigInProgress if the change is in the log already: only another one leads back then.
+  // Aborts the change that waits for its new voters to catch up: the call that requested it, on any client, ends with
+  // kChangeAborted. Success also if no change is in progress. Leader only. Errors: kNotLeader, kBusy, kStopped,
+  // kUnknown; kConfigInProgress if the change is in the log already and only another change can revert it.
   AbortConfigChangeCall AbortConfigChange(HandleOptions options = HandleOptions()) {
     return AbortConfigChangeCall(*node_, std::move(options));
   }
 
-  // Hands the leadership over to a voting member (dissertation §3.10), to the one that has most of the log if none is
-  // named. Success once that one is known to lead. Meanwhile commands wait; if it does not take over within the longest
-  // election time-out, or before the deadline, this node leads on. Errors: kNotLeader, kTransferInProgress,
-  // kTransferFailed, kInvalidArgument (this node, or no voting member); kUnknown as above, and without a deadline if
-  // four such time-outs do not tell who leads.
+  // Transfers leadership to a voter (dissertation §3.10). With `to` 0 to the most suitable reachable one: not lagging,
+  // of the highest priority, with most of the log, in this order. Success once that node is known to be leader.
+  // Meanwhile commands wait. If it does not take over within the longest election timeout, or before the deadline, this
+  // node remains leader. Leader only. Errors: kNotLeader, kBusy, kStopped, kTransferInProgress, kTransferFailed,
+  // kInvalidArgument (`to` is this node, a witness, or not a voter); kUnknown if this node does not learn which node is
+  // leader before the deadline, or without one within four times the longest election timeout.
   TransferLeadershipCall TransferLeadership(NodeId to = NodeId(0), HandleOptions options = HandleOptions()) {
     return TransferLeadershipCall(*node_, to, std::move(options));
   }
 
-  // The library's own parts look inside.
+  // For the library's own parts.
   node::Node& node() { return *node_; }
 
  private:

@@ -1,4 +1,4 @@
-// One thread, one io_uring. Everything of the nodes that run on it happens in its turns.
+// One thread with one io_uring. All coroutines and callbacks of its nodes run in its turns.
 #pragma once
 
 #include <coroutine>
@@ -19,45 +19,51 @@ class Host;
 
 struct ReactorOptions {
   ReactorOptions() {}
-  unsigned ring_entries = 1024;  // 8 .. 32768; halved down to 64 where RLIMIT_MEMLOCK is too small
-  Logger* logger = nullptr;      // null: standard error
+  unsigned ring_entries = 1024;  // 8 .. 32768; halved, down to 64, while RLIMIT_MEMLOCK is too small
+  Logger* logger = nullptr;      // null: standard error; must outlive the reactor
 };
 
 class Reactor {
  public:
   // Errors: kUnsupported with the cause (a kernel, sysctl or seccomp profile that refuses io_uring) and the remedy;
-  // kIo.
+  // kIo. Any thread.
   static Result<std::unique_ptr<Reactor>> Create(ReactorOptions options = ReactorOptions());
-  // Takes an implementation of the host instead of the ring: how the simulator and tests come in.
+  // With another host instead of the ring: for the simulator and tests.
   explicit Reactor(std::unique_ptr<reactor::Host> host);
-  // All nodes on it must have stopped. Joins the thread that `Start` made.
+  // All its nodes must have stopped, and no thread may be in `Run` or `RunOnce`. Joins the thread of `Start`; destroys
+  // the coroutines of `Spawn` that have not ended. Must not run in a turn.
   ~Reactor();
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
 
-  // Runs on a thread of its own from here on. Either this, or one of the next two, always from the same thread.
+  // A reactor is driven by one thread: either its own (`Start`), or that of its user, which calls `Run` or `RunOnce`.
+  //
+  // Starts the reactor's own thread. Errors: kRanRepeatedly; kIo if the thread cannot be created.
   Result<void> Start();
-  // Runs on the calling thread until `Stop`.
+  // Runs turns on the calling thread until `Stop`.
   void Run();
-  // One turn: waits up to `max_wait` for something to happen and handles it.
+  // Runs one turn: waits up to `max_wait` for an event and handles what there is.
   void RunOnce(Duration max_wait);
 
-  // Makes `Run`, or the own thread, return after its present turn. Any thread, any time, any number of times.
+  // Ends `Run`, or the reactor's own thread, after its present turn. For good: a stopped reactor does not run again.
+  // Any thread; idempotent.
   void Stop();
 
-  // Runs `function` in a later turn. Any thread. Functions that are still waiting at the destructor are dropped.
+  // Runs `function` in a later turn. Any thread. The destructor drops functions that have not run.
   void Post(std::function<void()> function);
-  // Starts a coroutine that the reactor owns; the destructor destroys it if it has not ended. Any thread.
+  // Starts a coroutine in a later turn. The reactor owns it, and destroys it in its destructor if it has not ended. Any
+  // thread.
   void Spawn(Task<void> task);
 
-  // Is a thread in `Run`, or has `Start` given it one?
+  // True while a thread is in `Run`, and from `Start` on. Any thread.
   bool IsDriven() const;
-  // Is the caller inside a turn of this reactor?
+  // True on the reactor's thread within a turn. Any thread.
   bool IsInTurn() const;
 
-  // `co_await reactor.Sleep(10ms)`, in a coroutine that runs on this reactor.
+  // `co_await reactor.Sleep(10ms)`, in a coroutine that runs on this reactor. Destroying the task cancels the timer.
   Task<void> Sleep(Duration duration);
 
+  // For the library's own parts.
   reactor::Host& host() { return *host_; }
 
  private:

@@ -1,4 +1,4 @@
-// How nodes talk to each other. Cap'n Proto over TCP is the default; another transport may stand in.
+// The messages between nodes and the transport that carries them: Cap'n Proto over TCP, or a user's own `Rpc`.
 #pragma once
 
 #include <array>
@@ -21,7 +21,7 @@ namespace ringraft {
 class AdminService;  // admin.h
 class Reactor;
 
-// Random 128 bits, or the hash of what names the cluster. All zero: not known yet.
+// 128 bits: random, or a hash of Options::cluster_name or Options::initial_members. All zero: not known yet.
 struct ClusterId {
   uint64_t high = 0, low = 0;
   explicit operator bool() const { return high != 0 || low != 0; }
@@ -29,24 +29,40 @@ struct ClusterId {
 };
 std::string ToString(ClusterId id);  // 32 hexadecimal digits
 
-// Of which history of the cluster a log is. Logs of unlike generations have other entries at the same index and term.
+// Which history of the cluster a log belongs to.
+//
+// The problem: log matching (paper §5.3) takes two entries of the same index and term for the same entry, since at most
+// one leader is elected per term. Two events break that premise: a recovery from a lost quorum, where one survivor
+// continues alone by its own log and the others return later; and a second bootstrap of a cluster under one name, after
+// a directory has been emptied.
+//
+//     index                       1     2     3
+//     nodes 2 and 3              1:a   1:b   2:c     (term:command) both become unreachable
+//     node 1, recovered alone    1:a   1:b   2:x     index 3 and term 2 again, but another entry
+//
+// The naive way, to let the higher term win, fails: both sides may have reached the same one. Counting the recoveries
+// fails if two survivors are recovered separately: both count 2. So a generation has two parts, a counter and an
+// origin. Every handshake and every append carries it, and nodes of different generations refuse each other
+// (kOldGeneration) until the directory of the node that has to go is emptied. schemas/stored.md describes how it is
+// stored. For the same reason a restored snapshot of etcd gets a new cluster ID (etcd's "Disaster recovery" guide).
 struct Generation {
-  uint64_t counter = 0;  // 1, and one more with each recovery from a lost quorum; 0: not known, of who has no log yet
-  // Of the founding entry, or drawn at the recovery: so two foundings, and two recoveries, under one identity are told
-  // apart. 0: not known, of an older build, which is taken for any.
+  uint64_t counter = 0;  // 1, plus the number of recoveries from a lost quorum; 0: not known (no log yet)
+  // Which bootstrap or recovery began this generation: a hash of the entry at index 1, or a random number drawn at the
+  // recovery. 0: not known (an older build); it then matches any origin.
   uint64_t origin = 0;
   auto operator<=>(const Generation&) const = default;
 };
 std::string ToString(const Generation& generation);  // "2 (00c0ffee00c0ffee)"
 
-// Who a process is, told in the handshake of every connection and stored in the data directory.
+// The identity of a node's process: exchanged in the handshake of every connection, and stored in the data directory.
 struct Identity {
   ClusterId cluster;
   NodeId node;
-  uint64_t incarnation = 0;  // random, made with the data directory
-  uint64_t start_count = 0;  // raised durably at each start
-  uint64_t process = 0;      // random, made at each start: tells a process from its copy; 0: not known
-  // Those of the starts before, the last one first: a copy has others from where it parted on.
+  uint64_t incarnation = 0;  // of the data directory: random, drawn when it is created
+  uint64_t start_count = 0;  // incremented durably at each start
+  uint64_t process = 0;      // random, drawn at each start: tells a process from that of a copy; 0: not known
+  // `process` of the starts before this one, latest first; 0: none. Those of a copied directory differ from its
+  // original's since the copy.
   std::array<uint64_t, 32> earlier{};
   Generation generation;
 };
@@ -55,7 +71,7 @@ constexpr uint32_t kProtocolVersion = 1;
 
 struct AppendEntriesArgs {
   GroupId group;
-  NodeId to;  // the handshake must have shown that the address is this node's
+  NodeId to;  // the receiver; the handshake has checked that the address is this node's
   Term term;
   NodeId leader_id;
   Index prev_index;
@@ -63,11 +79,11 @@ struct AppendEntriesArgs {
   std::vector<BatchRef> entries;  // none: a heartbeat
   Index leader_commit;
   Generation generation;     // the leader's
-  bool timeout_now = false;  // in a heartbeat: stand for election at once, if the log ends at prev_index (§3.10)
+  bool timeout_now = false;  // in a heartbeat: campaign at once, if the log ends at prev_index (dissertation §3.10)
 };
 
-// Where the two logs may agree, after a refused append: the sender's largest (index, term) that is not behind the
-// refused position and whose term is not larger than the refused one (dissertation §3.5, whole terms at a time).
+// Where the two logs may agree, in the reply to a refused append: the follower's last position with an index and a term
+// of at most those of the refused one (prev_index, prev_term). It skips whole terms (dissertation §3.5).
 struct ConflictHint {
   Index index;
   Term term;
@@ -76,32 +92,32 @@ struct ConflictHint {
 struct AppendEntriesResults {
   Term term;
   bool success = false;
-  Index durable_match;  // on success: up to here the sender's log is the leader's, and on its disk
+  Index durable_match;    // on success: the follower's log up to here is the leader's, and on the follower's disk
   ConflictHint conflict;  // on refusal
-  uint64_t incarnation = 0;  // of the sender's data directory: whose acknowledgement it is
-  bool is_witness = false;   // the sender's directory is for no commands
-  uint8_t priority = 0;      // Options::election_priority of the sender
-  bool is_disk_stalled = false;  // the sender takes no leadership over now
+  uint64_t incarnation = 0;      // the data directory that acknowledges
+  bool is_witness = false;       // the follower's directory is a witness's
+  uint8_t priority = 0;          // the follower's Options::election_priority
+  bool is_disk_stalled = false;  // the follower must not be chosen as successor now
 };
 
 struct RequestVoteArgs {
   GroupId group;
   NodeId to;
-  Term term;  // of a pre-vote: the term that an election would have
+  Term term;  // in a pre-vote: the term that the election would have
   NodeId candidate_id;
   Index last_index;
   Term last_term;
   bool pre_vote = false;
-  bool is_transfer = false;  // the leader has asked the candidate to stand: that it is alive is no reason to refuse
+  bool is_transfer = false;  // the leader has requested this campaign: voters that hear it do not refuse because of it
 };
 
 struct RequestVoteResults {
   Term term;
   bool vote_granted = false;
-  uint64_t incarnation = 0;  // of the sender's data directory: whose vote it is
+  uint64_t incarnation = 0;  // the data directory that votes
 };
 
-// Commands on their way to the leader: each call is a unit, as it was one `Handle`.
+// Commands on their way to the leader. Each call is one `Handle`, and stays one append.
 struct ForwardCall {
   std::vector<Bytes> commands;
 };
@@ -112,14 +128,14 @@ struct ForwardOutcome {
 struct ForwardArgs {
   GroupId group;
   NodeId to;
-  Duration timeout{};  // what is left until the callers' deadline
+  Duration timeout{};  // until the latest deadline of the calls
   std::vector<ForwardCall> calls;
 };
 struct ForwardResults {
   std::vector<ForwardOutcome> outcomes;  // one for each call
 };
 
-// Asked by the members of a fixed list before there is a cluster, and by every node that starts.
+// Sent by the members of a fixed list to each other before the cluster is bootstrapped, and by every node that starts.
 struct BootstrapArgs {
   GroupId group;
   NodeId to;
@@ -127,10 +143,11 @@ struct BootstrapArgs {
 struct BootstrapResults {
   uint64_t incarnation = 0;
   bool is_bootstrapped = false;  // it has a log
-  std::string members;     // the configuration that it has written down to begin with; empty: none yet
+  std::string members;           // the configuration that it has recorded to bootstrap with; empty: none yet
 };
 
-// Implemented by the node. Called on the reactor's thread; calls of one connection start in the order they were sent.
+// Implemented by the node. Called on the reactor's thread; calls of one connection start in the order in which they
+// were sent. A call continues after its connection is lost; `Rpc::Close` destroys its task.
 class RpcService {
  public:
   virtual ~RpcService() = default;
@@ -138,35 +155,38 @@ class RpcService {
   virtual Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs args) = 0;
   virtual Task<Result<ForwardResults>> Forward(ForwardArgs args) = 0;
   virtual Task<Result<BootstrapResults>> Bootstrap(BootstrapArgs args) = 0;
-  // A peer's handshake has been checked against our identity and holds; refuse it here with an error, or learn from it.
+  // Called for each handshake, in either direction, that the transport has found to match this node's cluster and the
+  // expected node. An error refuses the connection.
   virtual Result<void> OnHandshake(const Identity& peer) = 0;
-  // Before each call of the peer, and to it, on a connection whose handshake was good: another process may have taken
-  // its place since. A refusal ends the call, and the connection.
+  // Called before each call from or to the peer on an accepted connection: a newer process of that peer may have
+  // connected since. An error ends the call and the connection.
   virtual Result<void> OnCall(const Identity&) { return Success(); }
-  // An operator's tool has connected, and asks for the node of this group, or for whichever is here. What it gets lives
-  // as long as this does. The error is shown to the operator.
+  // Called when an operator's tool connects: returns the service for this group, or for the only one. It lives as long
+  // as the RpcService. The error is shown to the operator.
   virtual Result<AdminService*> Admin(std::optional<GroupId> /*group*/) {
-    return Error(Errc::kUnsupported, "this node has nothing to say to operators; ask another one");
+    return Error(Errc::kUnsupported, "this node does not serve operators; use another node");
   }
 };
 
-// A transport. Used on the reactor's thread only. Calls return kUnreachable (it certainly did not arrive), kTimedOut or
-// kUnknown (it may have arrived), kWrongNode, kWrongCluster, kWrongVersion, kProtocol. A call that is dropped is
-// cancelled: its answer is not awaited any more, but it may have been sent.
+// A transport. Reactor thread only, except that `Raft::Run` creates it and calls `Listen` on its own thread. Calls
+// return kUnreachable (the message has certainly not arrived), kTimedOut or kUnknown (it may have arrived), kWrongNode,
+// kWrongCluster, kWrongVersion, kProtocol, or what the service returned. Destroying a task cancels the call: no reply
+// is delivered, but the message may have been sent, and the peer may act on it.
 class Rpc {
  public:
   virtual ~Rpc() = default;
 
-  // Binds the address. Errors name it: kIo (in use, not ours), kInvalidArgument (malformed).
+  // Binds the address and listens. Errors, naming the address: kIo (in use, not local), kInvalidArgument (malformed).
   virtual Result<void> Listen(const Addr& addr) = 0;
-  // From here on, incoming connections are served. `Listen` and `Register` come first.
+  // Starts serving incoming connections. Preconditions: `Listen` and `Register` have been called.
   virtual Result<void> Serve() = 0;
-  // `identity` is asked for each handshake, since a fresh node learns its cluster from its first peer.
+  // `service` must outlive the transport or its `Close`. `identity` is called for each handshake, since a new node
+  // learns its cluster from its first peer.
   virtual void Register(RpcService& service, std::function<Identity()> identity) = 0;
-  // Closes the listener and all connections; calls end with kStopped. The destructor does it too.
+  // Closes the listener and all connections; calls end with kStopped. So does the destructor.
   virtual void Close() = 0;
 
-  // Heartbeats (no entries) and votes have a connection of their own: they never wait behind data.
+  // Heartbeats (appends without entries) and votes use a connection of their own, so that data never delays them.
   virtual Task<Result<AppendEntriesResults>> CallAppendEntries(Addr addr, AppendEntriesArgs args) = 0;
   virtual Task<Result<RequestVoteResults>> CallRequestVote(Addr addr, RequestVoteArgs args) = 0;
   virtual Task<Result<ForwardResults>> CallForward(Addr addr, ForwardArgs args) = 0;
@@ -174,17 +194,17 @@ class Rpc {
 };
 
 struct RpcOptions {
-  Duration connect_timeout = std::chrono::milliseconds(500);  // with the handshake
-  Duration retry_delay = std::chrono::milliseconds(50);       // between attempts to reach one address
-  Duration call_timeout = std::chrono::seconds(5);            // for the answer to an append or a vote
-  Duration idle_handshake = std::chrono::seconds(5);          // an incoming connection must introduce itself within
-  size_t max_message_bytes = size_t{64} << 20;                // larger frames close the connection
+  Duration connect_timeout = std::chrono::milliseconds(500);  // of connecting, handshake included
+  Duration retry_delay = std::chrono::milliseconds(50);       // between attempts to connect to one address
+  Duration call_timeout = std::chrono::seconds(5);            // of the reply to an append or a vote
+  Duration idle_handshake = std::chrono::seconds(5);          // of the handshake of an incoming connection
+  size_t max_message_bytes = size_t{64} << 20;                // a larger frame closes the connection
   size_t max_connections = 256;                               // incoming
-  uint64_t max_calls_per_connection = 1024;                   // unfinished, incoming
+  uint64_t max_calls_per_connection = 1024;                   // incoming and not finished
   Logger* logger = nullptr;                                   // null: the reactor's
 };
 
-// Cap'n Proto over the reactor's ring.
+// Cap'n Proto over TCP, on the reactor's ring. `reactor` must outlive it.
 std::unique_ptr<Rpc> MakeCapnpRpc(Reactor& reactor, RpcOptions options = {});
 
 }  // namespace ringraft

@@ -1,12 +1,11 @@
-// Runs a service's own state machine on a whole cluster in one process, from a seed: virtual time, a simulated network
-// and simulated disks with faults, the library's own code for everything else. The same seed gives the same run.
+// Runs a service's state machine on a whole cluster in one process, in virtual time, from a seed. Network and disks are
+// simulated, with faults; everything else is the library's own code. The same seed gives the same run.
 //
 //   class MyService : public ringraft::sim::Service { ... };
 //   ringraft::sim::Report report = ringraft::sim::Run(service, ringraft::sim::SimOptions().Seed(7));
 //   if (!report.ok()) std::puts(report.Text().c_str());
 //
-// One thread: nothing here may be called by two threads at a time, but several threads may run simulations of their
-// own.
+// Every object here is used by one thread at a time; several threads may run simulations of their own.
 #pragma once
 
 #include <chrono>
@@ -25,13 +24,13 @@
 
 namespace ringraft::sim {
 
-// A small generator (splitmix64): the same numbers with every compiler and standard library.
+// A small pseudo-random generator (splitmix64) with the same sequence on every compiler and standard library.
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed) {}
   uint64_t Next();
-  uint64_t Below(uint64_t n);                     // 0 .. n - 1; n is at least 1
-  uint64_t Between(uint64_t low, uint64_t high);  // both included
+  uint64_t Below(uint64_t n);                     // in [0, n); n >= 1
+  uint64_t Between(uint64_t low, uint64_t high);  // in [low, high]
   bool Chance(double probability);
   Random Fork() { return Random(Next()); }
 
@@ -39,70 +38,72 @@ class Random {
   uint64_t state_;
 };
 
-// What a client did and what it heard, in virtual nanoseconds. Calls that certainly had no effect are not recorded.
+// One call of a client and its result; times are virtual, in nanoseconds. Calls that certainly had no effect are not
+// recorded.
 struct Operation {
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
   uint64_t client = 0;
   int64_t invoked = 0;
-  int64_t returned = kNever;  // kNever: the outcome is unknown; it may take effect at any later time, or never
+  int64_t returned = kNever;  // kNever: the outcome is unknown; the call may take effect at any later time, or never
   std::string command;
-  std::optional<std::string> result;  // given if and only if `returned` is
+  std::optional<std::string> result;  // set if and only if `returned` is not kNever
 };
 
-// The sequential specification of a service: what it would answer if one client called at a time.
+// The sequential specification of a service: its results if one client called at a time.
 class Model {
  public:
   virtual ~Model() = default;
-  // Commands of different partitions do not influence each other: each partition is checked alone.
+  // Commands of different partitions do not affect each other: each partition is checked alone.
   virtual std::string Partition(std::string_view command) const { return std::string(); }
   virtual std::string Initial(std::string_view partition) const { return std::string(); }
-  // Takes the state, an opaque text, over one command. False if the service could not have answered `result` in this
-  // state; null: the answer is not known.
+  // Applies one command to `state`, an opaque text. Returns false if the service could not have returned `result` in
+  // this state. A null `result` is not known and always possible.
   virtual bool Step(std::string& state, std::string_view command, const std::string* result) const = 0;
-  // For people: "set x 5". `result` may be null.
+  // One operation as text for people: "set x 5". `result` may be null.
   virtual std::string Describe(std::string_view command, const std::string* result) const;
 };
 
-// Is there an order of the operations that the model allows and that keeps to their times? (Herlihy and Wing 1990; the
-// search is Wing and Gong's with Lowe's cache, 1993 and 2017.)
+// The result of a search for an order of the operations that the model allows and that agrees with their times (Herlihy
+// and Wing 1990; the search is Wing and Gong's, 1993, with Lowe's cache, 2017).
 struct LinearizabilityResult {
   enum class Verdict { kLinearizable, kNotLinearizable, kGaveUp };
   Verdict verdict = Verdict::kLinearizable;
   std::string partition;                       // of the failure
-  std::vector<Operation> offending;            // a small part of that partition's history which is already impossible
+  std::vector<Operation> offending;            // a small part of that partition's history that is impossible by itself
   std::string Text(const Model& model) const;  // lines for people
-  bool ok() const { return verdict == Verdict::kLinearizable; }  // giving up counts as a failure
+  bool ok() const { return verdict == Verdict::kLinearizable; }  // kGaveUp counts as a failure
 };
-// `max_steps` bounds the search over all partitions.
+// `max_steps` bounds the search over all partitions together; beyond it the verdict is kGaveUp.
 LinearizabilityResult CheckLinearizable(const Model& model, std::vector<Operation> history,
                                         uint64_t max_steps = 50'000'000);
-// The operations of a history over time, as a page with a drawing (HTML with SVG).
+// Draws the operations of a history over time: an HTML page with an SVG image.
 std::string Timeline(const Model& model, const std::vector<Operation>& history, std::string_view title);
 
-// What is put to the test: a state machine, the commands that its clients send, and what it should answer.
+// The service under test: its state machine, the commands of its clients, and the results that they may get.
 class Service {
  public:
   virtual ~Service() = default;
-  // An empty machine, asked for at each start of a node: the log is replayed. In some runs the machines count as
-  // durable (`StateMachine::IsDurable`): such a one first gets again what it had applied, but for some of the last, and
-  // then what follows. What the machine says of itself is not asked: what it writes itself would outlive no crash.
+  // Creates an empty machine, at each start of a node; the log is replayed into it. In some runs the simulator treats
+  // the machines as durable (`StateMachine::IsDurable`): it then replays what the machine had applied, except for some
+  // of the last entries, before the node applies the rest. The machine's own `IsDurable` is ignored, since what it
+  // writes by itself survives no simulated crash.
   virtual std::unique_ptr<StateMachine> MakeMachine(NodeId node) = 0;
-  // Equal for machines that have applied the same commands.
+  // A text that is equal for machines that have applied the same commands.
   virtual std::string Digest(StateMachine& machine) = 0;
-  // The next command of a client. All randomness comes from `random`.
+  // The next command of a client. `random` must be the only source of randomness.
   virtual std::string NextCommand(Random& random, uint64_t client) = 0;
   virtual const Model& model() const = 0;
 };
 
-// Which kinds of trouble a run may have. Each seed draws a subset of those that are allowed, and their rates.
+// The kinds of faults that a run may have. Each seed draws a subset of those that are allowed, and their rates.
 struct FaultKinds {
   bool network = true;     // cuts in one direction or both, slow links, resets, torn and late bytes, storms
-  bool crashes = true;     // with and without a last word, all at once, clean stops
+  bool crashes = true;     // with and without flushed data, of all nodes at once; clean stops
   bool disks = true;       // slow, stalled and failed flushes, full disks, damaged batches
   bool clocks = true;      // drift, jumps
-  bool schedule = true;    // pauses, slow processors, ready coroutines in any order
-  bool membership = true;  // changes of the members, wiped, replaced and copied nodes, transfers
+  bool schedule = true;    // pauses, slow processors, any order of ready coroutines
+  bool membership = true;  // changes of the members; wiped, replaced and copied nodes; transfers of leadership
   bool duplicates = true;  // calls that arrive twice
 };
 
@@ -113,29 +114,31 @@ struct SimOptions {
   uint64_t clients = 12;                         // 1 .. 1000
   Duration duration = std::chrono::seconds(60);  // virtual, of load with faults; 1 s .. 1 h
   FaultKinds faults;
-  Options raft;  // time-outs and limits; the rest is set by the simulator
-  // For replays: only the faults of the plan with these numbers happen; the run ends early. Empty and 0: all of it.
+  Options raft;  // timeouts and limits are used; the simulator sets the rest
+  // For replays: the run has only the faults with these numbers in its plan, and ends after so many operations. Unset
+  // and 0: all of them.
   std::optional<std::vector<uint64_t>> only_faults;
   uint64_t most_operations = 0;
-  size_t story_lines = 60;
-  std::function<void(const std::string& line)> on_line;  // each line of the story as it happens
-  bool check_history = true;
+  size_t story_lines = 60;                               // of Report::story
+  std::function<void(const std::string& line)> on_line;  // called with each line of the story as it happens
+  bool check_history = true;                             // for linearizability
 
+  // Errors: kInvalidArgument, naming the option.
   Result<void> Validate() const;
 };
 
 struct Report {
   bool ok() const { return rule.empty(); }
-  std::string rule;                // the rule that was broken
-  std::string what;                // how
-  std::vector<std::string> story;  // the last lines of it
+  std::string rule;                // the rule that was broken; empty: none
+  std::string what;                // how it was broken
+  std::vector<std::string> story;  // the last lines of the run's story
   uint64_t seed = 0;
-  uint64_t trace_hash = 0;  // the same seed gives the same, with every compiler
-  uint64_t operations = 0;  // calls of clients that were begun
+  uint64_t trace_hash = 0;  // equal for equal seeds and options, with every compiler
+  uint64_t operations = 0;  // calls that clients began
   uint64_t succeeded = 0;
-  uint64_t unknown = 0;  // whose outcome the client never learned
-  uint64_t faults = 0;   // of the plan that happened
-  std::vector<uint64_t> fault_numbers;
+  uint64_t unknown = 0;                 // calls with an unknown outcome
+  uint64_t faults = 0;                  // faults of the plan that happened
+  std::vector<uint64_t> fault_numbers;  // their numbers in the plan
   uint64_t leaderships = 0;
   uint64_t committed = 0;  // log entries
   uint64_t events = 0;
@@ -146,11 +149,12 @@ struct Report {
   std::string Text() const;  // for people: seed, rule, story
 };
 
-// One run. Never throws for what the run finds. An invariant of the library's own that breaks stops the process, as in
-// production: print the seed before the run, or what it was is lost (ringraft-sim sees to that by itself).
+// Runs one simulation. Never throws because of what it finds. A broken invariant of the library aborts the process, as
+// in production: print the seed before the run, or it is lost (ringraft-sim does so).
 Report Run(Service& service, const SimOptions& options);
 
-// Runs again with fewer faults and operations while the same rule is broken; returns the smallest that was found.
+// Repeats a failing run with fewer faults and operations while the same rule is broken. Returns the options of the
+// smallest failing run found in at most `most_runs` runs.
 SimOptions Shrink(Service& service, const SimOptions& failing, const Report& report, uint64_t most_runs = 60);
 
 }  // namespace ringraft::sim

@@ -1,4 +1,4 @@
-// What a service implements: the deterministic machine to which committed commands are applied.
+// What a service implements: the deterministic state machine to which committed commands are applied.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ namespace ringraft {
 // Receives one result for each applied entry, in the order of the entries.
 class ApplyResults {
  public:
-  // The result of the next entry; the bytes are copied. Reactor thread only.
+  // Adds the result of the next entry; the bytes are copied. Reactor thread only.
   void Add(std::string_view result);
   size_t size() const { return size_; }
 
@@ -29,24 +29,27 @@ class ApplyResults {
   size_t size_ = 0;
 };
 
-// Called on the reactor's thread only, never concurrently, with committed command entries in log order (no-op
-// and configuration entries are left out, so indexes may jump). Must not block: everything on this reactor waits.
+// Called on the reactor's thread only, never concurrently, with committed command entries in log order. No-op and
+// configuration entries are left out, so indexes may jump. Must not block: a blocked reactor stops all its nodes. Must
+// outlive the node.
 class StateMachine {
  public:
   virtual ~StateMachine() = default;
 
-  // Applies a prefix of `entries`, adds a result for each applied one, and returns how many were applied. It is
-  // called again for the rest; 0 or an error is logged, and tried again with backoff (10 ms doubling to 1 s).
+  // Applies a prefix of `entries`, adds one result for each applied entry, and returns how many it applied; it is
+  // called again with the rest. After 0 or an error the node logs it and retries with backoff (10 ms doubling to 1 s).
   // The commands live until the call returns.
   virtual Result<size_t> Apply(std::span<const LogEntry> entries, ApplyResults& results) = 0;
 
-  // A machine that survives restarts returns true here and the last index it has durably applied below. It is
-  // given only entries that are durable on its own node. A volatile one is replayed from the first entry.
+  // A machine that survives restarts returns true from `IsDurable` and its last durably applied index from
+  // `AppliedIndex`; it receives only entries that are durable on its own node. A volatile machine is replayed from the
+  // first entry at each start. Both are called once, when the node starts.
   virtual bool IsDurable() const { return false; }
   virtual Index AppliedIndex() const { return Index(0); }
 };
 
-// The same, as a coroutine that may wait. The entries live until the task has finished.
+// The same, as a coroutine that may wait. The entries live until the task has finished. Stopping the node destroys a
+// suspended task: `Apply` must tolerate that at every `co_await`.
 class AsyncStateMachine {
  public:
   virtual ~AsyncStateMachine() = default;

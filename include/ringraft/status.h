@@ -1,4 +1,4 @@
-// What a node tells about itself.
+// The status of a node: `Raft::Status`. A copy, as of the end of a turn of the reactor.
 #pragma once
 
 #include <cstddef>
@@ -20,22 +20,22 @@ struct PeerStatus {
   Peer peer;
   bool is_self = false;
   MemberKind kind = MemberKind::kVoter;  // by the newest configuration; while it is joint, a voter of either half
-  bool is_catching_up = false;  // leader only: a change waits for it, see ChangeConfig; it may be no member yet
-  uint64_t incarnation = 0;     // of the data directory that is the member; 0: not known yet
-  std::string data;             // the member's, see ConfigChange::SetData
-  Index match_index;         // leader only: durable there
-  uint64_t lag_entries = 0;  // leader only: last_index - match_index
-  // Leader only: of these entries, as far as this process has appended them. What
-  // is near is exact; of what is far, up to a 64th of `lag_entries` too many are counted.
+  bool is_catching_up = false;  // leader only: a change waits for it, see ChangeConfig; it need not be a member yet
+  uint64_t incarnation = 0;     // of the member's data directory; 0: not known yet
+  std::string data;             // see ConfigChange::SetData
+  Index match_index;            // leader only: the peer has the log up to here on its disk
+  uint64_t lag_entries = 0;     // leader only: last_index - match_index
+  // Leader only: encoded bytes of these entries, counting those that this process has appended. Exact for a small lag;
+  // for a large one, up to a 64th of `lag_entries` too many entries are counted.
   uint64_t lag_bytes = 0;
-  Duration lag_time{};  // leader only: since the oldest of them was appended here
-  size_t inflight_bytes = 0;
-  // Of the leader: since the peer has answered last, or has become a peer. Of a follower: since its leader has spoken
-  // last; 0 for all others.
+  Duration lag_time{};        // leader only: since the oldest of these entries was appended here
+  size_t inflight_bytes = 0;  // leader only: sent to the peer and not acknowledged
+  // On the leader: since the peer's last reply, or since it became a peer. On a follower: since the last append or
+  // heartbeat of its leader, and 0 for the other peers.
   Duration last_contact{};
-  bool is_reachable = false;  // leader only: answered within the last election timeout
-  // Leader only: it answers with another data directory than the one that is the member. It does not count until it is
-  // admitted: ConfigChange::Readmit.
+  bool is_reachable = false;  // leader only: it has replied within the longest election timeout
+  // Leader only: the peer replies from a data directory that is not the member's. It receives no log and does not count
+  // until it is readmitted (ConfigChange::Readmit).
   bool needs_readmission = false;
 };
 
@@ -43,20 +43,20 @@ struct RaftStatus {
   NodeId id;
   Role role = Role::kFollower;
   Term term;
-  std::optional<Peer> leader;
-  Index last_index;
-  Index durable_index;
+  std::optional<Peer> leader;  // of `term`, if known
+  Index last_index;            // of the log in memory
+  Index durable_index;         // the log up to here is on this node's disk
   Index commit_index;
   Index applied_index;
   Index configuration_index;      // of the newest configuration, committed or not
   bool is_joint = false;          // a configuration change is between C(old,new) and C(new)
-  std::vector<PeerStatus> peers;  // the members, and new voters that catch up; ascending by id
+  std::vector<PeerStatus> peers;  // the members, and new voters that catch up; ascending by ID
   bool is_disk_stalled = false;   // see Options::disk_stall_limit
-  Duration disk_latency{};        // of the last write, or of the one that goes on if that is longer
-  size_t waiting_calls = 0;
-  size_t waiting_bytes = 0;
+  Duration disk_latency{};        // of the last write, or of the present one if that has taken longer
+  size_t waiting_calls = 0;       // calls that have not ended; see Limits::max_waiting_calls
+  size_t waiting_bytes = 0;       // accepted and not yet in the log; see Limits::max_waiting_bytes
   bool is_stopped = false;
-  Error stop_reason;  // kOk after a clean stop
+  Error stop_reason;  // kOk after `Raft::Stop`
 };
 
 }  // namespace ringraft

@@ -1,4 +1,4 @@
-// The one interface through which the runtime persists, and the implementations that come with the library.
+// The interface through which a node persists, and the implementations that the library provides.
 #pragma once
 
 #include <cstddef>
@@ -18,14 +18,14 @@
 
 namespace ringraft {
 
-// What a server must remember over restarts besides its log (paper, Figure 2).
+// The state besides the log that survives restarts (paper, Figure 2).
 struct HardState {
   Term term;
   NodeId vote;  // 0: none in this term
   bool operator==(const HardState&) const = default;
 };
 
-// Entries [first_index, next run's first_index) have this term.
+// The entries [first_index, next run's first_index) have this term.
 struct TermRun {
   Index first_index;
   Term term;
@@ -38,7 +38,7 @@ struct StoredConfiguration {
   std::string command;
 };
 
-// What the runtime needs to know of a log before it reads any entry of it.
+// The summary of a log that a node needs when it starts, before it reads any entry.
 struct RecoveredLog {
   HardState hard_state;
   Index last_index;
@@ -46,30 +46,28 @@ struct RecoveredLog {
   std::vector<StoredConfiguration> configurations;  // ascending
 };
 
-// Implementations are used by one group of one node. `Recover` comes first. `Commit` and the setters of the facets
-// come from one thread (the storage thread); `Read` and the getters may come from another at the same time.
+// The storage of one group of one node. `Recover` is called first. `Commit` and the setters of `Log` and `Store` come
+// from one thread at a time (the storage thread); `Read` and the getters may run on other threads at the same time.
 class Storage {
  public:
   virtual ~Storage() = default;
 
-  // Reads what is stored. Errors: kCorrupt, kIo.
+  // Reads the summary of what is stored. Errors: kCorrupt, kIo.
   virtual Result<RecoveredLog> Recover() = 0;
 
-  // Makes all of it durable, or nothing: the hard state if given, then everything behind `truncate_after` removed if
-  // given, then the batches appended (consecutive, directly behind the last entry). Returns only when a power cut can
-  // no longer undo it. After an error the storage takes nothing more (kIo), and the node stops; only kInvalidArgument
-  // (batches that do not follow, a falling term, another group) changes nothing. Errors: kIo, kFull, kCorrupt,
-  // kInvalidArgument.
+  // One atomic change: stores the hard state if given, then removes the entries after `truncate_after` if given, then
+  // appends the batches, which directly follow the last entry and each other. Returns when a power cut can no longer
+  // undo it. kInvalidArgument (a gap, a decreasing term, another group) changes nothing. After any other error (kIo,
+  // kFull, kCorrupt) the storage accepts no further writes (kIo), and the node stops.
   virtual Result<void> Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                               std::span<const BatchRef> batches) = 0;
 
-  // Called once, on the thread that commits, when a power cut can no longer undo the commit. It must not use the
-  // storage.
+  // Called once, on the committing thread, when a power cut can no longer undo the commit. Must not use the storage.
   using OnDurable = std::function<void()>;
 
-  // Commit for who would rather not wait for its return: it may be durable, and `on_durable` called, while there is
-  // still work to do with it, for which `Read` waits. An error before the call is that of Commit; an error after it
-  // leaves the commit durable, and the storage takes nothing more. What is not overridden calls Commit.
+  // The same for a caller that can continue as soon as the change is durable: `on_durable` may run before `CommitEarly`
+  // returns, while work remains that `Read` waits for. An error before `on_durable` is an error of `Commit`; after an
+  // error following it the change is durable, and the storage accepts no further writes. The default calls `Commit`.
   virtual Result<void> CommitEarly(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                                    std::span<const BatchRef> batches, const OnDurable& on_durable) {
     auto committed = Commit(hard_state, truncate_after, batches);
@@ -77,8 +75,9 @@ class Storage {
     return committed;
   }
 
-  // Batches from the one that holds `from` on (0 means 1): one, and then as many as fit into `max_bytes` together with
-  // it. Their checksums are checked. None if `from` is behind the end. Errors: kCorrupt names the index, kIo.
+  // Reads batches from the one that holds `from` (0 means 1) on: always that one, and more while all of them fit into
+  // `max_bytes`. Checks their checksums. Empty if `from` is beyond the last index. Errors: kCorrupt, naming the index;
+  // kIo.
   virtual Result<std::vector<BatchRef>> Read(Index from, size_t max_bytes) const = 0;
 
   virtual ringraft::Log& Log() = 0;
@@ -86,20 +85,20 @@ class Storage {
 };
 
 struct LmdbOptions {
-  // Upper bound of the database file. Address space only: the file grows as needed.
+  // Upper bound of the database file, in bytes. Reserves address space only: the file grows as needed.
   size_t max_bytes = size_t{64} << 30;
   GroupId group = GroupId(1);
 };
 
-// Opens or creates the database in `directory` (created if its parent exists). Refuses by name: a directory that
-// another process holds (kLocked), an unreadable, truncated or missing database in a directory that had one (kCorrupt),
-// a newer format (kWrongVersion). A creation that was cut short is started over.
+// Opens or creates the database in `directory`, which is created if its parent exists. A creation that a crash cut
+// short is started over. Errors: kLocked (another process uses the directory), kCorrupt (the directory had a database,
+// which is unreadable, truncated or missing), kWrongVersion (a newer format), kFull, kIo.
 Result<std::shared_ptr<Storage>> OpenLmdbStorage(const std::string& directory, LmdbOptions options = {});
 
-// Nothing survives: for tests and benchmarks.
+// Keeps everything in memory and survives nothing: for tests and benchmarks.
 std::shared_ptr<Storage> MakeMemoryStorage();
 
-// A user's own log and store. The hard state is made durable first, then the log.
+// A storage on top of a user's own log and store. A commit makes the hard state durable first, then the log.
 std::shared_ptr<Storage> AdaptStorage(std::shared_ptr<Log> log, std::shared_ptr<Store> store);
 
 }  // namespace ringraft

@@ -9,15 +9,16 @@
 
 namespace ringraft {
 
-// Keys have 1 to 255 bytes; those that begin with "ringraft/" are the runtime's. Durable when a setter returns. Writing
-// calls come from one thread at a time; reading ones may come from another at the same time.
+// Keys have 1 to 255 bytes; keys with the prefix "ringraft/" are the library's. A setter returns when the value is
+// durable. Setters come from one thread at a time; getters may run on other threads at the same time. Errors:
+// kInvalidArgument (the key), kIo, kFull, kCorrupt.
 class Store {
  public:
   virtual ~Store() = default;
   virtual Result<void> Set(std::string_view key, std::string_view value) = 0;
-  virtual Result<std::string> Get(std::string_view key) const = 0;  // empty if missing
+  virtual Result<std::string> Get(std::string_view key) const = 0;  // empty if there is no value
   virtual Result<void> SetUint64(std::string_view key, uint64_t value) = 0;
-  virtual Result<uint64_t> GetUint64(std::string_view key) const = 0;  // 0 if missing
+  virtual Result<uint64_t> GetUint64(std::string_view key) const = 0;  // 0 if there is no value
 };
 
 }  // namespace ringraft

@@ -1,9 +1,10 @@
-// `Task<T>`: a lazy coroutine with one owner. It starts when it is awaited; destroying it destroys what it awaits.
+// `Task<T>`: a lazy coroutine with one owner. It starts when it is awaited, on the awaiting thread. Destroying it, or
+// the coroutine that awaits it, destroys its frame and with it what it awaits: that is how it is cancelled.
 //
-// A loop that awaits a million tasks which complete at once uses constant stack on every compiler and optimisation
-// level: the start is a plain nested resume, and the child's end tells a parent that is still inside its
-// `await_suspend` to go on by returning false. (g++ 12 does not turn symmetric transfer into a tail call below -O2 or
-// under sanitizers.) The hand-over is one atomic exchange on each side, so a child may end on another thread.
+// A loop that awaits a million tasks which complete at once uses constant stack with every compiler and optimization
+// level: starting a task is a plain nested resume, and if it ends while its parent is still inside `await_suspend`,
+// that returns false and the parent continues. (g++ 12 does not turn symmetric transfer into a tail call below -O2 or
+// under sanitizers.) Parent and child meet in one atomic exchange each, so a child may end on another thread.
 #pragma once
 
 #include <atomic>
@@ -36,7 +37,7 @@ class TaskPromiseBase {
   FinalAwaiter final_suspend() noexcept { return {}; }
   void unhandled_exception() noexcept { exception_ = std::current_exception(); }
 
-  // Runs the task as a child of `parent`; true if the parent has to stay suspended.
+  // Runs the task as a child of `parent`. Returns true if the parent has to stay suspended.
   bool StartFor(std::coroutine_handle<> self, std::coroutine_handle<> parent) {
     continuation_ = parent;
     self.resume();
@@ -101,7 +102,7 @@ class [[nodiscard]] Task {
 
   explicit operator bool() const { return handle_ != nullptr; }
 
-  // Awaited once, by one coroutine.
+  // A task is awaited once, by one coroutine. `await_resume` rethrows what the task has thrown.
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> parent) { return handle_.promise().StartFor(handle_, parent); }
   T await_resume() { return handle_.promise().Take(); }

@@ -1,4 +1,4 @@
-// The words of the Raft paper as types: terms, indexes, node ids, peers, log entries.
+// The terms of the Raft paper as types: terms, indexes, node IDs, peers, log entries.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@
 
 namespace ringraft {
 
-// A 64-bit number that mixes with no other kind of number. Zero means "none".
+// A 64-bit number that does not convert to or from other kinds of numbers. 0 means "none".
 template <class Tag>
 class StrongNumber {
  public:
@@ -26,7 +26,7 @@ class StrongNumber {
 
   constexpr StrongNumber operator+(uint64_t n) const { return StrongNumber(value_ + n); }
   constexpr StrongNumber operator-(uint64_t n) const { return StrongNumber(value_ - n); }
-  // How many steps lie between two numbers; `other` must not be the larger one.
+  // The distance between two numbers. Precondition: `other` <= *this.
   constexpr uint64_t operator-(StrongNumber other) const { return value_ - other.value_; }
   constexpr StrongNumber& operator++() {
     ++value_;
@@ -42,12 +42,12 @@ using Index = StrongNumber<struct IndexTag>;    // the first log entry has index
 using NodeId = StrongNumber<struct NodeIdTag>;  // at least 1, unique in a cluster
 using GroupId = StrongNumber<struct GroupIdTag>;
 
-// Deadlines and time-outs are measured on the steady clock.
+// Deadlines and timeouts are measured on the steady clock.
 using Clock = std::chrono::steady_clock;
 using TimePoint = Clock::time_point;
 using Duration = Clock::duration;
 
-// "host:port" or "[v6]:port". Any text can be held; `Options::Validate` and `Rpc` refuse what is malformed.
+// "host:port" or "[v6]:port". Holds any text; `Options::Validate` and `Rpc` refuse malformed addresses.
 class Addr {
  public:
   Addr() = default;
@@ -61,7 +61,7 @@ class Addr {
   std::string text_;
 };
 
-// A member of the cluster.
+// A member of the cluster: its ID and the address at which the others reach it.
 struct Peer {
   Peer() = default;
   Peer(NodeId id, Addr addr) : id(id), addr(std::move(addr)) {}
@@ -73,12 +73,13 @@ struct Peer {
 
 // The numbers are part of the stored format.
 enum class LogEntryType : uint8_t {
-  kCommand = 1,        // given to the state machine
+  kCommand = 1,        // applied to the state machine
   kNoop = 2,           // a leader's first entry of its term (dissertation §6.4, paper §8)
-  kConfiguration = 3,  // the members from here on (paper §6)
+  kConfiguration = 3,  // the members from this entry on (paper §6)
 };
 
-// One entry as a reader sees it. `command` points into memory that the giver of the entry names the owner of.
+// One log entry as its readers see it. It does not own the bytes of `command`: the function that passes the entry says
+// how long they live.
 struct LogEntry {
   LogEntry() = default;
   LogEntry(Index index, Term term, LogEntryType type, std::string_view command,
