@@ -1,33 +1,46 @@
-// A replicated counter: three nodes in one process, each with its LMDB directory and its socket on the loopback.
+// A replicated counter: three nodes in one process, each with its own LMDB directory and a socket on loopback.
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <semaphore>
+#include <string>
+#include <vector>
 
 #include "ringraft/raft.h"
 
 using namespace ringraft;  // NOLINT: an example
 
+std::optional<long long> ParseNumber(std::string_view text) {
+  long long number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
 class Counter : public StateMachine {
  public:
   Result<size_t> Apply(std::span<const LogEntry> entries, ApplyResults& results) override {
     for (const LogEntry& entry : entries) {
-      value_ += std::stoll(std::string(entry.command));
-      results.Add(std::to_string(value_));
+      const std::optional<long long> step = ParseNumber(entry.command);
+      if (step) value_ += *step;
+      // What the caller of this command gets. A command that cannot be applied has a result as well: Apply never throws.
+      results.Add(step ? std::to_string(value_) : "error: not a number");
     }
     return entries.size();
   }
+
  private:
   long long value_ = 0;
 };
 
-Task<void> CountToTen(Raft& raft, int& value, std::binary_semaphore& done) {
+Task<void> CountToTen(Raft& raft, std::string& value, std::binary_semaphore& done) {
   for (int i = 0; i < 10; ++i) {
     Result<Bytes> counted = co_await raft.Handle("1", HandleOptions().Forward());
-    if (counted) value = std::stoi(counted.value().ToString());
-    const std::string text = counted ? "the counter is " + std::to_string(value) : counted.error().message();
-    std::puts(text.c_str());
+    value = counted ? counted.value().ToString() : counted.error().message();
+    std::printf("the counter is %s\n", value.c_str());
   }
   done.release();
 }
@@ -45,16 +58,19 @@ int main(int argc, char** argv) {
   std::vector<std::unique_ptr<Raft>> nodes;
   for (const Peer& member : members) {
     Options options;
-    options.id = member.id, options.addr = member.addr, options.initial_members = members;
+    options.id = member.id;
+    options.addr = member.addr;
+    options.initial_members = members;
     options.data_dir = home / std::to_string(member.id.value());
     nodes.push_back(Raft::Create(options, counters[nodes.size()]).value());
     nodes.back()->Run(*reactor).value();
   }
-  int value = 0;
+
+  std::string value;
   std::binary_semaphore done{0};
   reactor->Spawn(CountToTen(*nodes[0], value, done));
   done.acquire();
   nodes.clear();  // stops them
   std::filesystem::remove_all(home);
-  return value == 10 ? 0 : 1;
+  return value == "10" ? 0 : 1;
 }
