@@ -25,7 +25,7 @@ RULES = [
     (re.compile(r"\bfor ever\b", re.I), "forever"),
     (re.compile(r"\btime-outs?\b", re.I), "timeout"),
     (re.compile(r"\bshall\b", re.I), "must, or the present tense"),
-    (re.compile(r"\b(?:nobody|everybody|somebody|anybody|whoever|whom|whose|everyone|someone|anyone)\b", re.I),
+    (re.compile(r"\b(?:nobody|everybody|somebody|anybody|whoever|whom|everyone|someone|anyone)\b", re.I),
      "a server, a caller or a client is 'it'"),
     (re.compile(r"\b(?:peer|node|server|member|leader|follower|learner|witness|voter|candidate|caller|client)s? who\b",
                 re.I), "that"),
