@@ -24,7 +24,7 @@ import tempfile
 import time
 
 START_AND_STOP = 90  # seconds that a run may take beside its load
-PAUSE = 0.5  # seconds between two runs, behind a sync: nobody pays for the other's dirty pages
+PAUSE = 0.5  # seconds between two runs, after a sync: no run pays for another's dirty pages
 
 
 def parse_args():
@@ -155,7 +155,7 @@ def main():
     found = programs(args)
     for path in filter(None, (args.ringraft, args.limit, args.craft)):
         if not os.access(path, os.X_OK):
-            sys.exit(f"compare.py: {path} is no program that can be run; build it, or name its path")
+            sys.exit(f"compare.py: cannot run {path}: build it, or name the path of an executable")
     os.makedirs(args.dir, exist_ok=True)
     results, failures = run_all(args, found, cells)
     kernel = os.uname()

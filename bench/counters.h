@@ -20,7 +20,7 @@ struct alignas(64) NodeCounters {
   std::atomic<uint64_t> batches{0};      // in them
   std::atomic<uint64_t> batch_bytes{0};  // encoded
   std::atomic<uint64_t> commit_ns{0};    // time inside Storage::Commit
-  std::atomic<uint64_t> flushes{0};      // system calls that wait for the disk, whoever made them
+  std::atomic<uint64_t> flushes{0};      // system calls that wait for the disk, of any thread
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 

@@ -27,7 +27,7 @@ class DriveObserver {
   virtual void OnWindowEnd() = 0;
 };
 
-// Runs the load from its start to its end. A failed call is no error of this function: it is in the statistics, and the
+// Runs the load from its start to its end. A failed call does not fail this function: it is in the statistics, and the
 // run ends early if every client has failed. After an error the load may still be running: stop the node first.
 Result<LoadStats> Drive(Load& load, Raft& raft, const LoadSpec& spec, Signals& signals, DriveObserver& observer);
 

@@ -23,7 +23,7 @@ struct Message {
   uint64_t Count(const std::string& key) const;
 
   std::string word;
-  std::string rest;  // everything behind the word, for messages to people
+  std::string rest;  // everything after the word, for messages to people
   std::map<std::string, std::string> fields;
 };
 

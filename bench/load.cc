@@ -105,7 +105,7 @@ class Shard {
     thread_ = std::make_unique<ClientThread>();
     options_.On(*thread_);
   }
-  ~Shard() { thread_.reset(); }  // the clients after it, so that nobody resumes them
+  ~Shard() { thread_.reset(); }  // the clients after it, so that nothing resumes them
 
   void Post(std::function<void()> function) {
     if (thread_ != nullptr) {

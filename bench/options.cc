@@ -50,7 +50,7 @@ void AddNode(CLI::App& app, NodeOptions& node, std::string& store) {
       ->required();
   app.add_option("--data", node.data_dir, "Directory of this node")->required();
   app.add_option("--store", store, "lmdb or memory")->capture_default_str();
-  app.add_flag("--lead", node.lead, "Stand for election before the nodes without it");
+  app.add_flag("--lead", node.lead, "Campaign before the nodes without it");
   app.add_option("--control", node.control,
                  "HOST:PORT that `ringraft-bench load` talks to (no password: test networks only)");
   app.add_option("--payload", node.largest.payload, "Raise the limits for loads up to this")->capture_default_str();

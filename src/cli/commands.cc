@@ -93,7 +93,7 @@ Outcome Run(const CliOptions& options, Network& network) {
     case Command::kWaitIndex:
     case Command::kWaitHealthy:
       return Wait(options, network, deadline);
-    case Command::kRecover:  // asks nobody: see recover.h
+    case Command::kRecover:  // needs no node: see recover.h
       break;
   }
   return Outcome{kExitUsage, {}, "unknown command"};

@@ -13,7 +13,7 @@ struct Answered {
   AdminStatus status;
 };
 
-constexpr Duration kPause = std::chrono::milliseconds(250);  // between two rounds in which nobody led
+constexpr Duration kPause = std::chrono::milliseconds(250);  // between two rounds without a leader
 
 // The status of the first of the nodes that answers, each having its share of the time.
 Result<Answered> AskAny(Network& network, const std::vector<Addr>& nodes, TimePoint deadline);

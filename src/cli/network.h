@@ -10,7 +10,7 @@ namespace ringraft::cli {
 
 struct AbortChange {};
 struct TransferLeadership {
-  NodeId to;  // 0: whoever has most of the log
+  NodeId to;  // 0: the member with most of the log
 };
 // What only the leader does.
 using Order = std::variant<ConfigChange, AbortChange, TransferLeadership>;

@@ -51,7 +51,7 @@ Result<uint64_t> ReadNumber(const char* what, std::string_view text, uint64_t le
   uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error == std::errc() && end == text.data() + text.size() && number >= least) return number;
-  return Wrong(fmt::format("{} '{}' is no number of at least {}", what, text, least));
+  return Wrong(fmt::format("invalid {} '{}': expected an integer of at least {}", what, text, least));
 }
 
 std::vector<std::string> NodesOfEnvironment() {
@@ -84,7 +84,7 @@ Result<void> ReadTimeout(const Arguments& arguments, double or_else, CliOptions&
     const std::string& text = *arguments.timeout;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
     if (error != std::errc() || end != text.data() + text.size() || !(seconds > 0 && seconds <= kMaxTimeout))
-      return Wrong(fmt::format("--timeout '{}' is no number of seconds above 0 and up to {}", text, kMaxTimeout));
+      return Wrong(fmt::format("invalid --timeout '{}': expected seconds, above 0 and at most {}", text, kMaxTimeout));
   }
   options.timeout = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
   return Success();
@@ -136,27 +136,27 @@ void DescribeMove(CLI::App& app, Arguments& arguments) {
   AskForCondition(app, arguments);
 }
 void DescribeTransfer(CLI::App& app, Arguments& arguments) {
-  app.add_option("ID", arguments.successor, "The voter that shall lead; the one with most of the log if left out");
+  app.add_option("ID", arguments.successor, "The voter that is to lead; the one with most of the log if left out");
 }
 void DescribeRecover(CLI::App& app, Arguments& arguments) {
   app.add_option("DIR", arguments.directory, "The data directory of a stopped node")->required();
-  app.add_flag("--yes", arguments.yes, "Do it; without this flag it is only shown what it would mean");
+  app.add_flag("--yes", arguments.yes, "Do it; without this flag the command only shows what it would mean");
   app.add_option("--max-bytes", arguments.max_bytes, "The node's own upper bound of its database file (64GB)")
       ->transform(CLI::AsSizeValue(false));
   app.footer(
-      "To look opens the database as the node would: a directory of format 1 becomes one of format 2 by that, which\n"
-      "older builds refuse.");
+      "Looking opens the database as the node would: this upgrades a directory of format 1 to format 2, which older\n"
+      "builds refuse.");
 }
 void DescribeNothing(CLI::App&, Arguments&) {}
 
-Result<uint64_t> ReadId(std::string_view text) { return ReadNumber("the id", text, 1); }
+Result<uint64_t> ReadId(std::string_view text) { return ReadNumber("ID", text, 1); }
 
 Result<void> Finish(const Arguments& arguments, ConfigChange change, std::string done, CliOptions& options) {
   if (change.steps().size() > rpc::kMaxAdminSteps)
     return Wrong(
-        fmt::format("{} steps are over the limit of {}; split them", change.steps().size(), rpc::kMaxAdminSteps));
+        fmt::format("{} steps exceed the limit of {}; split them", change.steps().size(), rpc::kMaxAdminSteps));
   if (arguments.based_on) {
-    RINGRAFT_TRY(index, ReadNumber("the index of --if", *arguments.based_on, 1));
+    RINGRAFT_TRY(index, ReadNumber("--if", *arguments.based_on, 1));
     change.BasedOn(Index(index));
   }
   options.command = Command::kOrder;
@@ -194,8 +194,8 @@ Result<void> ReadRemove(const Arguments& arguments, CliOptions& options) {
   }
   return Finish(arguments, std::move(change),
                 arguments.ids.size() == 1
-                    ? fmt::format("node {} is no member any more", arguments.ids.front())
-                    : fmt::format("nodes {} are no members any more", fmt::join(arguments.ids, ", ")),
+                    ? fmt::format("node {} is no longer a member", arguments.ids.front())
+                    : fmt::format("nodes {} are no longer members", fmt::join(arguments.ids, ", ")),
                 options);
 }
 Result<void> ReadPromote(const Arguments& arguments, CliOptions& options) {
@@ -230,14 +230,14 @@ Result<void> ReadTransfer(const Arguments& arguments, CliOptions& options) {
 Result<void> ReadAbort(const Arguments&, CliOptions& options) {
   options.command = Command::kOrder;
   options.order = AbortChange();
-  options.done = "no new voter catches up any more";
+  options.done = "the change is cancelled: its new voters no longer catch up";
   return Success();
 }
 
 Result<void> ReadRecover(const Arguments& arguments, CliOptions& options) {
   if (arguments.directory.empty()) return Wrong("DIR is empty: name the data directory of a stopped node");
   if (arguments.timeout || !arguments.nodes.empty())
-    return Wrong(fmt::format("recover takes no {}: it asks no node, and works on a directory of this machine; drop it",
+    return Wrong(fmt::format("recover does not take {}: it works on a directory of this machine; drop it",
                              arguments.timeout ? "--timeout" : "--node"));
   options.command = Command::kRecover;
   if (arguments.max_bytes) options.max_bytes = *arguments.max_bytes;
@@ -251,7 +251,7 @@ Result<void> Read(const Arguments& arguments, CliOptions& options) {
   options.command = command;
   options.json = arguments.json;
   if (command == Command::kWaitIndex) {
-    RINGRAFT_TRY(index, ReadNumber("the index", arguments.index, 1));
+    RINGRAFT_TRY(index, ReadNumber("index", arguments.index, 1));
     options.index = Index(index);
   }
   if (command == Command::kWaitHealthy) {
@@ -262,18 +262,18 @@ Result<void> Read(const Arguments& arguments, CliOptions& options) {
 }
 
 constexpr Form kForms[] = {
-    {"status", "What a node knows of itself and the cluster", AskForJson, Read<Command::kStatus>, kAskTimeout},
+    {"status", "What a node reports of itself and the cluster", AskForJson, Read<Command::kStatus>, kAskTimeout},
     {"members", "The members, as the leader sees them", AskForJson, Read<Command::kMembers>, kAskTimeout},
-    {"add", "Add a member: a voter as soon as it has the log", DescribeAdd, ReadAdd, kOrderTimeout},
+    {"add", "Add a member: a voter once it has the log", DescribeAdd, ReadAdd, kOrderTimeout},
     {"remove", "Remove members, all in one step", DescribeRemove, ReadRemove, kOrderTimeout},
-    {"promote", "Let a learner vote", DescribeId, ReadPromote, kOrderTimeout},
+    {"promote", "Make a learner a voter", DescribeId, ReadPromote, kOrderTimeout},
     {"demote", "Make a voter a learner", DescribeId, ReadDemote, kOrderTimeout},
-    {"readmit", "Take a member back that has lost its disk and runs on an empty one", DescribeId, ReadReadmit,
+    {"readmit", "Readmit a member that has lost its disk and runs on an empty one", DescribeId, ReadReadmit,
      kOrderTimeout},
-    {"move", "Tell the cluster a member's new address", DescribeMove, ReadMove, kOrderTimeout},
-    {"transfer", "Hand the leadership over", DescribeTransfer, ReadTransfer, kOrderTimeout},
-    {"abort", "Give up a change whose new voters catch up", DescribeNothing, ReadAbort, kOrderTimeout},
-    {"recover", "Where a majority is lost for ever: make a stopped node the only member, by its own log",
+    {"move", "Change a member's address", DescribeMove, ReadMove, kOrderTimeout},
+    {"transfer", "Transfer leadership", DescribeTransfer, ReadTransfer, kOrderTimeout},
+    {"abort", "Cancel a change whose new voters are catching up", DescribeNothing, ReadAbort, kOrderTimeout},
+    {"recover", "After the permanent loss of a majority: make a stopped node the only member, by its own log",
      DescribeRecover, ReadRecover, kOrderTimeout, false},
 };
 constexpr Form kWaits[] = {
@@ -281,19 +281,19 @@ constexpr Form kWaits[] = {
     {"index", "Until a node has applied its log up to an index",
      [](CLI::App& app, Arguments& arguments) { app.add_option("N", arguments.index, "The log index")->required(); },
      Read<Command::kWaitIndex>, kWaitTimeout},
-    {"healthy", "Until all members answer and have the log, and no change is under way",
+    {"healthy", "Until all members respond and have the log, and no change is under way",
      [](CLI::App& app, Arguments& arguments) {
-       app.add_option("--lag", arguments.max_lag, "Entries that a member may be behind")->capture_default_str();
+       app.add_option("--lag", arguments.max_lag, "Entries that a member may lag")->capture_default_str();
      },
      Read<Command::kWaitHealthy>, kWaitTimeout},
 };
 
 void Describe(CLI::App& app, Arguments& arguments) {
   app.footer(
-      "The first node that answers is asked, and changes are sent on to the leader that it names.\n"
+      "The first node that responds is asked; changes are sent on to the leader that it names.\n"
       "Example: ringraft --node 127.0.0.1:7101 add 4 127.0.0.1:7104 --learner\n"
-      "Exit codes: 0 done, 1 refused or certainly not done, 2 wrong usage, 3 not answered in time, waited in vain, or\n"
-      "whether it has been done is not known");
+      "Exit codes: 0 done, 1 refused or certainly not done, 2 wrong usage, 3 no response in time, the wait ended in\n"
+      "vain, or the outcome is not known");
   app.set_version_flag("--version", fmt::format("ringraft {} (protocol {})", RINGRAFT_VERSION, kProtocolVersion));
   app.fallthrough();
   app.require_subcommand(1);
@@ -305,8 +305,8 @@ void Describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--group", arguments.group, "Refuse nodes and directories of another group");
   app.add_option(
       "--timeout", arguments.timeout,
-      fmt::format("In seconds, for everything: {} to ask, {} to change, {} to wait if left out; a change is given one "
-                  "more to say how it ended",
+      fmt::format("In seconds, for everything; by default {} to ask, {} to change, {} to wait; a change gets one more "
+                  "to report how it ended",
                   kAskTimeout, kOrderTimeout, kWaitTimeout));
   for (const Form& form : kForms) form.describe(*app.add_subcommand(form.name, form.help), arguments);
   CLI::App& wait = *app.add_subcommand("wait", "Wait for a condition")->require_subcommand(1);
@@ -338,14 +338,14 @@ Result<void> Convert(const CLI::App& app, const Arguments& arguments, CliOptions
 
 int Fail(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
-  fmt::print(stderr, "ringraft: {} (ringraft --help tells more)\n", text);
+  fmt::print(stderr, "ringraft: {} (see ringraft --help)\n", text);
   return kExitUsage;
 }
 
 std::string NoCommand(std::string_view word) {
   std::string names;
   for (const Form& form : kForms) fmt::format_to(std::back_inserter(names), "{}, ", form.name);
-  return fmt::format("'{}' is no command; there are {}wait", word, names);
+  return fmt::format("unknown command '{}': expected one of {}wait", word, names);
 }
 
 }  // namespace

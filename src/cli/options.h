@@ -12,7 +12,7 @@ namespace ringraft::cli {
 
 constexpr int kExitFailed = 1;  // refused, or certainly not done
 constexpr int kExitUsage = 2;   // the command line makes no sense
-// A question that was not answered in time, a wait in vain, or an order of which nobody knows whether it was done.
+// A request without a response in time, a wait in vain, or an order with an unknown outcome.
 constexpr int kExitUnknown = 3;
 
 enum class Command { kStatus, kMembers, kOrder, kWaitLeader, kWaitIndex, kWaitHealthy, kRecover };

@@ -52,12 +52,12 @@ std::string Shown(const node::RecoveryFacts& facts, const std::string& directory
                    facts.members.is_joint() ? "a change is under way since" : "since", facts.members_index.value()));
   return table.Text() +
          fmt::format(
-             "\nTo recover makes node {0} the only member, in generation {1} of the cluster:\n"
-             "  * what the others have committed behind index {2} is lost, although it was acknowledged;\n"
-             "  * what this log has is kept, also what was never acknowledged;\n"
+             "\nRecovery makes node {0} the only member, in generation {1} of the cluster:\n"
+             "  * what the others have committed after index {2} is lost, although it was acknowledged;\n"
+             "  * what this log has is kept, including what was never acknowledged;\n"
              "  * the other members ({3}) are refused from then on: empty the directory of each, start it so that it\n"
              "    waits to join, and add it.\n"
-             "Only for a majority that is lost for ever. Look at every directory that is left first, and recover the\n"
+             "Only after the permanent loss of a majority. Look at every remaining directory first, and recover the\n"
              "one whose log ends in the highest term, and among those at the highest index.\n"
              "Nothing has been changed. To do it: ringraft recover {4} --yes\n",
              self, facts.identity.generation.counter + 1, facts.last_index.value(), OthersOf(facts),
@@ -68,8 +68,8 @@ std::string Shown(const node::RecoveryFacts& facts, const std::string& directory
 Error WithGroup(Storage& storage, GroupId group, const Error& error) {
   const Result<std::string> identity = storage.Store().Get(node::kIdentityKey);
   if (!identity || !identity.value().empty()) return error;
-  return Error(Errc::kInvalidArgument, fmt::format("it has nothing of a member of group {}: name its group with "
-                                                   "--group, or the directory of a member",
+  return Error(Errc::kInvalidArgument, fmt::format("it holds no member of group {}: name its group with --group, or "
+                                                   "the directory of a member",
                                                    group.value()));
 }
 
@@ -88,8 +88,8 @@ Outcome Recover(const CliOptions& options) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(directory / "ringraft.mdb", error))
     return Refused(options.directory, Error(Errc::kInvalidArgument,
-                                            "there is no data directory of a node, since it has no ringraft.mdb; "
-                                            "name that of a stopped member"));
+                                            "not a data directory of a node: it has no ringraft.mdb; name that of a "
+                                            "stopped member"));
   LmdbOptions lmdb;
   lmdb.max_bytes = options.max_bytes;
   if (options.group) lmdb.group = *options.group;
@@ -98,7 +98,7 @@ Outcome Recover(const CliOptions& options) {
   if (!storage && storage.error() == Errc::kInvalidArgument)
     return Refused(
         options.directory,
-        Error(Errc::kInvalidArgument, storage.error().message() + " (--group and --max-bytes are as the node's)"));
+        Error(Errc::kInvalidArgument, storage.error().message() + " (--group and --max-bytes must be the node's)"));
   if (!storage) return Refused(options.directory, storage.error());
   const int64_t now_ns =
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();

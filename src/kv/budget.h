@@ -1,4 +1,4 @@
-// Bytes that the calls of all connections together may have in flight: commands, and what they may bring back. Whoever
+// Bytes that the calls of all connections together may have in flight: commands, and their replies. A connection that
 // finds no room waits in line, and meanwhile does not read from its client; so a crowd of clients is slowed down and
 // not refused. Owned by the server; reactor thread only.
 #pragma once
@@ -22,7 +22,7 @@ class CallBudget {
     explicit Lease(CallBudget& budget) : budget_(budget) {}
     Lease(const Lease&) = delete;
     ~Lease() { budget_.Give(bytes_); }
-    // Takes the bytes if nobody waits and there is room.
+    // Takes the bytes if no caller waits and there is room.
     bool TryTake(size_t bytes) { return budget_.next_ == budget_.serving_ && Fits(bytes); }
     // Waits for its turn, and for room. One that is larger than the limit goes alone.
     Task<void> Take(size_t bytes) {
@@ -56,7 +56,7 @@ class CallBudget {
   coro::Signal freed_;
   size_t used_ = 0;
   uint64_t next_ = 0;     // the ticket of who comes next
-  uint64_t serving_ = 0;  // whose turn it is; the same as `next_` if nobody waits
+  uint64_t serving_ = 0;  // the ticket that is served; equal to `next_` if no caller waits
 };
 
 }  // namespace ringraft::kv

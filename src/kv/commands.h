@@ -42,7 +42,7 @@ std::string UnknownCommandText(std::span<const std::string_view> args);
 std::string WrongArityText(std::string_view name);  // "get", "client|setname"
 std::string UnknownSubcommandText(std::string_view command, std::string_view subcommand);
 
-// A data command in the log: protocol, number of words, then each word behind its length (both as LEB128). The protocol
+// A data command in the log: protocol, number of words, then each word after its length (both as LEB128). The protocol
 // is part of it because the state machine's result is the reply itself, so that any node can pass it on unread.
 size_t EncodedSize(std::span<const std::string_view> args);
 void EncodeCommand(Protocol protocol, std::span<const std::string_view> args, std::string& out);

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "kv/members.h"
+#include "kv/raft_commands.h"
 
 namespace ringraft::kv {
 namespace {
@@ -19,8 +19,6 @@ constexpr size_t kMaxCallBytes = size_t{1} << 20;
 constexpr size_t kMaxCallReplyBytes = size_t{32} << 20;
 constexpr size_t kLingerBytes = size_t{16} << 20;
 constexpr Duration kLinger = std::chrono::seconds(1);
-// A change of the members may have to bring a whole log to a new one.
-constexpr std::chrono::milliseconds kMembersDeadline = std::chrono::minutes(10);
 
 }  // namespace
 
@@ -29,7 +27,7 @@ Connection::Connection(ConnectionContext& context, reactor::Socket socket)
       socket_(std::move(socket)),
       session_(context.facts, socket_.PeerText()),
       read_buffer_(kMinReadBytes) {
-  // A client whose machine is gone must not hold its place for ever.
+  // A client whose machine is gone must not hold its place forever.
   const int on = 1;
   setsockopt(socket_.fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
@@ -61,18 +59,9 @@ Task<void> Connection::ServeInput(std::string_view input) {
       auto call = RunCall();
       co_await call;
     }
-    if (step == Step::kChangeMembers && has_request_) {
-      auto change = ChangeMembers();
-      co_await change;
-    }
-    if (step == Step::kAbortChange && has_request_) {
-      auto abort = AbortChange();
-      co_await abort;
-      continue;
-    }
-    if (step == Step::kTransfer && has_request_) {
-      auto transfer = TransferLeadership();
-      co_await transfer;
+    if (step == Step::kRunRaftCommand) {
+      auto command = RunRaftCommand();
+      co_await command;
     }
     is_closing_ = is_closing_ || step == Step::kClose;
     const bool is_over = is_closing_ || step == Step::kNeedMore;
@@ -84,7 +73,7 @@ Task<void> Connection::ServeInput(std::string_view input) {
   }
 }
 
-// Takes requests until something has to be waited for.
+// Takes requests up to the first that has to wait.
 Connection::Step Connection::TakeRequests(std::string_view& input) {
   while (true) {
     if (!has_request_) {
@@ -92,21 +81,21 @@ Connection::Step Connection::TakeRequests(std::string_view& input) {
         case RequestParser::Outcome::kNeedMore: return Step::kNeedMore;
         case RequestParser::Outcome::kRequest: break;
         case RequestParser::Outcome::kError:
-          if (!call_ends_.empty()) return Step::kRunCall;  // the parser will say it again
+          if (!call_ends_.empty()) return Step::kRunCall;  // the parser will return it again
           ReplyWriter(out_, session_.protocol()).Error("ERR " + parser_.error());
           return Step::kClose;
       }
       has_request_ = true;
     }
     const Step step = TakeRequest();
-    if (step != Step::kNeedMore) return step;
+    if (step != Step::kTaken) return step;
     has_request_ = false;
     if (session_.is_closing()) return Step::kClose;
     if (out_.size() >= kFlushBytes) return Step::kFlush;
   }
 }
 
-// Answers the request, or adds it to the call (kNeedMore); otherwise says what has to happen before that.
+// Answers the request or adds it to the call (kTaken); otherwise returns what has to happen first.
 Connection::Step Connection::TakeRequest() {
   const auto args = request_.args();
   const CommandSpec* spec = FindCommand(args[0]);
@@ -120,15 +109,12 @@ Connection::Step Connection::TakeRequest() {
     call_reply_bytes_ += reply_bytes;
     session_.NoteCommand(spec->name);
     ++context_.facts.commands_handled;
-    return Step::kNeedMore;
+    return Step::kTaken;
   }
-  // It is answered here, so the replies to what came before it must be there.
+  // It is answered here, so the replies to all requests before it must be there.
   if (!call_ends_.empty()) return Step::kRunCall;
-  if (spec != nullptr && spec->id == CommandId::kRaft && args.size() >= 2) {
-    if (IsMembersCommand(args)) return Step::kChangeMembers;
-    if (args.size() == 2 && EqualsIgnoringCase(args[1], "abort")) return Step::kAbortChange;
-    if (args.size() <= 3 && EqualsIgnoringCase(args[1], "transfer")) return Step::kTransfer;
-  }
+  if (spec != nullptr && spec->id == CommandId::kRaft && args.size() >= 2 && IsClusterCommand(args))
+    return Step::kRunRaftCommand;
   ++context_.facts.commands_handled;
   ReplyWriter reply(out_, session_.protocol());
   if (spec == nullptr) {
@@ -136,13 +122,13 @@ Connection::Step Connection::TakeRequest() {
   } else if (!HasArity(spec->arity, args.size())) {
     reply.Error(WrongArityText(spec->name));
   } else if (is_data) {
-    reply.Error(fmt::format("ERR the command has {} bytes, the limit is {}: split the value", bytes,
+    reply.Error(fmt::format("ERR the command has {} bytes; at most {} are accepted: split the value", bytes,
                             context_.max_command_bytes));
   } else {
     session_.NoteCommand(spec->name);
     session_.Execute(*spec, args, out_);
   }
-  return Step::kNeedMore;
+  return Step::kTaken;
 }
 
 bool Connection::HasRoomForCall(size_t bytes, size_t reply_bytes) const {
@@ -198,57 +184,20 @@ Task<void> Connection::RunCall() {
   call_reply_bytes_ = 0;
 }
 
-// RAFT ADD and those like it; see members.h.
-Task<void> Connection::ChangeMembers() {
-  Result<ConfigChange> change = ParseMembersCommand(request_.args());
+Task<void> Connection::RunRaftCommand() {
   has_request_ = false;
   ++context_.facts.commands_handled;
   session_.NoteCommand("raft");
+  auto command = RunClusterCommand(context_.raft, request_.args(), context_.deadline);
+  const Result<void> done = co_await command;
   ReplyWriter reply(out_, session_.protocol());
-  if (!change) {
-    reply.Error("ERR " + change.error().message());
-    co_return;
+  if (done) {
+    reply.Ok();
+  } else if (done.error() == Errc::kInvalidArgument) {
+    reply.Error("ERR " + done.error().message());
+  } else {
+    reply.Error(ErrorText(done.error(), context_.deadline));
   }
-  HandleOptions options;
-  options.Timeout(std::max<std::chrono::milliseconds>(context_.deadline, kMembersDeadline));
-  auto call = context_.raft.ChangeConfig(std::move(change.value()), std::move(options));
-  const auto changed = co_await call;
-  changed ? reply.Ok() : reply.Error(ErrorText(changed.error(), context_.deadline));
-}
-
-// RAFT ABORT
-Task<void> Connection::AbortChange() {
-  has_request_ = false;
-  ++context_.facts.commands_handled;
-  session_.NoteCommand("raft");
-  ReplyWriter reply(out_, session_.protocol());
-  HandleOptions options;
-  options.Timeout(context_.deadline);
-  auto call = context_.raft.AbortConfigChange(std::move(options));
-  const auto aborted = co_await call;
-  aborted ? reply.Ok() : reply.Error(ErrorText(aborted.error(), context_.deadline));
-}
-
-// RAFT TRANSFER [id]
-Task<void> Connection::TransferLeadership() {
-  const auto args = request_.args();
-  has_request_ = false;
-  ++context_.facts.commands_handled;
-  session_.NoteCommand("raft");
-  ReplyWriter reply(out_, session_.protocol());
-  std::optional<int64_t> id = 0;
-  if (args.size() == 3) {
-    id = ParseInteger(args[2]);
-    if (!id || *id < 1) {
-      reply.Error(fmt::format("ERR the id '{}' is no number of at least 1", args[2]));
-      co_return;
-    }
-  }
-  HandleOptions options;
-  options.Timeout(context_.deadline);
-  auto call = context_.raft.TransferLeadership(NodeId(static_cast<uint64_t>(*id)), std::move(options));
-  const auto transferred = co_await call;
-  transferred ? reply.Ok() : reply.Error(ErrorText(transferred.error(), context_.deadline));
 }
 
 Task<void> Connection::Flush() {
@@ -260,8 +209,8 @@ Task<void> Connection::Flush() {
   out_.clear();
 }
 
-// A close with unread input would reset the stream, and the client might never see our last words. So: finish our side,
-// and read for a while into nothing.
+// A close with unread input would reset the stream, and the client might never see the last reply. So the
+// connection shuts down its side, and discards input for a while.
 Task<void> Connection::Linger() {
   socket_.ShutdownWrite();
   CloseTimer timer(socket_);

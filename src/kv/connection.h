@@ -1,14 +1,13 @@
 // One client: reads requests, answers the local ones itself, sends the others through the log, writes replies in order.
 //
 // Back-pressure. A connection does one thing at a time: read, or have one call of `Raft::Handle` in flight, or write.
-// So a slow reader is not read from any further, and TCP tells it to stop sending. What a connection may hold is
-// bounded:
+// So nothing more is read from a slow reader, and TCP stops it from sending. What a connection may hold is bounded:
 //   * input: one piece of at most kMaxReadBytes, and one request that is not complete (ParserLimits);
 //   * one call: kMaxCallBytes of commands, plus one command; its replies are estimated beforehand (kMaxCallReplyBytes);
 //   * output: kFlushBytes, plus the replies of one call.
 // All calls in flight together are bounded by a budget (budget.h).
-// Pipelining: all requests that have been read and stand next to each other go through the log as one call, so a deep
-// pipeline costs one append and not one for each command.
+// Pipelining: consecutive requests that have been read go through the log as one call, so a deep pipeline costs one
+// append, not one for each command.
 #pragma once
 
 #include <chrono>
@@ -46,13 +45,21 @@ class Connection : public base::ListHook {
   Connection(ConnectionContext& context, reactor::Socket socket);
   Connection(const Connection&) = delete;
 
-  // Until the client goes, the stream breaks, or the server stops.
+  // Serves the client until it leaves, the stream breaks, or the server stops.
   Task<void> Run();
-  // The server stops: closes at once if nothing is being done, otherwise when the present replies are sent.
+  // The server stops: closes an idle connection at once, a busy one once the present replies are sent.
   void FinishSoon();
 
  private:
-  enum class Step { kNeedMore, kRunCall, kChangeMembers, kAbortChange, kTransfer, kFlush, kClose };
+  // What a connection has to do next.
+  enum class Step {
+    kTaken,           // the request was answered or added to the call: take the next
+    kNeedMore,        // read: the input has no further complete request
+    kRunCall,         // run the gathered call before the request
+    kRunRaftCommand,  // run the request, which changes the cluster
+    kFlush,
+    kClose,
+  };
 
   Step TakeRequests(std::string_view& input);
   Step TakeRequest();
@@ -60,9 +67,7 @@ class Connection : public base::ListHook {
   size_t EstimateReply(const CommandSpec& spec, size_t words) const;
   Task<void> ServeInput(std::string_view input);
   Task<void> RunCall();
-  Task<void> ChangeMembers();
-  Task<void> AbortChange();
-  Task<void> TransferLeadership();
+  Task<void> RunRaftCommand();
   Task<void> Flush();
   Task<void> Linger();
   void AdaptReadBuffer(size_t got);

@@ -6,7 +6,7 @@
 namespace ringraft::kv {
 namespace {
 
-// Matches `c` against the class that begins behind the '[' at `position`, and moves `position` behind the class. A
+// Matches `c` against the class that begins after the '[' at `position`, and moves `position` past the class. A
 // class without its ']' ends with the pattern.
 bool MatchClass(std::string_view pattern, size_t& position, unsigned char c) {
   const bool is_negated = position < pattern.size() && pattern[position] == '^';
@@ -31,7 +31,7 @@ bool MatchClass(std::string_view pattern, size_t& position, unsigned char c) {
   return is_member != is_negated;
 }
 
-// Matches one character and moves `position` behind what stands for it. Not for '*'.
+// Matches one character and moves `position` past its pattern. Not for '*'.
 bool MatchOne(std::string_view pattern, size_t& position, char c) {
   const char p = pattern[position++];
   if (p == '?') return true;

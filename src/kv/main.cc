@@ -23,7 +23,7 @@
 namespace ringraft::kv {
 namespace {
 
-constexpr Duration kDrain = std::chrono::seconds(2);  // for replies in flight when the process shall end
+constexpr Duration kDrain = std::chrono::seconds(2);  // for replies in flight when the process ends
 constexpr Duration kPortWait = std::chrono::seconds(1);
 constexpr Duration kPortRetry = std::chrono::milliseconds(20);
 
@@ -87,7 +87,7 @@ class Service {
       members.push_back(fmt::format("{}={}", peer.id.value(), peer.addr.text()));
     }
     const char* const alone = options_.raft.bootstrap_as_leader ? "this node, at the first start"
-                              : options_.joins                  ? "whom a leader adds, at the first start"
+                              : options_.joins                  ? "added by a leader, at the first start"
                                                                 : "those of its log";
     Log(LogLevel::kInfo,
         fmt::format("ringraft-kv {}: node {}, peers at {}, clients at {}, data in {}, cluster {}, members: {}",
@@ -189,9 +189,9 @@ bool SaysHowToBegin(const KvOptions& options) {
 
 int FailWithoutLog(const KvOptions& options) {
   fmt::print(stderr,
-             "ringraft-kv: the data directory {} has no log, so say how node {} comes to a cluster: --join to wait for "
-             "RAFT ADD, --bootstrap to start a new one, or the --peer list of a fixed one; or name the directory that "
-             "has its log\n",
+             "ringraft-kv: the data directory {} has no log, so the command line must say how node {} gets into a "
+             "cluster: --join to wait for RAFT ADD, --bootstrap to start a new one, or the --peer list of a fixed one; or name "
+             "the directory that has its log\n",
              options.raft.data_dir, options.raft.id.value());
   return kExitUsage;
 }

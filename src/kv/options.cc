@@ -42,28 +42,28 @@ void Describe(CLI::App& app, Arguments& arguments) {
       "A growing cluster: ringraft-kv --id 1 --data DIR --listen 127.0.0.1:6401 --addr 127.0.0.1:7101 --bootstrap\n"
       "                   ringraft-kv --id 2 --data DIR2 --listen 127.0.0.1:6402 --addr 127.0.0.1:7102 --join\n"
       "                   redis-cli -p 6401 RAFT ADD 2 127.0.0.1:7102\n"
-      "A node that has a log needs neither --peer nor --bootstrap nor --join, and ignores the two latter.");
+      "A node that has a log needs neither --peer nor --bootstrap nor --join, and ignores the latter two.");
   app.set_version_flag("--version", fmt::format("ringraft-kv {} (protocol {})", RINGRAFT_VERSION, kProtocolVersion));
   app.add_option("--id", arguments.id, "This node's number in the cluster, at least 1")->required();
-  app.add_option("--data", arguments.data, "Directory of the log; made if its parent exists")->required();
+  app.add_option("--data", arguments.data, "Directory of the log; created if its parent exists")->required();
   app.add_option("--listen", arguments.listen, "HOST:PORT for Redis clients")->required();
   app.add_option("--peer", arguments.peers, "ID=HOST:PORT of a member, once for each, this node included")->take_all();
   app.add_option("--addr", arguments.addr, "HOST:PORT where the other nodes reach this one; not needed with --peer");
   app.add_flag("--bootstrap", arguments.bootstrap, "Start a new cluster of this node alone, if the log is empty");
   app.add_flag("--witness", arguments.witness,
-               "Join as a witness, which votes but keeps no commands; for good (RAFT ADD ... WITNESS)");
+               "Join as a witness, which votes but stores no commands; permanent (RAFT ADD ... WITNESS)");
   app.add_flag("--join", arguments.join, "Wait until a leader adds this node by RAFT ADD, if the log is empty");
   app.add_option("--cluster", arguments.cluster,
                  "The cluster's name; nodes of another are refused. Not with --bootstrap, which draws a random id");
-  app.add_option("--deadline-ms", arguments.deadline_ms, "How long a command may take, waiting for a leader included")
+  app.add_option("--deadline-ms", arguments.deadline_ms, "Time limit of a command in ms, waiting for a leader included")
       ->capture_default_str();
   app.add_option("--election-timeout", arguments.election_timeout, "MIN-MAX in ms")->capture_default_str();
   app.add_option("--heartbeat", arguments.heartbeat_ms, "Interval in ms, at most half of MIN")->capture_default_str();
-  app.add_option("--priority", arguments.priority, "A leader hands over to a node of a higher one, if it can: 0 .. 255")
+  app.add_option("--priority", arguments.priority, "0 .. 255; a leader transfers leadership to a node of a higher one")
       ->capture_default_str();
   app.add_option("--disk-stall-limit", arguments.disk_stall_limit_ms,
-                 "A write that takes longer, in ms, is a stalled disk, on which nobody leads; 0: the longest election "
-                 "time-out")
+                 "A write that takes longer, in ms, is a stalled disk, on which no node leads if another can; 0: the "
+                 "longest election timeout")
       ->capture_default_str();
   app.add_option("--max-bytes", arguments.max_bytes, "Upper bound of the database file (64GB by default)")
       ->transform(CLI::AsSizeValue(false));
@@ -79,18 +79,18 @@ Result<void> ReadMembers(const Arguments& arguments, Options& options) {
     const auto same = std::find_if(options.initial_members.begin(), options.initial_members.end(),
                                    [&](const Peer& other) { return other.id == peer.value().id; });
     if (same != options.initial_members.end()) {
-      return Wrong(fmt::format("--peer names the id {} twice, at {} and at {}: ids are unique", same->id.value(),
+      return Wrong(fmt::format("--peer names the ID {} twice, at {} and at {}: IDs are unique", same->id.value(),
                                same->addr.text(), peer.value().addr.text()));
     }
     options.initial_members.push_back(std::move(peer).value());
   }
   if (arguments.join && (arguments.bootstrap || !options.initial_members.empty())) {
-    return Wrong(fmt::format("--join and {} exclude each other: who joins a cluster does not start it; drop one",
+    return Wrong(fmt::format("--join and {} exclude each other: a joining node does not start a cluster; drop one",
                              arguments.bootstrap ? "--bootstrap" : "--peer"));
   }
   if (arguments.bootstrap && !arguments.cluster.empty()) {
-    return Wrong(fmt::format("--bootstrap and --cluster {} exclude each other: who founds a cluster alone gives it a "
-                             "random id, and the others learn it; leave --cluster out on all of them",
+    return Wrong(fmt::format("--bootstrap and --cluster {} exclude each other: a node that bootstraps alone draws a "
+                             "random cluster id, and the others learn it; drop --cluster on all of them",
                              arguments.cluster));
   }
   if (options.initial_members.empty()) {
@@ -108,10 +108,10 @@ Result<void> ReadMembers(const Arguments& arguments, Options& options) {
                                  [&](const Peer& peer) { return peer.id == options.id; });
   if (self == options.initial_members.end()) {
     return Wrong(
-        fmt::format("--id {0} is in no --peer: name this node too, as --peer {0}=HOST:PORT", options.id.value()));
+        fmt::format("--id {0} is missing from the --peer list: add --peer {0}=HOST:PORT", options.id.value()));
   }
   if (!arguments.addr.empty() && arguments.addr != self->addr.text()) {
-    return Wrong(fmt::format("--addr {} is not what --peer says of node {}, {}: leave --addr out", arguments.addr,
+    return Wrong(fmt::format("--addr {} differs from --peer {}={}: drop --addr", arguments.addr,
                              options.id.value(), self->addr.text()));
   }
   options.addr = self->addr;
@@ -124,14 +124,14 @@ Result<void> ReadTimes(const Arguments& arguments, KvOptions& options) {
   const auto min = ParseInteger(text.substr(0, dash));
   const auto max = dash == text.npos ? std::nullopt : ParseInteger(text.substr(dash + 1));
   if (!min || !max) {
-    return Wrong(fmt::format("--election-timeout '{}' is no MIN-MAX in ms: write 300-500, for example", text));
+    return Wrong(fmt::format("invalid --election-timeout '{}': expected MIN-MAX in ms, such as 300-500", text));
   }
   options.raft.election_timeout_min = std::chrono::milliseconds(std::clamp<int64_t>(*min, 0, 1'000'000'000));
   options.raft.election_timeout_max = std::chrono::milliseconds(std::clamp<int64_t>(*max, 0, 1'000'000'000));
   options.raft.heartbeat_interval =
       std::chrono::milliseconds(std::clamp<int64_t>(arguments.heartbeat_ms, 0, 1'000'000'000));
   if (arguments.deadline_ms < 1 || arguments.deadline_ms > kMaxDeadlineMs) {
-    return Wrong(fmt::format("--deadline-ms {} is not from 1 to {}", arguments.deadline_ms, kMaxDeadlineMs));
+    return Wrong(fmt::format("invalid --deadline-ms {}: expected 1 to {}", arguments.deadline_ms, kMaxDeadlineMs));
   }
   options.deadline = std::chrono::milliseconds(arguments.deadline_ms);
   return Success();
@@ -141,7 +141,7 @@ Result<void> ReadLogLevel(const Arguments& arguments, KvOptions& options) {
   constexpr std::string_view kNames[] = {"debug", "info", "warning", "error"};
   const auto found = std::find(std::begin(kNames), std::end(kNames), arguments.log_level);
   if (found == std::end(kNames)) {
-    return Wrong(fmt::format("--log-level '{}' is none of debug, info, warning, error", arguments.log_level));
+    return Wrong(fmt::format("invalid --log-level '{}': expected debug, info, warning or error", arguments.log_level));
   }
   options.log_level = static_cast<LogLevel>(found - std::begin(kNames));
   options.raft.logger = &StderrLogger(options.log_level);
@@ -152,7 +152,7 @@ Result<void> Convert(const Arguments& arguments, KvOptions& options) {
   // CLI11 would take -1 for a large number, and 010 for 8.
   const auto id = ParseInteger(arguments.id);
   if (!id || *id < 1)
-    return Wrong(fmt::format("--id '{}' is no node: ids are decimal numbers from 1 to {}", arguments.id, INT64_MAX));
+    return Wrong(fmt::format("invalid --id '{}': expected a decimal number from 1 to {}", arguments.id, INT64_MAX));
   if (arguments.data.empty()) return Wrong("--data is empty: name a directory");
   options.raft.id = NodeId(static_cast<uint64_t>(*id));
   options.raft.data_dir = arguments.data;
@@ -161,7 +161,7 @@ Result<void> Convert(const Arguments& arguments, KvOptions& options) {
   options.joins = arguments.join;
   options.raft.is_witness = arguments.witness;
   if (arguments.priority < 0 || arguments.priority > UINT8_MAX)
-    return Wrong(fmt::format("--priority {} is no priority: they are from 0 to 255", arguments.priority));
+    return Wrong(fmt::format("invalid --priority {}: expected 0 to 255", arguments.priority));
   options.raft.disk_stall_limit =
       std::chrono::milliseconds(std::clamp<int64_t>(arguments.disk_stall_limit_ms, -1, 1'000'000'000));
   options.raft.election_priority = static_cast<uint8_t>(arguments.priority);
@@ -172,7 +172,7 @@ Result<void> Convert(const Arguments& arguments, KvOptions& options) {
   options.listen = listen.value();
   if (options.listen == options.raft.addr) {
     return Wrong(
-        fmt::format("--listen is the peer address {}: clients need a port of their own", options.listen.text()));
+        fmt::format("--listen {} is the peer address: clients need a port of their own", options.listen.text()));
   }
   if (auto ok = ReadTimes(arguments, options); !ok) return ok;
   if (auto ok = ReadLogLevel(arguments, options); !ok) return ok;
@@ -181,7 +181,7 @@ Result<void> Convert(const Arguments& arguments, KvOptions& options) {
 
 int Fail(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
-  fmt::print(stderr, "ringraft-kv: {} (ringraft-kv --help tells more)\n", text);
+  fmt::print(stderr, "ringraft-kv: {} (see ringraft-kv --help)\n", text);
   return kExitUsage;
 }
 

@@ -175,7 +175,7 @@ while :; do
   answer=$(ask $one SET after-the-kill yes)
   tries=$((tries + 1))
   case $answer in UNKNOWN*) [ $tries -lt 10 ] || break ;; *) break ;; esac
-  # It was already on its way to the dead leader. Whoever sends a SET again does no harm.
+  # It was already on its way to the dead leader. Repeating a SET does no harm.
   say "A write was under way to node $dead when it died: its outcome is unknown. It is sent again."
 done
 [ "$answer" = OK ] || fail "the first write after the kill got: $answer"

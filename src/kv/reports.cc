@@ -223,20 +223,20 @@ void WriteCommandReply(std::span<const std::string_view> args, ReplyWriter& repl
 std::string ErrorText(const Error& error, std::chrono::milliseconds deadline) {
   switch (error.code()) {
     case Errc::kNotLeader:
-      if (!error.leader()) return "NOTLEADER this node does not lead, and no leader is known: try again in a moment";
+      if (!error.leader()) return "NOTLEADER this node is not the leader, and none is known: try again in a moment";
       return fmt::format(
-          "NOTLEADER node {} leads, whose peers reach it at {}: send this command to that node's port for "
-          "clients, or use the tool 'ringraft', which goes there by itself",
+          "NOTLEADER node {} with the peer address {} is the leader: send this command to its client port, or "
+          "use the tool 'ringraft', which finds it",
           error.leader()->id.value(), error.leader()->addr.text());
     case Errc::kNoLeader:
-      return fmt::format("CLUSTERDOWN no leader within {} ms: a majority of the members must run and reach each other",
+      return fmt::format("CLUSTERDOWN no leader within {} ms: a majority of the members must run and reach one another",
                          deadline.count());
     case Errc::kUnknown:
-      return fmt::format("UNKNOWN the outcome is not known: the command may have been applied, or be so later ({})",
+      return fmt::format("UNKNOWN the command may have been applied, or may be applied later ({})",
                          error.message());
     case Errc::kBusy: return fmt::format("BUSY {}", error.message());
     case Errc::kStopped:
-      return "ERR this server is stopping: ask another one";
+      return "ERR this server is stopping: use another one";
     default: return fmt::format("ERR {}", error.message());
   }
 }

@@ -114,7 +114,7 @@ RequestParser::Outcome RequestParser::Next(std::string_view& input, Request& req
     request.Clear();
     if (!in_array_ && inline_.empty() && Unread().empty() && input.empty()) return Outcome::kNeedMore;
     const Outcome outcome = IsInline(input) ? NextInline(input, request) : NextArray(input, request);
-    // An empty line or array is no request, and Redis passes over it.
+    // Redis skips an empty line or array.
     if (outcome != Outcome::kRequest || !request.empty()) return outcome;
   }
 }
@@ -167,7 +167,7 @@ RequestParser::Outcome RequestParser::NextArray(std::string_view& input, Request
   }
 }
 
-// The reader stands behind a type byte, in front of a length line that it may not have whole. False: refused.
+// The reader is after a type byte, at a length line that may be incomplete. False: refused.
 bool RequestParser::CheckAnnouncedLength() {
   const std::string_view unread = Unread();
   const size_t line_end = unread.find('\n', 0);
@@ -177,7 +177,7 @@ bool RequestParser::CheckAnnouncedLength() {
     bulk_missing_ = 0;
     return true;
   }
-  // The reader looks for both, and would wait for them for ever, with all that comes meanwhile.
+  // The reader looks for both, and would wait for them forever, with all further input.
   if (line_end == 0 || unread[line_end - 1] != '\r')
     return Fail(words_announced_ == 0 ? "invalid multibulk length" : "invalid bulk length");
   uint64_t length = 0;
@@ -256,7 +256,7 @@ int HexDigit(char c) {
 
 bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-// `rest` stands behind a backslash inside double quotes; takes the escape off it.
+// `rest` begins after a backslash inside double quotes; consumes the escape.
 char TakeEscape(std::string_view& rest) {
   const char c = rest.front();
   if (c == 'x' && rest.size() >= 3 && HexDigit(rest[1]) >= 0 && HexDigit(rest[2]) >= 0) {
@@ -275,8 +275,8 @@ char TakeEscape(std::string_view& rest) {
   }
 }
 
-// `rest` stands behind an opening quote; takes everything up to the closing one off it. False: there is none, or the
-// word goes on behind it.
+// `rest` begins after an opening quote; consumes everything up to the closing one. False: there is none, or the word
+// continues after it.
 bool TakeQuoted(std::string_view& rest, char quote, std::string& word) {
   while (!rest.empty() && rest.front() != quote) {
     const bool is_escape = rest.front() == '\\' && rest.size() > 1 && (quote == '"' || rest[1] == '\'');

@@ -26,7 +26,7 @@ class Server {
   Result<void> Listen(const Addr& addr);
   // From here on clients are served.
   void Start();
-  // Accepts nobody any more, lets the replies in flight go out for at most `bound`, and ends all connections.
+  // Accepts no more clients, gives the replies in flight at most `bound` to be sent, and ends all connections.
   Task<void> Stop(Duration bound);
 
  private:

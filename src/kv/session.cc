@@ -127,7 +127,7 @@ void Session::Client(Args args, ReplyWriter& reply) {
   }
   if (name == "reply") {
     if (EqualsIgnoringCase(args[2], "on")) return reply.Ok();
-    return reply.Error("ERR CLIENT REPLY can only be ON here: every command is answered");
+    return reply.Error("ERR CLIENT REPLY supports only ON: every command gets a reply");
   }
   if (name == "setname") return SetName(args[2]) ? reply.Ok() : reply.Error(kBadName);
   if (name == "setinfo") {
@@ -261,7 +261,7 @@ void Session::RaftCommand(Args args, ReplyWriter& reply) {
        "DATA <id> <text> -- Keep a text with the member.",
        "    Several of these in one command are one change, all or nothing: REMOVE 1 ADD 4 <host:port>.",
        "    It may end with IF <index>: only if that is the configuration_index still.",
-       "ABORT -- Give up a change whose new voters catch up.", "TRANSFER [<id>] -- Hand the leadership over.",
+       "ABORT -- Cancel a change whose new voters are catching up.", "TRANSFER [<id>] -- Transfer leadership.",
        "STATUS -- What this node knows of the cluster.", "All but STATUS are for the leader."});
   WriteHelp(kHelp, reply);
 }

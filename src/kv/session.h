@@ -48,7 +48,7 @@ class Session {
   Session(const Session&) = delete;
 
   Protocol protocol() const { return protocol_; }
-  // The connection shall be closed once what has been answered is sent.
+  // The connection is to be closed once the replies so far are sent.
   bool is_closing() const { return is_closing_; }
 
   // Answers a local command whose arity has been checked. RAFT ADD, REMOVE and TRANSFER are not among them.

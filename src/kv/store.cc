@@ -30,7 +30,7 @@ struct SetOptions {
   std::optional<std::string_view> only_if_equal;
 };
 
-// The options of SET behind key and value; an error's text otherwise.
+// The options of SET after key and value; an error's text otherwise.
 std::optional<std::string> ParseSetOptions(std::span<const std::string_view> args, SetOptions& options) {
   for (size_t i = 0; i < args.size(); ++i) {
     const std::string_view option = args[i];
@@ -67,7 +67,7 @@ Result<size_t> KeyValueStore::Apply(std::span<const LogEntry> entries, ApplyResu
     if (DecodeCommand(entry.command, command_)) {
       Execute(command_.protocol, command_.args, reply_);
     } else {
-      ReplyWriter(reply_, Protocol::kResp2).Error("ERR the log entry is no command of ringraft-kv");
+      ReplyWriter(reply_, Protocol::kResp2).Error("ERR the log entry is not a command of ringraft-kv");
     }
     results.Add(reply_);
     result_bytes += reply_.size();

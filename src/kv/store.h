@@ -16,7 +16,7 @@
 
 namespace ringraft::kv {
 
-// Part of the replicated behaviour: changing one changes what a log means.
+// Part of the replicated behavior: changing one changes what a log means.
 constexpr size_t kMaxValueBytes = size_t{1} << 20;
 constexpr size_t kMaxReplyBytes = size_t{16} << 20;  // of one command: KEYS and MGET are refused above it
 

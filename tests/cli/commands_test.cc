@@ -50,19 +50,19 @@ TEST_CASE("an order that is carried out says so; refused is 1, unknown is 3 and 
   Lead(network, 1);
   CliOptions options = Options(Command::kOrder, 60);
   options.order = ConfigChange().Remove(NodeId(3));
-  options.done = "node 3 is no member any more";
+  options.done = "node 3 is no longer a member";
   Outcome outcome = Run(options, network);
   CHECK(outcome.exit_code == 0);
-  CHECK(outcome.out == "node 3 is no member any more\n");
+  CHECK(outcome.out == "node 3 is no longer a member\n");
   CHECK(outcome.err.empty());
 
   const auto fail = [&network](Error error) {
     network.nodes["a:1"].on_order = [error](const Order&) { return Result<void>(error); };
   };
-  fail(Error(Errc::kNotMember, "peer 3 is no member\x1b"));
+  fail(Error(Errc::kNotMember, "peer 3 is not a member\x1b"));
   outcome = Run(options, network);
   CHECK(outcome.exit_code == kExitFailed);
-  CHECK(outcome.err == "peer 3 is no member\\x1b");
+  CHECK(outcome.err == "peer 3 is not a member\\x1b");
   CHECK(outcome.out.empty());
   for (Errc code : {Errc::kUnknown, Errc::kTimedOut, Errc::kProtocol}) {
     fail(Error(code, "lost"));

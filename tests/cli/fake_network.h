@@ -1,4 +1,4 @@
-// A network that a test plays: nodes that answer as they are told to, and a clock that moves only when somebody waits.
+// A network of the test's: nodes with scripted responses, and a clock that moves only when a caller waits.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@ namespace ringraft::cli {
 
 struct FakeNode {
   bool is_up = true;
-  std::optional<Error> greeting;  // why it lets nobody in
+  std::optional<Error> greeting;  // why it admits no operator
   Result<AdminStatus> status = AdminStatus();
   std::function<Result<void>(const Order&)> on_order = [](const Order&) { return Result<void>(Success()); };
   int orders = 0;
@@ -72,7 +72,7 @@ inline Peer PeerOf(uint64_t id) {
 }
 inline const std::vector<Addr> kAll{Addr("a:1"), Addr("b:2"), Addr("c:3")};
 
-// Each knows its role, and the others name the leader; 0: nobody leads.
+// Each knows its role, and the others name the leader; 0: there is no leader.
 inline void Lead(FakeNetwork& network, uint64_t leader) {
   for (uint64_t id = 1; id <= 3; ++id) {
     const std::optional<Peer> known = leader == 0 ? std::nullopt : std::optional<Peer>(PeerOf(leader));

@@ -30,7 +30,7 @@ TEST_CASE("the first node that answers is asked, and each has its share of the t
   CHECK(network.deadlines[1] == begin + std::chrono::seconds(4));
 }
 
-TEST_CASE("if nobody answers, everybody is named") {
+TEST_CASE("if no node responds, each is named") {
   FakeNetwork network;
   const auto one = AskAny(network, {Addr("a:1")}, In(network, 5));
   CHECK(one.error() == Errc::kUnreachable);
@@ -128,7 +128,7 @@ TEST_CASE("a node that does not let the tool in in time has no order, and is pas
   network.nodes["a:1"].greeting = Error(Errc::kTimedOut, "a:1: silent");
   CHECK(Send(network, kAll, kOrder, In(network, 60)));
   CHECK(network.asked == Asked{"a:1", "b:2"});
-  // Nothing has been done, which is no unknown outcome; a question has no answer in time.
+  // Nothing has been done, so the outcome is known; a request has no response in time.
   CHECK(Send(network, {Addr("a:1")}, kOrder, In(network, 60)).error() == Errc::kUnreachable);
   CHECK(AskLeader(network, {Addr("a:1")}, In(network, 5)).error() == Errc::kTimedOut);
   CHECK(AskAny(network, {Addr("a:1")}, In(network, 5)).error() == Errc::kTimedOut);

@@ -125,7 +125,7 @@ TEST_CASE("each change becomes its steps") {
   CHECK(std::holds_alternative<AbortChange>(Good({"abort"}).order));
 }
 
-TEST_CASE("commands have their own time-outs, unless they are given one") {
+TEST_CASE("commands have their own timeouts, unless they are given one") {
   CHECK(Good({"status"}).timeout == std::chrono::seconds(5));
   CHECK(Good({"promote", "4"}).timeout == std::chrono::seconds(60));
   CHECK(Good({"wait", "leader"}).timeout == std::chrono::seconds(30));

@@ -143,7 +143,7 @@ TEST_CASE("JSON has every field, numbers as numbers, and null for what is not kn
         "\n");
 }
 
-TEST_CASE("data that is no UTF-8 is in the JSON byte by byte, too") {
+TEST_CASE("data that is not UTF-8 is in the JSON byte by byte") {
   Answered answered = Leader();
   answered.status.raft.peers[0].data = std::string("\x00\xff", 2);
   CHECK(MembersJson(answered).find(R"("data":"\u0000\ufffd","data_hex":"00ff",)") != std::string::npos);

@@ -46,7 +46,7 @@ std::string FreeAddr() {
   }
 }
 
-// One node on a reactor with a thread of its own. Either it leads, or it waits for ever for two others.
+// One node on a reactor with a thread of its own. It either leads, or waits forever for two others.
 class OneNode {
  public:
   explicit OneNode(bool leads) {

@@ -58,7 +58,7 @@ def check_command_line(binary):
     usage({'--peer': ['1=127.0.0.1:7101', '2=127.0.0.1:7101']}, '127.0.0.1:7101 twice')
     usage({'--id': ['3']}, '--id 3', '--peer 3=')
     for number in ('0', 'x', '-1', '010', ''):
-        usage({'--id': [number]}, f"--id '{number}' is no node")
+        usage({'--id': [number]}, f"invalid --id '{number}'")
     usage({'--listen': ['nowhere']}, '--listen', 'nowhere')
     usage({'--listen': ['127.0.0.1:7101']}, '--listen', '127.0.0.1:7101')
     usage({'--bootstrap': [None]}, '--bootstrap')
@@ -91,7 +91,7 @@ def arguments_of(node, **changes):
 
 
 def check_places(c):
-    """Ports and directories that another one has, or nobody can have."""
+    """Ports and directories that are taken, or that no process can use."""
     node = c.nodes[0]
     fresh = os.path.join(c.directory, 'fresh')
     refused(arguments_of(node, data=fresh, listen=f'127.0.0.1:{cluster.free_port()}'), RUNTIME, node.addr, 'in use')
@@ -235,7 +235,7 @@ def check_beginning(binary):
         second.start()
         second.wait_ready()
         assert second.terminate() == 0
-        refused(untold(second), USAGE, *remedies)  # it has waited, but nobody has added it
+        refused(untold(second), USAGE, *remedies)  # it has waited, and was never added
 
         first.start()
         second.start()

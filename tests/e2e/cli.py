@@ -18,7 +18,7 @@ class Tool:
     def run(self, *words, nodes=None, timeout=90, env=None):
         """(exit code, standard output, standard error)."""
         asked = [word for node in (nodes or self.nodes) for word in ('--node', getattr(node, 'addr', node))]
-        if env is not None or words[0] == 'recover':  # which asks nobody
+        if env is not None or words[0] == 'recover':  # which needs no node
             asked = []
         done = subprocess.run([self.program, *map(str, words), *asked], capture_output=True,
                               text=True, timeout=timeout, env={**os.environ, **(env or {})}, check=False)
@@ -105,7 +105,7 @@ def check_refusals(tool, c):
     err = tool.bad(FAILED, 'none of the nodes can be reached', 'remove', 3, nodes=['127.0.0.1:1', '127.0.0.1:2'])
     assert '127.0.0.1:2' in err, err
     tool.bad(FAILED, 'not that for clients', 'status', '--timeout', 2, nodes=[f'127.0.0.1:{c.nodes[0].port}'])
-    tool.bad(USAGE, "'statsu' is no command; there are status, members,", 'statsu')
+    tool.bad(USAGE, "unknown command 'statsu': expected one of status, members,", 'statsu')
     tool.bad(USAGE, 'the id', 'remove', 'x')
     tool.bad(USAGE, 'no node is named', 'status', env={'RINGRAFT_NODES': ''})
     # What is given empty, as by a script's unset variable, drops no condition.
@@ -175,7 +175,7 @@ def check_abort(tool):
 
 
 def check_unknown(tool, c):
-    """The leader is alone: what it has begun may or may not be done, and nobody leads in the end."""
+    """The leader is alone: what it has begun may or may not be done, and there is no leader in the end."""
     for _ in range(10):
         leader = c.wait_leader()
         others = other_than(c.nodes, leader)
@@ -218,7 +218,7 @@ def check_leader_dies(tool, c):
     leader = c.wait_leader()
     others = other_than(c.nodes, leader)
     leader.kill()
-    assert tool.settled('remove', leader.id) == f'node {leader.id} is no member any more\n'
+    assert tool.settled('remove', leader.id) == f'node {leader.id} is no longer a member\n'
     assert sorted(tool.members(nodes=others)) == sorted(node.id for node in others)
 
 

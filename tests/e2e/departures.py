@@ -89,7 +89,7 @@ class Departure:
         return next((m for m, _, told in self.events if any(text in told for text in texts)), None)
 
     def phases(self):
-        marks = [('somebody stood', self.first('is candidate')), ('the hand-over began', self.first(HANDS_OVER)),
+        marks = [('a node campaigned', self.first('is candidate')), ('the hand-over began', self.first(HANDS_OVER)),
                  (f'node {self.successor.id} led', self.first('leads term')),
                  ('a write was acknowledged', self.pause[1])]
         words, last = [], self.begun

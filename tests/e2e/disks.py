@@ -54,7 +54,7 @@ class Disk:
         self.image, self.path = image, path
         with open(image, 'wb') as file:
             file.truncate(size)
-        # No lazy initialisation: a thread of the kernel that writes would be no part of the test.
+        # No lazy initialization: a kernel thread that writes would disturb the test.
         made = subprocess.run(
             ['mkfs.ext4', '-q', '-F', '-b', '4096', '-J', 'size=4', '-E', 'lazy_itable_init=0,lazy_journal_init=0',
              image], capture_output=True, text=True)
@@ -87,7 +87,7 @@ class Disk:
                     fcntl.ioctl(loop, LOOP_CONFIGURE, bytes(config))
                 except OSError as error:
                     os.close(loop)
-                    if error.errno != errno.EBUSY:  # somebody else took it
+                    if error.errno != errno.EBUSY:  # another process took it
                         raise
                     continue
                 self.loop, self.device = loop, device

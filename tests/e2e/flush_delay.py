@@ -38,7 +38,7 @@ def check_latency(c):
 
 
 def check_stability(c, leader, seconds):
-    """Heartbeats and their replies do not wait behind flushes: nobody stands for election."""
+    """Heartbeats and their replies do not wait for flushes: no node campaigns."""
     term = leader.info()['term']
     with Load(c.nodes, writers=12) as load:
         begun = time.monotonic()

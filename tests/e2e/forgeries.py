@@ -28,7 +28,7 @@ def find(lines, is_wanted):
 
 def a_value_that_nobody_wrote(lines):
     place = find(lines, lambda words, answer: words[0] == 'GET' and words[1][0] == 't' and answer != NULL)
-    return replaced(lines, place, answer=bulk(b'nobody'))
+    return replaced(lines, place, answer=bulk(b'unwritten'))
 
 
 def a_lost_key(lines):
@@ -58,7 +58,7 @@ def an_increment_told_twice(lines):
 
 
 def a_read_from_the_future(lines):
-    """The reader had its answer before anybody asked for the append that it tells of."""
+    """The reader had its reply before the append in it was requested."""
     place = find(lines, lambda words, answer: words[0] == 'GET' and words[1][0] == 'l' and answer != NULL)
     last = lines[place][4].split(b',')[-2].split(b'\n')[-1] + b','
     written = next(line[1] for line in lines if line[3].startswith(b'APPEND') and line[3].endswith(b' ' + last))
@@ -70,7 +70,7 @@ def a_refusal_that_was_executed(lines):
     place = find(lines, lambda words, answer: words[0] == 'APPEND')
     key, value = lines[place][3].split(b' ')[1:]
     if not any(line[3] == b'GET ' + key and value in (line[4] or b'') for line in lines):
-        raise LookupError('nobody read the last append')
+        raise LookupError('the last append was never read')
     return lines[:place] + lines[place + 1:]
 
 

@@ -112,7 +112,7 @@ class Load:
         return sum((w.errors for w in self.writers), collections.Counter())
 
     def longest_pause(self, begin, end):
-        """Between two acknowledgements, whoever got them: (its begin, its end)."""
+        """Between two acknowledgements, of any client: (its begin, its end)."""
         times = sorted(a for w in self.writers for _, a in w.acknowledged if begin <= a <= end)
         return max(zip(times, times[1:]), key=lambda pair: pair[1] - pair[0])
 
@@ -171,4 +171,4 @@ def check_lists(writer, client):
             assert place is None or place > last, f'out of order: {what}'
             if outcome == ACKNOWLEDGED:
                 last = place
-        assert not places, f'{name} has entries that nobody wrote: {sorted(places)}'
+        assert not places, f'{name} has entries that were never written: {sorted(places)}'

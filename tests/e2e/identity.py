@@ -60,7 +60,7 @@ def refusal_at(node):
     """A write waits for a leader up to --deadline-ms, which is several elections, and is then refused."""
     try:
         with node.client() as client:
-            client.command('SET', 'nobody', 'leads')
+            client.command('SET', 'leader', 'none')
     except RedisError as error:
         return error.code
     raise AssertionError('a write was acknowledged by one voter')
@@ -173,7 +173,7 @@ def check_forming(c, tool):
     for node in (first, second):
         node.wait_ready()
         wait_for(lambda node=node: f'waits for node(s) {third.id}: all members of initial_members' in node.log(),
-                 f'node {node.id} to say for whom it waits')
+                 f'node {node.id} to say which nodes it waits for')
     check_no_commits(first)
     assert all(n.info()['last_index'] == '0' for n in (first, second)), 'a cluster has begun without its third member'
     third.start()

@@ -3,7 +3,7 @@ pause is told."""
 import cluster
 import departures
 
-# An election begins when the leader has not been heard for one election time-out; a split vote takes a second one.
+# An election begins one election timeout after the last contact with the leader; a split vote takes a second one.
 LIMITS = [(50, 1.1 * departures.ELECTION_TIMEOUT), (90, 1.5 * departures.ELECTION_TIMEOUT)]
 
 

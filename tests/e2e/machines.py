@@ -11,7 +11,7 @@ from namespaces import CLIENTS, address, both_ways
 from recorder import Load
 
 PEER_PORT, CLIENT_PORT = 7101, 6379
-# Long enough that a busy machine deposes nobody by being slow.
+# Long enough that a busy machine deposes no leader by being slow.
 ELECTION_MIN, ELECTION_MAX = 1.0, 2.0
 DEADLINE = 3.0
 TIMES = ('--election-timeout', f'{1000 * ELECTION_MIN:.0f}-{1000 * ELECTION_MAX:.0f}', '--heartbeat', '100',

@@ -1,5 +1,5 @@
 """Members come and go under load: 1 -> 3 -> 5 -> 7 -> 3 nodes, the leader among those that are removed. Nothing
-acknowledged is lost or applied twice, nobody sees an error that is not a documented and retryable one, and each phase
+acknowledged is lost or applied twice, no client sees an error that is not documented and retryable, and each phase
 tells the longest time without an acknowledged write.
 
 The load is redis-benchmark at nodes that stay, and clients of history.py at all members, also at those that go.
@@ -187,7 +187,7 @@ def test(arguments):
             for size in (3, 5, 7):
                 now = phases.run(now, lambda _leader, size=size: c.nodes[:size])
                 load.use(now)
-            # Whoever leads when the change is carried out is among those that go: it is chosen again if it is refused.
+            # The leader at the time of the change is among the removed: chosen again if the change is refused.
             now = phases.run(now, lambda leader: [n for n in c.nodes if n is not leader][:3])
             assert phases.leader not in now, f'node {phases.leader.id}, which carried the change out, was not removed'
             for node in c.nodes:

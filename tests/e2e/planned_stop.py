@@ -14,7 +14,7 @@ def stop(leader):
 def check(departure):
     told = [node for _, node, text in departure.events if departures.HANDS_OVER in text]
     assert told == [departure.node.id], f'one hand-over, by the node that stops, was expected: {told}'
-    assert departure.elections == 1, 'somebody stood without having been asked'
+    assert departure.elections == 1, 'a node campaigned without a request'
 
 
 def test(arguments):

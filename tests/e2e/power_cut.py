@@ -203,7 +203,7 @@ def control(machines, arguments):
         except Finding as finding:
             print(f'found after {number} cuts of all nodes: {finding}')
             return
-    raise AssertionError(f'{CONTROL_CUTS} cuts of all nodes, and nobody noticed that LMDB flushes nothing')
+    raise AssertionError(f'{CONTROL_CUTS} cuts of all nodes, and no test noticed that LMDB flushes nothing')
 
 
 def test(arguments):

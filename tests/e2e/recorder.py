@@ -5,7 +5,7 @@ What ringraft-kv's answers mean (the three answers of ringraft/errc.h, as kv/rep
   -UNKNOWN, a broken connection, no answer in time   may have been executed, or be so later: recorded without an answer,
                                                      and the client goes on under a number never used before
   -NOTLEADER, -CLUSTERDOWN, -BUSY, -ERR              certainly not executed: left out. If it was executed all the same,
-                                                     the checker finds a value that nobody wrote.
+                                                     the checker finds a value that was never written.
   everything else                                    executed: recorded with the bytes of the answer
 """
 import collections

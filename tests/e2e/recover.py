@@ -1,4 +1,4 @@
-"""Two of three are lost for ever, as it seems. `ringraft recover` shows what it would mean to go on without them, does
+"""Two of three seem to be lost forever. `ringraft recover` shows what it would mean to go on without them, does
 so when it is told to, and loses nothing that its node had. The two, which come back after all, are refused by name, do
 not disturb it, and are members again once they are empty."""
 import os
@@ -27,7 +27,7 @@ def shows(tool, kept, lost, last_index):
 
 
 def refusals(tool, kept, directory):
-    """What is no data directory of a member stays as it is."""
+    """Anything but a data directory of a member is left alone."""
     tool.bad(REFUSED, 'there is no data directory of a node', 'recover', kept.data + 'x')
     foreign = os.path.join(directory, 'foreign')
     os.mkdir(foreign)
@@ -38,7 +38,7 @@ def refusals(tool, kept, directory):
         for confirmed in ([], ['--yes']):
             tool.bad(REFUSED, 'it has no ringraft.mdb', 'recover', foreign, *confirmed)
             assert os.listdir(foreign) == names, os.listdir(foreign)
-    # It was killed: an unfinished commit in its redo file tells its group at once. Whoever looks ends that commit.
+    # It was killed: an unfinished commit in its redo file tells its group at once. Looking completes that commit.
     err = tool.bad(REFUSED, 'group 7', 'recover', kept.data, '--group', 7)
     assert 'has an unfinished commit of group 1' in err or 'nothing of a member of group 7: name its group' in err, err
     tool.good('recover', kept.data)
@@ -50,14 +50,14 @@ def refusals(tool, kept, directory):
 
 
 def old_ones_return(kept, lost):
-    """With their data: a majority of the old generation, and nobody's here."""
+    """With their data: a majority of the old generation, but of no cluster here."""
     term = kept.info()['term']
     for node in lost:
         node.start()
     for node in lost:
         node.wait_ready()
     wait_for(lambda: 'is of generation 1 of the cluster, this node of 2: the cluster was recovered from a lost quorum '
-             'without that node' in kept.log(), 'the recovered node to say whom it refuses')
+             'without that node' in kept.log(), 'the recovered node to say which node it refuses')
     wait_for(lambda: any('without this node; stop this one, empty its data directory' in node.log() for node in lost),
              'an old node to say why it is refused')
     write(kept, 'after', 'recovery')

@@ -1,5 +1,5 @@
 """The leader's disk stalls: each flush takes 5 s from some moment on (slow_flush.c). The leader hands its leadership
-over within two election time-outs, says why, and does not lead again before its disk is well, whoever asks it to.
+over within two election timeouts, says why, and does not lead again before its disk has recovered, whatever asks it to.
 Nothing acknowledged is lost or applied twice, and the pauses that clients see are told."""
 import os
 import time
@@ -75,7 +75,7 @@ def hands_over(scene):
 
 
 def is_not_asked_back(scene):
-    """RAFT TRANSFER to it comes to nothing, and the leader says so: whoever is asked meanwhile and does not lead is no
+    """RAFT TRANSFER to it fails, and the leader says so: a node that is asked meanwhile and does not lead is no
     answer."""
     def refusal():
         asked = scene.other_leader(scene.others)
@@ -122,7 +122,7 @@ def test(arguments):
             load.wait_for_writes(arguments.writes)
             third_takes_over(scene, leader)
             load.wait_for_writes(arguments.writes)
-            scene.check_leads_not('with nobody asking for it')
+            scene.check_leads_not('without a request')
             disks[slow].recover()
             c.make_leader(slow)
             load.wait_for_writes(arguments.writes)

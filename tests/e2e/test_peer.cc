@@ -1,4 +1,4 @@
-// A peer for tests: takes a member's place towards one running node whose flushes are slow, stands for election, leads,
+// A peer for tests: takes a member's place towards one running node whose flushes are slow, campaigns, leads,
 // and checks what leaves the node before its disk has it. Ends with 0 if every rule held, and prints the figures.
 //
 //   test_peer SELF TARGET DELAY_MS ID=ADDR ...     (the members; SELF and TARGET are ids of theirs)
@@ -36,7 +36,7 @@ void Require(bool condition, const std::string& what) {
   if (!condition) Fail(what);
 }
 
-// Refuses everything: nobody else is to win an election.
+// Refuses everything: no other node is to win an election.
 class Refusing final : public RpcService {
  public:
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs) override { co_return Errc::kStopped; }

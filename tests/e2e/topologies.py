@@ -62,7 +62,7 @@ def told(name, machines, begun, leader):
 
 def bridge_holds(machines, choice, hold):
     """A12, partial failure of a switch: 1, 2 and 3 see each other, 4 sees only 2, and 5 only 3. Nodes 4 and 5 do not
-    hear leader 1 and would stand for election for ever. PreVote and stickiness keep them from deposing it, so there is
+    hear leader 1 and would campaign forever. PreVote and stickiness keep them from deposing it, so there is
     one leader for as long as this lasts."""
     shape = ((1, 2), (1, 3), (2, 3), (4, 2), (5, 3))
     for attempt in range(3):
@@ -103,7 +103,7 @@ def watch_leader(machines, edges, leader, term, hold):
 
 
 def quorum_loss(machines, choice):
-    """A13: everybody sees only 2, the leader 1 too. Leader 1 must notice that it has lost its majority (CheckQuorum),
+    """A13: every node sees only 2, leader 1 as well. Leader 1 must notice that it has lost its majority (CheckQuorum),
     so that 2 no longer hears a leader and may stand."""
     begun = time.monotonic()
     places, edges = arrange(machines, choice, ((1, 2), (3, 2), (4, 2), (5, 2)))
@@ -113,7 +113,7 @@ def quorum_loss(machines, choice):
 
 
 def constrained_election(machines, choice):
-    """A13: leader 1 is cut off, 3, 4 and 5 see only 2. Nobody but 2 can have a majority, and 2 has the whole log."""
+    """A13: leader 1 is cut off, 3, 4 and 5 see only 2. Only 2 can have a majority, and 2 has the whole log."""
     begun = time.monotonic()
     places, edges = arrange(machines, choice, ((3, 2), (4, 2), (5, 2)))
     leader, _ = machines.wait_leader_within(edges, {places[2]})
@@ -154,12 +154,12 @@ def constrained_election_behind(machines, choice, hold):
     # Node 2 is brought up to date by the first leader, and may lead the next term itself.
     leader, _ = machines.wait_leader_within(edges, {behind.id, ends[0], ends[1]})
     machines.wait_commits(leader)
-    told('constrained election with an outdated hub: nobody leads; with one link more', machines, begun, leader)
+    told('constrained election with an outdated hub: no leader; with one link more', machines, begun, leader)
 
 
 def chained(machines, choice):
     """A13: a chain with the leader at its end. It sees no majority and gives up; each of the three in the middle sees
-    just one. Whichever leads, its neighbours hear it and refuse those behind them who do not (stickiness), so that
+    just one. Whichever leads, its neighbors hear it and refuse those beyond them that do not (stickiness), so that
     leadership does not go to and fro."""
     begun = time.monotonic()
     places, edges = arrange(machines, choice, ((1, 2), (2, 3), (3, 4), (4, 5)))

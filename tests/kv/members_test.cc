@@ -1,5 +1,5 @@
 // The words of the RAFT subcommands that change the members.
-#include "kv/members.h"
+#include "kv/raft_commands.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -42,7 +42,7 @@ const char* Name(ConfigChange::StepKind kind) {
 std::string Parse(std::string_view line) {
   Request request;
   REQUIRE(SplitInline(line, request));
-  if (!IsMembersCommand(request.args())) return "no members command";
+  if (!IsClusterCommand(request.args())) return "no members command";
   const Result<ConfigChange> change = ParseMembersCommand(request.args());
   if (!change) return change.error().message();
   std::string text;
@@ -77,16 +77,16 @@ TEST_SUITE("kv: members") {
     }
   }
 
-  TEST_CASE("what is no step is named") {
+  TEST_CASE("an incomplete step is named") {
     const std::pair<const char*, const char*> cases[] = {
         {"raft add 2", "no members command"},
         {"raft remove", "no members command"},
         {"raft status", "no members command"},
         {"raft if 9", "no members command"},
-        {"raft add 0 h:1", "the id '0' is no number of at least 1"},
-        {"raft remove 1 remove x", "the id 'x' is no number of at least 1"},
-        {"raft remove 1 if x", "the index 'x' is no number of at least 1"},
-        {"raft remove 1 if 0", "the index '0' is no number of at least 1"},
+        {"raft add 0 h:1", "invalid ID '0': expected an integer of at least 1"},
+        {"raft remove 1 remove x", "invalid ID 'x': expected an integer of at least 1"},
+        {"raft remove 1 if x", "invalid index 'x': expected an integer of at least 1"},
+        {"raft remove 1 if 0", "invalid index '0': expected an integer of at least 1"},
         {"raft remove 1 2", "'2' begins no whole step: after a step comes another one, or IF <index> as the end"},
         {"raft remove 1 learner",
          "'learner' begins no whole step: after a step comes another one, or IF <index> as the end"},

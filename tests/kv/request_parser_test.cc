@@ -93,7 +93,7 @@ TEST_SUITE("kv: requests") {
     }
   }
 
-  TEST_CASE("what is no request is a protocol error, wherever it is cut") {
+  TEST_CASE("a malformed request is a protocol error, wherever it is cut") {
     const std::pair<std::string, std::string> cases[] = {
         {"*1\r\n:1\r\n", "Protocol error: expected '$', got ':'"},
         {"*1\r\n+OK\r\n", "Protocol error: expected '$', got '+'"},

@@ -80,7 +80,7 @@ TEST_SUITE("kv: sessions") {
         {"client setinfo lib-foo x", "-ERR Unrecognized option 'lib-foo'\r\n"},
         {"client no-evict on", "+OK\r\n"},
         {"client no-evict maybe", "-ERR syntax error\r\n"},
-        {"client reply off", "-ERR CLIENT REPLY can only be ON here: every command is answered\r\n"},
+        {"client reply off", "-ERR CLIENT REPLY supports only ON: every command gets a reply\r\n"},
         {"config get save", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n"},
         {"config get nothing", "*0\r\n"},
         {"config get p?rt databases", "*4\r\n$9\r\ndatabases\r\n$1\r\n1\r\n$4\r\nport\r\n$4\r\n6401\r\n"},
@@ -203,7 +203,7 @@ TEST_SUITE("kv: sessions") {
     CHECK(ErrorText(Error(Errc::kUnknown), deadline).starts_with("UNKNOWN the outcome is not known: "));
     CHECK(ErrorText(Error(Errc::kBusy, "full"), deadline) == "BUSY full");
     CHECK(ErrorText(Error(Errc::kTooLarge, "too long"), deadline) == "ERR too long");
-    CHECK(ErrorText(Error(Errc::kStopped), deadline) == "ERR this server is stopping: ask another one");
+    CHECK(ErrorText(Error(Errc::kStopped), deadline) == "ERR this server is stopping: use another one");
   }
 }
 

@@ -199,7 +199,7 @@ TEST_SUITE("kv: state machine") {
     CHECK(results[0].view() == "+OK\r\n");
     CHECK(results[1].view() == "$0\r\n\r\n");
     CHECK(results[2].view() == "+OK\r\n");
-    CHECK(results[3].view() == "-ERR the log entry is no command of ringraft-kv\r\n");
+    CHECK(results[3].view() == "-ERR the log entry is not a command of ringraft-kv\r\n");
     for (size_t i = 4; i < entries.size(); ++i) CHECK(results[i].size() == value.size() + 12);
   }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Arrows between the folders of src: each include is in the table of src/README.md, and each entry of the table is used.
+"""Arrows between the folders of src: each include is in the table of src/README.md, and each entry of it is used.
 
 Usage: layers.py SOURCE_ROOT       fails with a list of findings
        layers.py --self-test       shows that each rule catches something
@@ -83,7 +83,8 @@ def sources_of(root):
 
 
 def self_test():
-    readme = "## Folders\n\n| a | b | c |\n|---|---|---|\n| `core/` | x | `base`, `include` |\n| `base/` | y | |\n## Z\n"
+    readme = ("## Folders\n\n| a | b | c |\n|---|---|---|\n"
+              "| `core/` | x | `base`, `include` |\n| `base/` | y | |\n## Z\n")
     rows = table(readme)
     wrong = []
     if rows != {"core": {"base", "include"}, "base": set()}:

@@ -14,7 +14,7 @@ TOP_LEVEL = {
 
 
 def set_up_commands(readme):
-    """The contents of the fenced sh blocks that stand behind a <!-- set-up --> mark."""
+    """The contents of the fenced sh blocks that follow a <!-- set-up --> mark."""
     return [block.strip() for block in re.findall(r"<!-- set-up -->\s*```sh\n(.*?)```", readme, re.S)]
 
 

@@ -33,7 +33,7 @@ GOOD = {
     "comment": "Task<int> F() { co_await call;  // is it late? then {stop} && go\n }",
     "string": 'Task<int> F() { co_await Log("ready? {} && {}"); }',
     "lambda without captures": "void F() { auto f = [](X& x) -> Task<void> { auto a = x.A(); co_await a; }; f(x); }",
-    "capturing lambda that is no coroutine": "Task<void> F() { auto f = [&] { return 1; }; co_await A(f); }",
+    "capturing lambda that is not a coroutine": "Task<void> F() { auto f = [&] { return 1; }; co_await A(f); }",
     "block before": "Task<void> F() { if (a ? b : c) { G(); }\n co_await A(); }",
     "initialiser before": "Task<void> F() { Foo foo{1};\n co_await A(); }",
     "index": "Task<void> F() { co_await calls[i](x); }",
