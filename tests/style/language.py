@@ -117,7 +117,8 @@ def self_test():
     bad = ["// waits for ever", "// a time-out", "// it shall", "// nobody waits", "// the entry behind it",
            '"x is no number"', "// it stands for election", "// a founder", "// hands the leadership over",
            "// behaviour", "// serialises", "// a peer who answers"]
-    good = ["// lags behind", "// it is behind", "// timeouts are forever", "int behind = nobody;", '#include "behind.h"',
+    good = ["// lags behind", "// it is behind", "// timeouts are forever", "int behind = nobody;",
+            '#include "behind.h"',
             "// there is no leader", "// it is no longer leader", "// the peer that answers"]
     wrong = [line for line in bad if len(check("a.cc", line + "\n")) != 1]
     wrong += [line for line in good if check("a.cc", line + "\n")]
@@ -146,7 +147,7 @@ def main():
     problems, lowered = judge(found, read_exceptions(path.read_text(encoding="utf-8")) if path.exists() else {})
     if "--update" in sys.argv[2:]:
         lines = [f"{count} {name}" for name, count in sorted(lowered.items())]
-        path.write_text("# Findings that are left, a file a line; the list may only shrink.\n" + "\n".join(lines) + "\n",
+        path.write_text("# Findings left in each file; the list may only shrink.\n" + "\n".join(lines) + "\n",
                         encoding="utf-8")
         problems, lowered = judge(found, lowered)
     print("\n".join(problems) if problems else f"plain; {sum(lowered.values())} exceptions left")
