@@ -9,7 +9,7 @@ RINGRAFT_BUILD_PACKAGES="g++ meson ninja-build pkg-config python3 capnproto libc
 libboost-dev libxxhash-dev libfmt-dev libhiredis-dev libcli11-dev"
 # What the tests need besides: the framework, a stock Redis client and load generator, a look at system calls, network
 # namespaces with cuts in them, file systems to be cut off.
-RINGRAFT_TEST_PACKAGES="doctest-dev redis-tools strace iproute2 nftables e2fsprogs"
+RINGRAFT_TEST_PACKAGES="doctest-dev cmake redis-tools strace iproute2 nftables e2fsprogs"
 # The second compiler, and its sanitizers.
 RINGRAFT_CLANG_PACKAGES="clang-19 libclang-rt-19-dev"
 

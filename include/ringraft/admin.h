@@ -7,8 +7,9 @@
 #include "ringraft/status.h"
 #include "ringraft/task.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 struct AdminStatus {
   Identity identity;  // `process` and `earlier` are not sent over the wire

@@ -57,8 +57,9 @@
 
 #include "ringraft/executor.h"
 #include "ringraft/raft.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 namespace asio_adapter {
 
 #ifdef RINGRAFT_STANDALONE_ASIO
@@ -254,7 +255,7 @@ class OperationOf final : public Operation {
 // Asio's initiation of an operation: called once the awaiting coroutine is suspended.
 template <class C, class AsioExecutor>
 struct Starter {
-  explicit Starter(OperationOf<C, AsioExecutor>& operation) : operation(&operation) {}
+  explicit Starter(OperationOf<C, AsioExecutor>& started) : operation(&started) {}
   template <class Handler>
   void operator()(Handler handler) const {
     operation->Start(std::move(handler));

@@ -12,8 +12,9 @@
 
 #include "ringraft/errc.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 // The encoded form, little-endian (also described in schemas/stored.md):
 //

@@ -9,7 +9,9 @@
 #include <string_view>
 #include <utility>
 
-namespace ringraft {
+#include "ringraft/visibility.h"
+
+namespace RINGRAFT_PUBLIC ringraft {
 
 // Move-only bytes, up to 4 GiB. Up to kInline bytes need no heap; a reused object keeps its heap buffer. One thread at
 // a time; moving never throws.

@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 // A member's part in the cluster. The numbers are part of the protocol of operators (schemas/admin.capnp).
 enum class MemberKind : uint8_t {

@@ -9,8 +9,9 @@
 #include <system_error>
 
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 // A proposal has one of three outcomes: success means committed; `kUnknown` means unknown (it may be applied, now or
 // later, or never); every other error means dropped (it is certainly not in the log). The numbers are part of the

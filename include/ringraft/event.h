@@ -9,8 +9,9 @@
 #include "ringraft/errc.h"
 #include "ringraft/status.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 enum class EventKind : uint8_t {
   kRole,     // this node's role has changed

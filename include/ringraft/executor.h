@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <utility>
 
-namespace ringraft {
+#include "ringraft/visibility.h"
+
+namespace RINGRAFT_PUBLIC ringraft {
 
 namespace node {
 struct CallSlot;

@@ -8,8 +8,9 @@
 
 #include "ringraft/errc.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 // A log entry that owns its command.
 struct OwnedLogEntry {

@@ -3,7 +3,9 @@
 
 #include <string_view>
 
-namespace ringraft {
+#include "ringraft/visibility.h"
+
+namespace RINGRAFT_PUBLIC ringraft {
 
 enum class LogLevel {
   kDebug,    // details for developers of the library; operators leave it off. Nothing is written at this level yet

@@ -15,8 +15,9 @@
 #include "ringraft/rpc.h"
 #include "ringraft/storage.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 class Reactor;
 

@@ -20,8 +20,9 @@
 #include "ringraft/state_machine.h"
 #include "ringraft/status.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 namespace node {
 class EventQueue;

@@ -10,8 +10,9 @@
 #include "ringraft/logger.h"
 #include "ringraft/task.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 namespace reactor {
 class Host;

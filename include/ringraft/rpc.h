@@ -15,8 +15,9 @@
 #include "ringraft/logger.h"
 #include "ringraft/task.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 class AdminService;  // admin.h
 class Reactor;

@@ -21,8 +21,10 @@
 #include "ringraft/options.h"
 #include "ringraft/state_machine.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft::sim {
+namespace ringraft {
+namespace RINGRAFT_PUBLIC sim {
 
 // A small pseudo-random generator (splitmix64) with the same sequence on every compiler and standard library.
 class Random {
@@ -55,8 +57,8 @@ class Model {
  public:
   virtual ~Model() = default;
   // Commands of different partitions do not affect each other: each partition is checked alone.
-  virtual std::string Partition(std::string_view command) const { return std::string(); }
-  virtual std::string Initial(std::string_view partition) const { return std::string(); }
+  virtual std::string Partition(std::string_view /*command*/) const { return std::string(); }
+  virtual std::string Initial(std::string_view /*partition*/) const { return std::string(); }
   // Applies one command to `state`, an opaque text. Returns false if the service could not have returned `result` in
   // this state. A null `result` is not known and always possible.
   virtual bool Step(std::string& state, std::string_view command, const std::string* result) const = 0;
@@ -157,4 +159,5 @@ Report Run(Service& service, const SimOptions& options);
 // smallest failing run found in at most `most_runs` runs.
 SimOptions Shrink(Service& service, const SimOptions& failing, const Report& report, uint64_t most_runs = 60);
 
-}  // namespace ringraft::sim
+}  // namespace sim
+}  // namespace ringraft

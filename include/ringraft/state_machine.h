@@ -10,8 +10,9 @@
 #include "ringraft/errc.h"
 #include "ringraft/task.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 // Receives one result for each applied entry, in the order of the entries.
 class ApplyResults {

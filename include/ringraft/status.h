@@ -10,8 +10,9 @@
 #include "ringraft/config_change.h"
 #include "ringraft/errc.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
 const char* ToString(Role role);  // "follower", "candidate" (also for a pre-candidate), "leader"

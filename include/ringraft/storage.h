@@ -15,8 +15,9 @@
 #include "ringraft/log.h"
 #include "ringraft/store.h"
 #include "ringraft/types.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 // The state besides the log that survives restarts (paper, Figure 2).
 struct HardState {

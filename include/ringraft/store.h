@@ -6,8 +6,9 @@
 #include <string_view>
 
 #include "ringraft/errc.h"
+#include "ringraft/visibility.h"
 
-namespace ringraft {
+namespace RINGRAFT_PUBLIC ringraft {
 
 // Keys have 1 to 255 bytes; keys with the prefix "ringraft/" are the library's. A setter returns when the value is
 // durable. Setters come from one thread at a time; getters may run on other threads at the same time. Errors:

@@ -13,7 +13,9 @@
 #include <optional>
 #include <utility>
 
-namespace ringraft {
+#include "ringraft/visibility.h"
+
+namespace RINGRAFT_PUBLIC ringraft {
 
 template <class T = void>
 class Task;

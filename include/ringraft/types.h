@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
-namespace ringraft {
+#include "ringraft/visibility.h"
+
+namespace RINGRAFT_PUBLIC ringraft {
 
 // A 64-bit number that does not convert to or from other kinds of numbers. 0 means "none".
 template <class Tag>
@@ -64,7 +66,7 @@ class Addr {
 // A member of the cluster: its ID and the address at which the others reach it.
 struct Peer {
   Peer() = default;
-  Peer(NodeId id, Addr addr) : id(id), addr(std::move(addr)) {}
+  Peer(NodeId peer_id, Addr peer_addr) : id(peer_id), addr(std::move(peer_addr)) {}
   auto operator<=>(const Peer&) const = default;
 
   NodeId id;
@@ -82,9 +84,9 @@ enum class LogEntryType : uint8_t {
 // how long they live.
 struct LogEntry {
   LogEntry() = default;
-  LogEntry(Index index, Term term, LogEntryType type, std::string_view command,
-           std::chrono::system_clock::time_point append_time = {})
-      : index(index), term(term), type(type), command(command), append_time(append_time) {}
+  LogEntry(Index at, Term of_term, LogEntryType kind, std::string_view bytes,
+           std::chrono::system_clock::time_point appended = {})
+      : index(at), term(of_term), type(kind), command(bytes), append_time(appended) {}
   bool operator==(const LogEntry&) const = default;
 
   Index index;

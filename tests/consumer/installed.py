@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Installs the build into a folder, and builds and runs a user's program there with what pkg-config says.
+"""Installs the build into a folder, and builds and runs a user's program there with pkg-config and with CMake; what
+a shared object exports that links the library is the public API.
 
     installed.py SOURCE_ROOT BUILD_ROOT PREFIX COMPILER
 """
 
 import os
 import pathlib
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +20,32 @@ def run(*command, **options):
     if done.returncode != 0:
         sys.exit(f"{shlex.join(map(str, command))}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return done.stdout
+
+
+def check_exports(shared, compiler, installed, flags):
+    """The whole library in a shared object: only names of the public headers are exported."""
+    library = next(installed.rglob("libringraft.a"))
+    run(*shlex.split(compiler), "-shared", "-o", shared, "-Wl,--whole-archive", library, "-Wl,--no-whole-archive",
+        *shlex.split(flags))
+    names = run("nm", "-DC", "--defined-only", shared).splitlines()
+    inner = re.compile(r"ringraft::(?:core|coro|node|reactor|rpc|schema|storage|base)::")
+    exported = {name.split(None, 2)[2] for name in names if "ringraft::" in name}
+    leaked = sorted(name for name in exported if inner.match(re.sub(r"^(?:typeinfo|vtable)(?: name)? for ", "", name)))
+    if leaked:
+        sys.exit("exported, and not public:\n" + "\n".join(leaked[:20]))
+    if not any(name.startswith("ringraft::Raft::") for name in exported):
+        sys.exit("ringraft::Raft is not exported")
+
+
+def build_with_cmake(source_root, folder, compiler, installed):
+    if shutil.which("cmake") is None:
+        print("no cmake here: its package file was not tried")
+        return
+    run("cmake", "-S", source_root / "tests/consumer/cmake", "-B", folder / "cmake", f"-DCMAKE_PREFIX_PATH={installed}",
+        f"-DCMAKE_CXX_COMPILER={shlex.split(compiler)[-1]}",
+        f"-DCONSUMER_SOURCE={source_root / 'tests/consumer/consumer.cc'}", "-DCMAKE_BUILD_TYPE=Debug")
+    run("cmake", "--build", folder / "cmake")
+    print(run(folder / "cmake/consumer", "17425").strip())
 
 
 def main():
@@ -37,6 +66,8 @@ def main():
         source = pathlib.Path(source_root, "tests/consumer/consumer.cc")
         run(*shlex.split(compiler), "-std=c++20", "-O1", source, "-o", program, *shlex.split(flags))
         print(run(program, "17420").strip())
+        check_exports(pathlib.Path(folder, "all.so"), compiler, installed, flags)
+        build_with_cmake(pathlib.Path(source_root), pathlib.Path(folder), compiler, installed)
 
 
 if __name__ == "__main__":

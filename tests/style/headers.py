@@ -24,7 +24,7 @@ def check(root, compiler, header):
         source.write_text(f'#include "{header}"\n#include "{header}"\n', encoding="utf-8")
         dependencies = pathlib.Path(folder, "alone.d")
         done = subprocess.run(
-            [*compiler, "-std=c++20", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-fsyntax-only", "-I",
+            [*compiler, "-std=c++20", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-fsyntax-only", "-I",
              root / "include", "-MD", "-MF", dependencies, source], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             return done.stderr[:2000]
