@@ -1,4 +1,5 @@
 """What bad input gets: one clear line and an exit code, or a closed connection, and a cluster that goes on."""
+# hazards: C13
 import ctypes
 import os
 import random

@@ -1,5 +1,6 @@
 """Every flush takes 50 ms longer (slow_flush.c): writes wait for flushes, heartbeats do not, and only the storage
 thread flushes."""
+# hazards: A24
 import os
 import re
 import shutil

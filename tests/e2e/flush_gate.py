@@ -1,5 +1,6 @@
 """A peer that leads a node with slow flushes gets no vote and no append reply before the flush, while heartbeats are
 answered at their pace (test_peer.cc)."""
+# hazards: A24, F18
 import subprocess
 
 import cluster

@@ -1,6 +1,7 @@
 """A member is its id and its data directory. One that lost it does not count until it is readmitted; copies and
 restored backups of it are refused by name; a fixed cluster begins when all its members have been there once; a witness
 votes, and has hardly any data. No acknowledged write is lost by any of this."""
+# hazards: C17
 import os
 import shutil
 import signal

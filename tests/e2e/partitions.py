@@ -13,6 +13,7 @@ With --self-test, a short recorded history passes the checker; forged ones (forg
 cluster that lost its disks. That needs no namespaces. The rest needs root, ip, tc, nft, nsenter and setpriv, and is
 skipped where they are missing.
 """
+# hazards: A12, A13
 import os
 import random
 import shutil

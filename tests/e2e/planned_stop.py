@@ -1,5 +1,6 @@
 """The leader is stopped with SIGTERM under load, again and again: it hands its leadership over first, nothing
 acknowledged is lost or applied twice, and the pause is told."""
+# hazards: A21
 import cluster
 import departures
 

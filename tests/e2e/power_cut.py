@@ -8,6 +8,7 @@ Each node has a disk of its own (disks.py). 100 cuts are the default; a long cam
 With --control, the shim no_sync.c makes LMDB flush nothing, and the test passes only if the loss is found within 5 cuts
 of all nodes. It needs root, loop devices and ext4, and is skipped where they are missing.
 """
+# hazards: F1
 import os
 import random
 import shutil

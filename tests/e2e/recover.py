@@ -1,6 +1,7 @@
 """Two of three seem to be lost forever. `ringraft recover` shows what it would mean to go on without them, does
 so when it is told to, and loses nothing that its node had. The two, which come back after all, are refused by name, do
 not disturb it, and are members again once they are empty."""
+# hazards: C17
 import os
 import shutil
 

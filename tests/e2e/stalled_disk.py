@@ -1,6 +1,7 @@
 """The leader's disk stalls: each flush takes 5 s from some moment on (slow_flush.c). The leader hands its leadership
 over within two election timeouts, says why, and does not lead again before its disk has recovered, whatever asks it to.
 Nothing acknowledged is lost or applied twice, and the pauses that clients see are told."""
+# hazards: A24
 import os
 import time
 

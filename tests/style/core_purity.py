@@ -4,6 +4,7 @@
 Usage: core_purity.py SOURCE_ROOT            fails with a list of offences
        core_purity.py --self-test            shows that each rule catches something
 """
+# hazards: G16
 
 import pathlib
 import re

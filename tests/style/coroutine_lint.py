@@ -4,6 +4,7 @@
 An aggregate or capturing-lambda temporary in a full expression with `co_await` is destroyed twice, and so is what is
 in `?:` with it; see CONTRIBUTING.md. Files whose name contains "canary" show such patterns on purpose.
 """
+# hazards: H2, H3, H8
 
 import pathlib
 import re

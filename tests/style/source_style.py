@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What a machine can check of the house style: sizes, tabs, left-over notes, the comment that a file begins with, and
 what of io_uring is not used."""
+# hazards: G12, G13
 
 import pathlib
 import re
