@@ -10,6 +10,7 @@
 
 #include <capnp/common.h>
 #include <kj/async.h>
+#include <kj/debug.h>
 
 #include <utility>
 
