@@ -16,8 +16,8 @@
 #include <span>
 
 #include "base/assert.h"
+#include "checker/history.h"
 #include "ringraft/sim.h"
-#include "sim/history.h"
 #include "sim/workload_service.h"
 
 namespace ringraft::sim {
@@ -45,7 +45,7 @@ struct Arguments {
 };
 
 Workload WorkloadOf(const Arguments& arguments, uint64_t seed) {
-  if (auto named = WorkloadFromName(arguments.workload)) return *named;
+  if (auto named = checker::WorkloadFromName(arguments.workload)) return *named;
   constexpr Workload kAll[] = {Workload::kRegisters, Workload::kCounters, Workload::kLists, Workload::kKeyValue};
   return kAll[seed % 4];
 }
@@ -276,17 +276,17 @@ int Check(const Arguments& arguments) {
     std::fprintf(stderr, "cannot read %s\n", arguments.history.c_str());
     return 2;
   }
-  auto workload = WorkloadFromName(arguments.workload);
+  auto workload = checker::WorkloadFromName(arguments.workload);
   if (!workload) {
     std::fprintf(stderr, "--workload is %s; name one of registers, counters, lists, kv\n", arguments.workload.c_str());
     return 2;
   }
-  Result<std::vector<Operation>> history = ReadHistory(in);
+  Result<std::vector<Operation>> history = checker::ReadHistory(in);
   if (!history) {
     std::fprintf(stderr, "%s: %s\n", arguments.history.c_str(), history.error().message().c_str());
     return 2;
   }
-  auto model = MakeModel(*workload);
+  auto model = checker::MakeModel(*workload);
   LinearizabilityResult result = CheckLinearizable(*model, history.value());
   std::printf("%zu operations: %s\n", history.value().size(), result.ok() ? "linearizable" : "NOT linearizable");
   if (!result.ok()) std::fputs(result.Text(*model).c_str(), stdout);

@@ -6,11 +6,14 @@
 #include <limits>
 #include <optional>
 
-#include "sim/text.h"
-#include "sim/words.h"
+#include "checker/word_encoding.h"
 
 namespace ringraft::sim {
 namespace {
+
+using checker::EncodeWord;
+using checker::ParseNumber;
+using checker::SplitWords;
 
 constexpr size_t kMaxValueBytes = size_t{1} << 20;
 constexpr const char* kNull = "$-1\r\n";
@@ -187,7 +190,7 @@ std::string WorkloadMachine::Digest() const {
     for (const std::string& value : list) Add(all, value);
   }
   const size_t keys = values_.size() + sums_.size() + lists_.size();
-  return fmt::format("{}, {} keys, {:016x}", WorkloadName(workload_), keys, XXH3_64bits(all.data(), all.size()));
+  return fmt::format("{}, {} keys, {:016x}", checker::WorkloadName(workload_), keys, XXH3_64bits(all.data(), all.size()));
 }
 
 }  // namespace ringraft::sim

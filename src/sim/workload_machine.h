@@ -9,10 +9,12 @@
 #include <string_view>
 #include <vector>
 
+#include "checker/models.h"
 #include "ringraft/state_machine.h"
-#include "sim/models.h"
 
 namespace ringraft::sim {
+
+using checker::Workload;
 
 class WorkloadMachine final : public StateMachine {
  public:

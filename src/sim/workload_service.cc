@@ -2,13 +2,21 @@
 
 #include <fmt/format.h>
 
-#include "sim/words.h"
+#include "checker/word_encoding.h"
 #include "sim/workload_machine.h"
 
 namespace ringraft::sim {
 
+using checker::AddToCounter;
+using checker::AppendToList;
+using checker::CompareAndSet;
+using checker::JoinWords;
+using checker::ReadList;
+using checker::ReadRegister;
+using checker::WriteRegister;
+
 WorkloadService::WorkloadService(Workload workload, uint64_t keys)
-    : workload_(workload), keys_(keys), model_(MakeModel(workload)) {}
+    : workload_(workload), keys_(keys), model_(checker::MakeModel(workload)) {}
 
 std::unique_ptr<StateMachine> WorkloadService::MakeMachine(NodeId) {
   return std::make_unique<WorkloadMachine>(workload_);

@@ -4,10 +4,13 @@
 #include <memory>
 #include <string>
 
+#include "checker/models.h"
 #include "ringraft/sim.h"
-#include "sim/models.h"
 
 namespace ringraft::sim {
+
+using checker::Workload;
+using checker::WorkloadModel;
 
 class WorkloadService final : public Service {
  public:

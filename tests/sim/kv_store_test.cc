@@ -8,13 +8,16 @@
 #include <string>
 #include <vector>
 
+#include "checker/word_encoding.h"
 #include "kv/store.h"
 #include "ringraft/sim.h"
-#include "sim/words.h"
 #include "sim/workload_service.h"
 
 namespace ringraft::sim {
 namespace {
+
+using checker::SplitWords;
+using checker::Workload;
 
 constexpr uint64_t kKeys = 8;
 

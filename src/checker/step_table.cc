@@ -1,9 +1,9 @@
-#include "sim/step_table.h"
+#include "checker/step_table.h"
 
 #include <algorithm>
 #include <bit>
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 namespace {
 
 // The finalizer of splitmix64.
@@ -61,4 +61,4 @@ uint32_t StepTable::Step(uint32_t state, uint32_t kind) {
   return slot.next;
 }
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

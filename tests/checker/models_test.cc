@@ -1,15 +1,17 @@
-#include "sim/models.h"
+#include "checker/models.h"
 
 #include <doctest/doctest.h>
 
 #include <string>
 #include <vector>
 
+#include "checker/word_encoding.h"
 #include "generated.h"
-#include "sim/words.h"
 #include "sim/workload_machine.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::WorkloadMachine;
 namespace {
 
 constexpr Workload kWorkloads[] = {Workload::kRegisters, Workload::kCounters, Workload::kLists, Workload::kKeyValue};
@@ -216,4 +218,4 @@ TEST_SUITE("sim: models and services") {
 }
 
 }  // namespace
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -14,14 +14,16 @@
 
 #include "ringraft/sim.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::Operation;
 
 inline std::string WithLineEnds(std::string text) {
   for (size_t at = text.find("\\r\\n"); at != std::string::npos; at = text.find("\\r\\n")) text.replace(at, 4, "\r\n");
   return text;
 }
 
-inline std::vector<Operation> Story(const std::string& text) {
+inline std::vector<Operation> ParseHistory(const std::string& text) {
   std::vector<Operation> history;
   std::istringstream lines(text);
   std::string line;
@@ -47,4 +49,4 @@ inline std::vector<Operation> Story(const std::string& text) {
   return history;
 }
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -1,12 +1,12 @@
-#include "sim/offending_part.h"
+#include "checker/counterexample.h"
 
 #include <algorithm>
 #include <limits>
 
-#include "sim/linearization_search.h"
-#include "sim/search_hints.h"
+#include "checker/linearization_search.h"
+#include "checker/search_hints.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 namespace {
 
 using Verdict = LinearizabilityResult::Verdict;
@@ -203,7 +203,7 @@ class Reduction {
 
 }  // namespace
 
-std::vector<Operation> OffendingPart(const Model& model, std::string_view partition,
+std::vector<Operation> FindCounterexample(const Model& model, std::string_view partition,
                                      const std::vector<const Operation*>& history, const SearchOutcome& outcome,
                                      uint64_t max_steps) {
   Reduction reduction(model, partition, history, max_steps);
@@ -216,4 +216,4 @@ std::vector<Operation> OffendingPart(const Model& model, std::string_view partit
   return reduction.Kept();
 }
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

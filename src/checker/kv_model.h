@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "sim/models.h"
+#include "checker/models.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 
 class KvModel final : public WorkloadModel {
  public:
@@ -18,4 +18,4 @@ class KvModel final : public WorkloadModel {
   StepHint HintFor(std::string_view command, const std::string* result) const override;
 };
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

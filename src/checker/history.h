@@ -15,11 +15,13 @@
 #include "ringraft/errc.h"
 #include "ringraft/sim.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::Operation;
 
 // kInvalidArgument names the line and what is wrong with it; kIo if the stream fails.
 Result<std::vector<Operation>> ReadHistory(std::istream& in);
 
 void WriteHistory(const std::vector<Operation>& history, std::ostream& out);
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -6,13 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "checker/models.h"
 #include "generated.h"
+#include "history_text.h"
 #include "known_histories.h"
 #include "ringraft/sim.h"
-#include "sim/models.h"
-#include "story.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::CheckLinearizable;
+using sim::LinearizabilityResult;
 namespace {
 
 using Verdict = LinearizabilityResult::Verdict;
@@ -27,7 +30,7 @@ std::vector<std::string> Commands(const std::vector<Operation>& history) {
 }
 
 LinearizabilityResult CheckStory(Workload workload, const std::string& text) {
-  return CheckLinearizable(*MakeModel(workload), Story(text));
+  return CheckLinearizable(*MakeModel(workload), ParseHistory(text));
 }
 
 TEST_SUITE("sim: linearizability") {
@@ -37,8 +40,8 @@ TEST_SUITE("sim: linearizability") {
       CAPTURE(known.claim);
       claims.insert(known.claim);
       const auto model = MakeModel(known.workload);
-      const std::vector<Operation> bad = Story(known.bad);
-      const std::vector<Operation> good = Story(known.good);
+      const std::vector<Operation> bad = ParseHistory(known.bad);
+      const std::vector<Operation> good = ParseHistory(known.good);
       for (const Operation& operation : bad) CHECK(model->IsCommand(operation.command));
       const LinearizabilityResult result = CheckLinearizable(*model, bad);
       CHECK(result.verdict == Verdict::kNotLinearizable);
@@ -62,7 +65,7 @@ TEST_SUITE("sim: linearizability") {
 
   TEST_CASE("an answer that the service never gives is flagged") {
     for (const char* answer : {"maybe", "", "ok "}) {
-      std::vector<Operation> history = Story("1 0-10 write x 1 -> ok\n");
+      std::vector<Operation> history = ParseHistory("1 0-10 write x 1 -> ok\n");
       history[0].result = answer;
       CHECK(CheckLinearizable(*MakeModel(Workload::kRegisters), history).verdict == Verdict::kNotLinearizable);
     }
@@ -94,7 +97,7 @@ TEST_SUITE("sim: linearizability") {
     plan.operations = 1000;
     plan.keys = 1;  // k0
     std::vector<Operation> history = Generate(plan, dice);
-    const std::vector<Operation> bad = Story("77 0-10 read z -> =1\n");
+    const std::vector<Operation> bad = ParseHistory("77 0-10 read z -> =1\n");
     history.insert(history.end(), bad.begin(), bad.end());
     const LinearizabilityResult result = CheckLinearizable(*model, history, 400);
     CHECK(result.verdict == Verdict::kNotLinearizable);
@@ -163,4 +166,4 @@ TEST_SUITE("sim: linearizability") {
 }
 
 }  // namespace
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -1,4 +1,4 @@
-#include "sim/kv_model.h"
+#include "checker/kv_model.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <limits>
 #include <vector>
 
-#include "sim/text.h"
-#include "sim/words.h"
+#include "checker/text_format.h"
+#include "checker/word_encoding.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 namespace {
 
 using Words = std::vector<std::string>;
@@ -247,4 +247,4 @@ std::string KvModel::Describe(std::string_view command, const std::string* resul
   return text + "\"" + Printable(std::string_view(*value).substr(1)) + "\"";
 }
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -7,10 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "checker/models.h"
 #include "ringraft/sim.h"
-#include "sim/models.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::Model;
+using sim::Operation;
 
 // The same numbers with every standard library.
 class Dice {
@@ -44,4 +47,4 @@ void Mutate(std::vector<Operation>& history, Dice& dice);
 // Tries every order of all subsets. For at most about 8 operations of one partition.
 bool IsLinearizableByBruteForce(const Model& model, const std::vector<Operation>& history);
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

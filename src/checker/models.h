@@ -11,7 +11,7 @@
 //              "INCR k", "INCRBY k n", "DECR k", "DECRBY k n", "APPEND k v"
 //              -> the bytes of ringraft-kv's reply in the Redis protocol, version 2 or 3
 //
-// Words are encoded as in words.h; k is the partition. Names of kv commands and options are upper case here.
+// Words are encoded as in word_encoding.h; k is the partition. Names of kv commands and options are upper case here.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +20,12 @@
 #include <string>
 #include <string_view>
 
+#include "checker/search_hints.h"
 #include "ringraft/sim.h"
-#include "sim/search_hints.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::Model;
 
 enum class Workload { kRegisters, kCounters, kLists, kKeyValue };
 
@@ -49,4 +51,4 @@ class WorkloadModel : public Model, public SearchHints {
 
 std::unique_ptr<WorkloadModel> MakeModel(Workload workload);
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

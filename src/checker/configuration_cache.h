@@ -8,9 +8,9 @@
 #include <map>
 #include <vector>
 
-#include "sim/step_table.h"
+#include "checker/step_table.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 
 // Sorted numbers of optional pools, one for each operation spent; by number, since most configurations share theirs.
 class SpentSets {
@@ -37,9 +37,9 @@ class SpentSets {
   size_t bytes_ = 0;
 };
 
-class Visited {
+class ConfigurationCache {
  public:
-  explicit Visited(const SpentSets& spent) : spent_(spent), buckets_(1024, kEnd) {}
+  explicit ConfigurationCache(const SpentSets& spent) : spent_(spent), buckets_(1024, kEnd) {}
 
   // Has one been seen that could do all that this one can? Adds the number of comparisons to `steps`.
   bool Covers(const Fingerprint& key, const SpentSets::Set& spent, uint64_t& steps) const {
@@ -83,4 +83,4 @@ class Visited {
   std::vector<uint32_t> buckets_;
 };
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 
 // "12.345 ms", to the microsecond; the nanoseconds follow only if there are any.
 std::string Milliseconds(int64_t nanoseconds);
@@ -13,4 +13,4 @@ std::string Milliseconds(int64_t nanoseconds);
 // Printable ASCII as it is, everything else and the backslash as \xNN.
 std::string Printable(std::string_view bytes);
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -12,10 +12,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "checker/search_hints.h"
 #include "ringraft/sim.h"
-#include "sim/search_hints.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::Model;
 
 // A 128-bit fingerprint of a set, the exclusive or of its members' marks. That two sets among 10^8 share one has a
 // probability of 10^-23; it would cost one branch of one search.
@@ -78,4 +80,4 @@ class StepTable {
   std::string scratch_;
 };
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

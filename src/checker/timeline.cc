@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "checker/text_format.h"
 #include "ringraft/sim.h"
-#include "sim/text.h"
 
 namespace ringraft::sim {
 namespace {
@@ -38,7 +38,7 @@ std::string Escaped(std::string_view text) {
       case '"': escaped += "&quot;"; break;
       case '\'': escaped += "&#39;"; break;
       case '\n': escaped.push_back(c); break;
-      default: escaped += Printable(std::string_view(&c, 1));
+      default: escaped += checker::Printable(std::string_view(&c, 1));
     }
   }
   return escaped;
@@ -143,7 +143,7 @@ class Drawing {
       const int64_t time = first_ + (last_ - first_) / kTicks * tick;
       fmt::format_to(std::back_inserter(out),
                      "<line class=\"tick\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"18\" y2=\"{1}\"/>"
-                     "<text class=\"time\" x=\"{0:.1f}\" y=\"12\">{2}</text>\n", X(time), height, Milliseconds(time));
+                     "<text class=\"time\" x=\"{0:.1f}\" y=\"12\">{2}</text>\n", X(time), height, checker::Milliseconds(time));
     }
   }
 
@@ -154,13 +154,13 @@ class Drawing {
     const size_t color = Color(model_.Partition(operation.command));
     const double width = bar.end - bar.begin;
     const int top = lane_top + bar.row * kRowHeight;
-    const std::string times = is_unknown ? "outcome unknown" : "to " + Milliseconds(operation.returned);
+    const std::string times = is_unknown ? "outcome unknown" : "to " + checker::Milliseconds(operation.returned);
     const std::string fill = is_unknown ? fmt::format("class=\"bar unknown\" fill=\"url(#f{})\"", color)
                                         : fmt::format("class=\"bar c{}\"", color);
     fmt::format_to(std::back_inserter(out),
                    "<g class=\"operation\"><title>client {}: {}\n{} {}</title>"
                    "<rect {} x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\" rx=\"2\"/>",
-                   operation.client, Escaped(what), Milliseconds(operation.invoked), times, fill, bar.begin, top, width,
+                   operation.client, Escaped(what), checker::Milliseconds(operation.invoked), times, fill, bar.begin, top, width,
                    kBarHeight);
     const auto letters = static_cast<size_t>(std::max(0.0, (width - 6) / kWidthOfLetter));
     if (letters >= 3) {

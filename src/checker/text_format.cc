@@ -1,8 +1,8 @@
-#include "sim/text.h"
+#include "checker/text_format.h"
 
 #include <fmt/format.h>
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 
 std::string Milliseconds(int64_t nanoseconds) {
   const char* sign = nanoseconds < 0 ? "-" : "";
@@ -24,4 +24,4 @@ std::string Printable(std::string_view bytes) {
   return text;
 }
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

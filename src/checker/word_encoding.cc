@@ -1,10 +1,10 @@
-#include "sim/words.h"
+#include "checker/word_encoding.h"
 
 #include <fmt/format.h>
 
 #include <charconv>
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 namespace {
 
 bool IsPlain(char c) { return c > ' ' && c <= '~' && c != '%'; }
@@ -77,4 +77,4 @@ std::optional<int64_t> ParseNumber(std::string_view text) {
   return number;
 }
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -3,11 +3,14 @@
 #include <string>
 #include <vector>
 
+#include "checker/models.h"
 #include "generated.h"
 #include "ringraft/sim.h"
-#include "sim/models.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::CheckLinearizable;
+using sim::LinearizabilityResult;
 namespace {
 
 using Verdict = LinearizabilityResult::Verdict;
@@ -144,4 +147,4 @@ TEST_SUITE("sim: linearizability of generated histories") {
 }
 
 }  // namespace
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -1,4 +1,4 @@
-#include "sim/linearization_search.h"
+#include "checker/linearization_search.h"
 
 #include <algorithm>
 #include <functional>
@@ -10,10 +10,10 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "sim/step_table.h"
-#include "sim/visited.h"
+#include "checker/configuration_cache.h"
+#include "checker/step_table.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 namespace {
 
 using Verdict = LinearizabilityResult::Verdict;
@@ -113,7 +113,7 @@ class Search {
   StepTable steps_table_;
   const uint32_t initial_;
   SpentSets spent_sets_;
-  Visited visited_{spent_sets_};
+  ConfigurationCache visited_{spent_sets_};
 
   std::vector<Required> required_;  // by time of invocation
   std::vector<uint32_t> by_return_;
@@ -514,4 +514,4 @@ SearchOutcome FindOrder(const Model& model, std::string_view partition, const st
   return Search(model, partition, operations, max_steps).Run();
 }
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

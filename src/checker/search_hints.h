@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 
 // About one command with one answer, or with an unknown one. The defaults say nothing.
 struct StepHint {
@@ -28,4 +28,4 @@ class SearchHints {
   }
 };
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "sim/words.h"
+#include "checker/word_encoding.h"
 #include "sim/workload_machine.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::WorkloadMachine;
 namespace {
 
 class Generator {
@@ -155,4 +157,4 @@ bool IsLinearizableByBruteForce(const Model& model, const std::vector<Operation>
   return BruteForce(model, history).Search(model.Initial(model.Partition(history[0].command)));
 }
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

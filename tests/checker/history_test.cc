@@ -1,5 +1,5 @@
 // Histories as text, and drawn.
-#include "sim/history.h"
+#include "checker/history.h"
 
 #include <doctest/doctest.h>
 
@@ -7,10 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "sim/models.h"
-#include "story.h"
+#include "checker/models.h"
+#include "history_text.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::Timeline;
 namespace {
 
 std::string Problem(const std::string& text) {
@@ -28,7 +30,7 @@ size_t Count(const std::string& text, const std::string& part) {
 TEST_SUITE("sim: histories") {
   TEST_CASE("what is written is read back") {
     std::vector<Operation> history =
-        Story("1 0-10 write x 1 -> ok\n 18446744073709551615 20-? read x\n 3 7-7 read x -> \n");
+        ParseHistory("1 0-10 write x 1 -> ok\n 18446744073709551615 20-? read x\n 3 7-7 read x -> \n");
     history[0].invoked = -5;
     history[2].command = std::string("\0\xff", 2);
     history[2].result = "";
@@ -75,7 +77,7 @@ TEST_SUITE("sim: histories") {
   TEST_CASE("a timeline has a lane for each client, and a bar with a tooltip for each operation") {
     const auto model = MakeModel(Workload::kRegisters);
     const std::vector<Operation> history =
-        Story("1 0-1000000 write x 1 -> ok\n 1 2000000-3000000 read x -> =1\n 2 500000-? write x 2\n");
+        ParseHistory("1 0-1000000 write x 1 -> ok\n 1 2000000-3000000 read x -> =1\n 2 500000-? write x 2\n");
     const std::string page = Timeline(*model, history, "a title");
     CHECK(page.starts_with("<!DOCTYPE html>"));
     CHECK(Count(page, "<svg") == 1);
@@ -92,7 +94,7 @@ TEST_SUITE("sim: histories") {
 
   TEST_CASE("a timeline loads nothing, runs nothing, and escapes what it is given") {
     const auto model = MakeModel(Workload::kRegisters);
-    std::vector<Operation> history = Story("1 0-100 write <script>alert(1)</script> \"'& -> ok\n");
+    std::vector<Operation> history = ParseHistory("1 0-100 write <script>alert(1)</script> \"'& -> ok\n");
     history[0].result = std::string("</title>\0\n<b>", 13);
     const std::string page = Timeline(*model, history, "<i>\"x\" & 'y'");
     CHECK(page.find("<script") == std::string::npos);
@@ -108,7 +110,7 @@ TEST_SUITE("sim: histories") {
   TEST_CASE("a timeline of nothing is a page, and one of a single moment too") {
     const auto model = MakeModel(Workload::kRegisters);
     CHECK(Timeline(*model, {}, "nothing").find("0 operations") != std::string::npos);
-    const std::string page = Timeline(*model, Story("1 5-5 read x -> nil\n 1 5-? read x\n"), "a moment");
+    const std::string page = Timeline(*model, ParseHistory("1 5-5 read x -> nil\n 1 5-? read x\n"), "a moment");
     CHECK(Count(page, "<rect") == 2);
     CHECK(page.find("nan") == std::string::npos);
     CHECK(page.find("inf") == std::string::npos);
@@ -116,4 +118,4 @@ TEST_SUITE("sim: histories") {
 }
 
 }  // namespace
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

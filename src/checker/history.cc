@@ -1,4 +1,4 @@
-#include "sim/history.h"
+#include "checker/history.h"
 
 #include <fmt/format.h>
 
@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "sim/text.h"
+#include "checker/text_format.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 namespace {
 
 constexpr const char* kUnknown = "-";
@@ -118,4 +118,4 @@ void WriteHistory(const std::vector<Operation>& history, std::ostream& out) {
   }
 }
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

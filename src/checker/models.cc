@@ -1,4 +1,4 @@
-#include "sim/models.h"
+#include "checker/models.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <array>
 #include <vector>
 
-#include "sim/kv_model.h"
-#include "sim/words.h"
+#include "checker/kv_model.h"
+#include "checker/word_encoding.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 namespace {
 
 constexpr std::array<const char*, 4> kNames = {"registers", "counters", "lists", "kv"};
@@ -222,4 +222,4 @@ std::unique_ptr<WorkloadModel> MakeModel(Workload workload) {
   return std::make_unique<KvModel>();
 }
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

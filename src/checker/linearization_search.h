@@ -22,7 +22,11 @@
 
 #include "ringraft/sim.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::LinearizabilityResult;
+using sim::Model;
+using sim::Operation;
 
 struct SearchOperation {
   const Operation* operation = nullptr;  // outlives the search
@@ -53,4 +57,4 @@ struct SearchOutcome {
 SearchOutcome FindOrder(const Model& model, std::string_view partition, const std::vector<SearchOperation>& operations,
                         uint64_t max_steps);
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -13,16 +13,19 @@
 #include <string_view>
 #include <vector>
 
+#include "checker/linearization_search.h"
 #include "ringraft/sim.h"
-#include "sim/linearization_search.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
+
+using sim::Model;
+using sim::Operation;
 
 // `history` is one partition's, and `outcome` what its search has said. Sorted by time. Spends at most about
 // `max_steps`; with fewer, more is left. If the search gave up, then the answer may be empty: nothing was found to be
 // impossible. If there is an answer, then it is.
-std::vector<Operation> OffendingPart(const Model& model, std::string_view partition,
+std::vector<Operation> FindCounterexample(const Model& model, std::string_view partition,
                                      const std::vector<const Operation*>& history, const SearchOutcome& outcome,
                                      uint64_t max_steps);
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -1,10 +1,10 @@
 // Bugs as they look to clients: a history that no linearizable service gives, and its neighbour, the same with one
-// detail right, which is possible. Written as in story.h.
+// detail right, which is possible. Written as in history_text.h.
 #pragma once
 
-#include "sim/models.h"
+#include "checker/models.h"
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 
 struct KnownHistory {
   const char* claim;
@@ -168,4 +168,4 @@ inline constexpr KnownHistory kKnownHistories[] = {
      "1 0-10 SET k a -> +OK\\r\\n\n 2 20-30 SET k b GET -> $1\\r\\na\\r\\n\n"},
 };
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ringraft::sim {
+namespace ringraft::checker {
 
 std::string EncodeWord(std::string_view bytes);
 // None if the text is no encoded word.
@@ -23,4 +23,4 @@ std::optional<std::vector<std::string>> SplitWords(std::string_view text);
 // Canonical decimal: no sign but '-', no leading zeros.
 std::optional<int64_t> ParseNumber(std::string_view text);
 
-}  // namespace ringraft::sim
+}  // namespace ringraft::checker
