@@ -1,5 +1,5 @@
-// Lowe's cache: the configurations that a search has seen, and the multisets of optional operations that they had
-// spent. Owned by one search.
+// Lowe's cache: the configurations that a search has visited, and the multisets of optional operations spent in them.
+// Owned by one search.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,8 @@
 
 namespace ringraft::checker {
 
-// Sorted numbers of optional pools, one for each operation spent; by number, since most configurations share theirs.
+// Multisets of spent operations: sorted numbers of pools, one for each operation. Interned, since most configurations
+// share theirs.
 class SpentSets {
  public:
   using Set = std::vector<uint32_t>;
@@ -41,7 +42,8 @@ class ConfigurationCache {
  public:
   explicit ConfigurationCache(const SpentSets& spent) : spent_(spent), buckets_(1024, kEnd) {}
 
-  // Has one been seen that could do all that this one can? Adds the number of comparisons to `steps`.
+  // Whether a configuration was visited from which everything follows that follows from this one. Adds the number of
+  // comparisons to `steps`.
   bool Covers(const Fingerprint& key, const SpentSets::Set& spent, uint64_t& steps) const {
     for (uint32_t at = buckets_[key.a & (buckets_.size() - 1)]; at != kEnd; at = entries_[at].next) {
       if (entries_[at].key != key) continue;

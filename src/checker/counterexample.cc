@@ -11,7 +11,7 @@ namespace {
 
 using Verdict = LinearizabilityResult::Verdict;
 
-// Of one trial: with much left out there is much that may have happened, and then it is better to leave out less.
+// Of one trial. With many operations omitted there are many possibilities; then it is better to omit fewer.
 constexpr uint64_t kMaxTrialSteps = 300'000;
 constexpr uint64_t kTrialStepsOfOperation = 200;
 constexpr size_t kMaxExplanations = 8;
@@ -37,12 +37,12 @@ class Reduction {
                      [&](size_t a, size_t b) { return operations_[a]->returned < operations_[b]->returned; });
   }
 
-  // The shortest prefix, by returns, that is impossible.
+  // Keeps the shortest prefix, by returns, that is impossible.
   void CutEnd(int64_t impossible_at) {
     std::vector<bool> kept(operations_.size(), false);
     for (const size_t i : by_return_) kept[i] = operations_[i]->invoked <= impossible_at;
     if (IsImpossible(kept)) is_kept_ = kept;
-    size_t impossible = by_return_.size();  // the first so many are impossible
+    size_t impossible = by_return_.size();  // a prefix of this length is impossible
     size_t possible = 0;
     while (possible + 1 < impossible) {
       const size_t middle = possible + (impossible - possible) / 2;
@@ -57,8 +57,8 @@ class Reduction {
     }
   }
 
-  // A few operations that returned one after the other, the last of them a suspect, with the other suspects. At first
-  // without those that are possible in many states: they make the search long, and seldom matter.
+  // Looks for a few impossible operations: consecutive ones by return up to a suspect, and the other suspects. At first
+  // without operations that are possible in many states: they make the search long, and seldom matter.
   bool FindWindow(const std::vector<size_t>& suspects) {
     std::vector<size_t> places(operations_.size(), 0);
     for (size_t i = 0; i < by_return_.size(); ++i) places[by_return_[i]] = i;
@@ -86,7 +86,7 @@ class Reduction {
     return false;
   }
 
-  // Leaves out what it can, in large pieces first; operations that only read before others.
+  // Omits what it can, in large pieces first; reads before other operations.
   void DropUnneeded() {
     std::vector<size_t> order;
     for (const bool reads : {true, false}) {
@@ -102,8 +102,8 @@ class Reduction {
     }
   }
 
-  // Those left out that would explain the rest if they might have run at any time, or twice: if they are few, they
-  // belong to it.
+  // Adds the omitted operations that would explain the rest if they could have run at any time, or twice, provided that
+  // they are few.
   void AddExplanations() {
     std::vector<SearchOperation> search;
     for (size_t i = 0; i < operations_.size(); ++i) {
@@ -145,8 +145,8 @@ class Reduction {
   static bool IsUnknown(const Operation* operation) { return operation->returned == Operation::kNever; }
   const std::string* Result(size_t i) const { return operations_[i]->result ? &*operations_[i]->result : nullptr; }
 
-  // No order for the kept ones, whatever the others did while they ran? At first they are even allowed to do it any
-  // number of times: there is less to count, so this is often sooner known.
+  // Whether the kept operations have no order, whatever effect the others had while they ran. First tries to prove it
+  // even if the others may take effect any number of times: this counts less, so it is often faster.
   bool IsImpossible(const std::vector<bool>& kept) {
     return Try(kept, true, trial_steps_) || Try(kept, false, trial_steps_);
   }
@@ -195,8 +195,8 @@ class Reduction {
   const SearchHints* const hints_;
   const std::string_view partition_;
   std::vector<const Operation*> operations_;
-  std::vector<size_t> by_return_;  // positions of those of known outcome
-  std::vector<bool> is_kept_;  // never one of unknown outcome, until explanations come back
+  std::vector<size_t> by_return_;  // positions of operations with a known outcome
+  std::vector<bool> is_kept_;  // Invariant: no operation of unknown outcome, until AddExplanations
   uint64_t steps_left_;
   const uint64_t trial_steps_;
 };

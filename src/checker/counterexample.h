@@ -1,13 +1,13 @@
-// Makes a failure small: from the operations of a partition that no order explains, the few that matter.
+// Reduces the operations of a partition that has no order to a counterexample: the few that matter.
 //
-// What may be left out? Not just anything that leaves the rest impossible: without the write of 5 every read of 5 is
-// impossible, and says nothing. So an operation is left out only if the rest is impossible *even if it took effect, or
-// not, with any answer, at any moment while it ran* (for those of unknown outcome: at any moment from their invocation
-// on). Whatever the ones left out did, they do not explain what is left; they can only ever help it. Since "not" is
-// among the things that they may do, what is left is impossible by itself, too.
+// The naive way omits an operation if the rest stays impossible. That fails: without the write of 5 every read of 5 is
+// impossible, which proves nothing. So an operation is omitted only if the rest is impossible *whether or not it took
+// effect, with any answer, at any moment while it ran* (with an unknown outcome: at any moment after its invocation).
+// Whatever effect the omitted operations had, they do not explain the rest. Since "no effect" is among the
+// possibilities, the rest is also impossible by itself.
 //
-// In the end a few come back that would explain it if only they had run at another time: the write that a stale read
-// tells of is part of the story.
+// At the end a few operations are added again that would explain the rest if they had run at another time: the write
+// whose value a stale read returned belongs to the counterexample.
 #pragma once
 
 #include <string_view>
@@ -21,9 +21,9 @@ namespace ringraft::checker {
 using sim::Model;
 using sim::Operation;
 
-// `history` is one partition's, and `outcome` what its search has said. Sorted by time. Spends at most about
-// `max_steps`; with fewer, more is left. If the search gave up, then the answer may be empty: nothing was found to be
-// impossible. If there is an answer, then it is.
+// `history` is one partition's, and `outcome` the result of its search. Returns operations sorted by time that have no
+// order. Empty only if the search gave up and no impossible operations were found. Spends about `max_steps` at most;
+// with fewer steps the counterexample is larger.
 std::vector<Operation> FindCounterexample(const Model& model, std::string_view partition,
                                      const std::vector<const Operation*>& history, const SearchOutcome& outcome,
                                      uint64_t max_steps);

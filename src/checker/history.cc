@@ -60,15 +60,15 @@ std::vector<std::string_view> Fields(std::string_view line) {
   }
 }
 
-// What is wrong with the line; empty if nothing is.
+// Returns what is wrong with the line; empty if it is correct.
 std::string ParseOperation(const std::vector<std::string_view>& fields, Operation& operation) {
   if (fields.size() != 5) {
     return fmt::format("{} words; expected 5: client, invoked, returned or -, command, answer or -", fields.size());
   }
   const auto wrong = [](const char* what, std::string_view value, const char* expected) {
-    return fmt::format("{} '{}'; expected {}", what, Printable(value.substr(0, 40)), expected);
+    return fmt::format("invalid {} '{}': expected {}", what, Printable(value.substr(0, 40)), expected);
   };
-  if (!ParseWhole(fields[0], operation.client)) return wrong("client", fields[0], "a number that is not negative");
+  if (!ParseWhole(fields[0], operation.client)) return wrong("client", fields[0], "a non-negative integer");
   if (!ParseWhole(fields[1], operation.invoked) || operation.invoked == Operation::kNever) {
     return wrong("time of invocation", fields[1], "nanoseconds");
   }
@@ -77,15 +77,15 @@ std::string ParseOperation(const std::vector<std::string_view>& fields, Operatio
   operation.command = std::move(*command);
   const bool is_unknown = fields[2] == kUnknown;
   if (is_unknown != (fields[4] == kUnknown)) {
-    return "an answer without a time of return, or the other way round; expected - in both places or in none";
+    return "only one of the time of return and the answer is -: expected both or neither";
   }
   if (is_unknown) return std::string();
   if (!ParseWhole(fields[2], operation.returned) || operation.returned == Operation::kNever) {
     return wrong("time of return", fields[2], "nanoseconds, or - if the outcome is unknown");
   }
   if (operation.returned < operation.invoked) {
-    return fmt::format("returned at {}, before it was invoked at {}; expected times of one clock", fields[2],
-                       fields[1]);
+    return fmt::format("the time of return {} is before the time of invocation {}: expected times of one clock",
+                       fields[2], fields[1]);
   }
   operation.result = FromHex(fields[4]);
   if (!operation.result) return wrong("answer", fields[4], "an even number of hexadecimal digits, or . if it is empty");
@@ -105,7 +105,7 @@ Result<std::vector<Operation>> ReadHistory(std::istream& in) {
     if (!problem.empty()) return Error(Errc::kInvalidArgument, fmt::format("line {}: {}", number, problem));
     history.push_back(std::move(operation));
   }
-  if (in.bad()) return Error(Errc::kIo, fmt::format("reading the history failed behind operation {}", history.size()));
+  if (in.bad()) return Error(Errc::kIo, fmt::format("reading the history failed after operation {}", history.size()));
   return history;
 }
 

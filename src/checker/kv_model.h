@@ -1,5 +1,5 @@
 // The model of ringraft-kv's commands on one key (see models.h). Answers are replies in the Redis protocol. The state
-// is empty if the key is not there, otherwise '=' and its value. Pure.
+// is empty if the key does not exist, otherwise '=' and its value. Pure.
 #pragma once
 
 #include <optional>

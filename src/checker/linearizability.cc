@@ -1,5 +1,5 @@
-// The checker: splits a history into partitions, searches an order for each, and tells what is wrong with one that has
-// none. Pure.
+// The checker: splits a history into partitions, searches for an order of each, and finds a counterexample in one that
+// has none. Pure.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,6 +16,13 @@
 
 namespace ringraft::sim {
 namespace {
+
+using checker::FindCounterexample;
+using checker::FindOrder;
+using checker::Milliseconds;
+using checker::Printable;
+using checker::SearchOperation;
+using checker::SearchOutcome;
 
 using Verdict = LinearizabilityResult::Verdict;
 
@@ -38,23 +45,23 @@ std::vector<Part> Split(const Model& model, const std::vector<Operation>& histor
   return split;
 }
 
-checker::SearchOutcome Search(const Model& model, const Part& part, uint64_t max_steps) {
-  std::vector<checker::SearchOperation> search;
+SearchOutcome Search(const Model& model, const Part& part, uint64_t max_steps) {
+  std::vector<SearchOperation> search;
   search.reserve(part.history.size());
   for (const Operation* operation : part.history) {
     const bool is_unknown = operation->returned == Operation::kNever;
-    search.push_back(checker::SearchOperation{operation, is_unknown, false, operation->invoked, operation->returned});
+    search.push_back(SearchOperation{operation, is_unknown, false, operation->invoked, operation->returned});
   }
-  return checker::FindOrder(model, part.name, search, max_steps);
+  return FindOrder(model, part.name, search, max_steps);
 }
 
 }  // namespace
 
 std::string Model::Describe(std::string_view command, const std::string* result) const {
-  return fmt::format("{} -> {}", checker::Printable(command), result == nullptr ? "?" : checker::Printable(*result));
+  return fmt::format("{} -> {}", Printable(command), result == nullptr ? "?" : Printable(*result));
 }
 
-// Each partition has a share of the steps at first, so that a hard one does not hide what is wrong with another.
+// At first each partition gets a share of the steps, so that a hard one does not hide a failure of another.
 LinearizabilityResult CheckLinearizable(const Model& model, std::vector<Operation> history, uint64_t max_steps) {
   const std::vector<Part> parts = Split(model, history);
   LinearizabilityResult result;
@@ -65,14 +72,14 @@ LinearizabilityResult CheckLinearizable(const Model& model, std::vector<Operatio
     std::vector<const Part*> hard;
     const uint64_t share = steps_left / (2 * std::max<size_t>(open.size(), 1));
     for (const Part* part : open) {
-      const checker::SearchOutcome outcome = Search(model, *part, is_last_round ? steps_left : share);
+      const SearchOutcome outcome = Search(model, *part, is_last_round ? steps_left : share);
       steps_left -= std::min(steps_left, outcome.steps);
       if (outcome.verdict == Verdict::kLinearizable) continue;
-      // Also where the search gave up, once: a few operations that are impossible may be plain to see.
+      // Once also where the search gave up: a few impossible operations may be easy to find.
       const bool is_known_hard = is_last_round && outcome.verdict == Verdict::kGaveUp;
       if (!is_known_hard) {
         const uint64_t reduction_steps = std::min(max_steps, kMaxReductionSteps);
-        result.offending = checker::FindCounterexample(model, part->name, part->history, outcome, reduction_steps);
+        result.offending = FindCounterexample(model, part->name, part->history, outcome, reduction_steps);
       }
       if (result.offending.empty()) {
         hard.push_back(part);
@@ -97,15 +104,15 @@ std::string LinearizabilityResult::Text(const Model& model) const {
     return fmt::format(
         "not checked: partition '{}' needs more than the allowed steps; allow more, or spread the operations over more "
         "partitions\n",
-        checker::Printable(partition));
+        Printable(partition));
   }
   std::string text = fmt::format(
-      "not linearizable: no order of these {} operations on partition '{}' explains their answers, whatever the "
-      "operations left out here did while they ran\n",
-      offending.size(), checker::Printable(partition));
+      "not linearizable: no order of these {} operations on partition '{}' explains their answers, whatever effect "
+      "the omitted operations had\n",
+      offending.size(), Printable(partition));
   for (const Operation& operation : offending) {
-    text += fmt::format("  client {:<4} {:>14} .. {:>14}  {}\n", operation.client, checker::Milliseconds(operation.invoked),
-                        operation.returned == Operation::kNever ? "never" : checker::Milliseconds(operation.returned),
+    text += fmt::format("  client {:<4} {:>14} .. {:>14}  {}\n", operation.client, Milliseconds(operation.invoked),
+                        operation.returned == Operation::kNever ? "never" : Milliseconds(operation.returned),
                         model.Describe(operation.command, operation.result ? &*operation.result : nullptr));
   }
   return text;

@@ -18,7 +18,7 @@ using Words = std::vector<std::string>;
 
 bool Answers(const std::string* result, std::string_view expected) { return result == nullptr || *result == expected; }
 
-// The state is what a read answers.
+// The state is the answer of a read.
 class RegisterModel final : public WorkloadModel {
  public:
   bool IsCommand(std::string_view command) const override { return Parse(command).has_value(); }
@@ -66,7 +66,7 @@ class RegisterModel final : public WorkloadModel {
   }
 };
 
-// The state is the sum. It never falls.
+// The state is the sum. Invariant: it never decreases.
 class CounterModel final : public WorkloadModel {
  public:
   bool IsCommand(std::string_view command) const override { return Amount(command).has_value(); }
@@ -111,8 +111,8 @@ class CounterModel final : public WorkloadModel {
   }
 };
 
-// The state is the length, a colon, and the encoded values with a blank behind each, as in "2:a b ". It only grows, and
-// at its end.
+// The state is the length, a colon, and the encoded values with a blank after each, as in "2:a b ". Invariant: it only
+// grows, at its end.
 class ListModel final : public WorkloadModel {
  public:
   bool IsCommand(std::string_view command) const override { return Parse(command).has_value(); }
@@ -165,12 +165,12 @@ class ListModel final : public WorkloadModel {
     const size_t colon = state.find(':');
     return State{*ParseNumber(state.substr(0, colon)), state.substr(colon + 1)};
   }
-  // What stands between the brackets.
+  // Returns the text between the brackets.
   static std::optional<std::string_view> Values(std::string_view result) {
     if (result.size() < 2 || result.front() != '[' || result.back() != ']') return std::nullopt;
     return result.substr(1, result.size() - 2);
   }
-  // An answer has no blank behind its last value.
+  // An answer has no blank after its last value.
   static bool Equals(std::string_view answer, std::string_view values) {
     if (values.empty()) return answer.empty();
     return answer == values.substr(0, values.size() - 1);

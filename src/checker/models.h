@@ -1,10 +1,10 @@
-// The ready-made workloads: how their commands and answers are written, and what a linearizable service answers. The
-// services themselves are in workload_machine.h, written apart, so that one mistake does not hide in both.
+// The built-in workloads: how their commands and answers are written, and what a linearizable service answers. The
+// services themselves (sim/workload_machine.h) are written independently, so that one mistake does not hide in both.
 //
 //   registers  "read k"        -> "nil" if it was never written, otherwise "=v"
 //              "write k v"     -> "ok"
 //              "cas k old new" -> "ok", or "no" if the register is not `old` (one never written equals nothing)
-//   counters   "add k n"       -> the sum; n is not negative. "add k 0" reads. "overflow" above 2^63 - 1: nothing added
+//   counters   "add k n"       -> the sum; n is at least 0. "add k 0" reads. "overflow" if above 2^63 - 1
 //   lists      "append k v"    -> the new length
 //              "read k"        -> "[a b c]"
 //   kv         "GET k", "SET k v [NX|XX|IFEQ old] [GET]", "SETNX k v", "DEL k", "GETDEL k", "EXISTS k", "STRLEN k",
@@ -42,10 +42,10 @@ std::string ReadList(std::string_view key);
 
 class WorkloadModel : public Model, public SearchHints {
  public:
-  // Is it a command of this workload? A history should be asked before it is checked: what is no command is possible
-  // with no answer.
+  // Whether it is a command of this workload. Check this for a history first: any other command is impossible with
+  // every answer.
   virtual bool IsCommand(std::string_view command) const = 0;
-  // The second word.
+  // Returns the second word.
   std::string Partition(std::string_view command) const override;
 };
 

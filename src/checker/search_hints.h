@@ -1,6 +1,6 @@
-// What a model may tell the search for linearizations beyond what `Model` asks of it. Optional: a model that also
-// derives from `SearchHints` is searched faster, and every hint only leaves out what cannot succeed. A wrong hint makes
-// the checker wrong, so whoever gives one has tests for it.
+// Optional hints of a model for the search, beyond the interface of `Model`: a model that also derives from
+// `SearchHints` is searched faster. A hint only excludes what cannot succeed. A wrong hint makes the checker wrong, so
+// every hint needs a test.
 #pragma once
 
 #include <optional>
@@ -9,12 +9,12 @@
 
 namespace ringraft::checker {
 
-// About one command with one answer, or with an unknown one. The defaults say nothing.
+// About one command with a known or unknown answer. The defaults claim nothing.
 struct StepHint {
   bool is_read_only = false;  // changes no state in which it is possible
-  bool is_overwrite = false;  // is possible in every state, and leaves the same one behind each
-  std::optional<std::string> needs;   // possible in this state only
-  std::optional<std::string> leaves;  // if it changes the state, then to this one
+  bool is_overwrite = false;  // is possible in every state, and always leaves the same state
+  std::optional<std::string> needs;   // possible only in this state
+  std::optional<std::string> leaves;  // if it changes the state, then to this
 };
 
 class SearchHints {

@@ -46,7 +46,7 @@ uint32_t StepTable::AddKind(std::string_view command, const std::string* result)
 uint32_t StepTable::Intern(std::string_view state) {
   const auto [place, is_new] = state_ids_.emplace(std::string(state), static_cast<uint32_t>(states_.size()));
   if (is_new) {
-    states_.push_back(&place->first);  // stays where it is: the table's nodes do not move
+    states_.push_back(&place->first);  // stable: the map's nodes do not move
     bytes_ += sizeof(*place) + sizeof(void*) * 4 + state.size();
   }
   return place->second;

@@ -1,5 +1,5 @@
-// The states and steps of a model by number, so that a search compares numbers and asks the model for each step about
-// once. Owned by one search.
+// Numbers the states and steps of a model, so that a search compares numbers and calls the model about once for each
+// step. Owned by one search.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +19,8 @@ namespace ringraft::checker {
 
 using sim::Model;
 
-// A 128-bit fingerprint of a set, the exclusive or of its members' marks. That two sets among 10^8 share one has a
-// probability of 10^-23; it would cost one branch of one search.
+// A 128-bit fingerprint of a set, the exclusive or of its members' marks. Two sets among 10^8 share one with a
+// probability of 10^-23; a search would then miss one branch.
 struct Fingerprint {
   uint64_t a = 0;
   uint64_t b = 0;
@@ -33,7 +33,7 @@ class StepTable {
  public:
   static constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
 
-  // A command with an answer. The texts belong to the operations.
+  // A command with an answer. The operations own the texts.
   struct Kind {
     std::string_view command;
     const std::string* result = nullptr;
@@ -43,7 +43,7 @@ class StepTable {
     uint32_t leaves = kNone;  // a state
   };
 
-  // `operations` is a guess at how much there will be to remember.
+  // `operations` is the expected number of operations; it sizes the cache.
   StepTable(const Model& model, size_t operations);
   StepTable(const StepTable&) = delete;
 
@@ -56,13 +56,13 @@ class StepTable {
   size_t state_count() const { return states_.size(); }
   size_t bytes() const { return bytes_; }
 
-  // The state after it; kNone if the model does not allow it.
+  // Returns the state after the step; kNone if the model does not allow it.
   uint32_t Step(uint32_t state, uint32_t kind);
 
   const SearchHints* hints() const { return hints_; }
 
  private:
-  // The last steps taken, by a hash of state and kind; a newer one takes the place of an older one.
+  // The last steps taken, by a hash of state and kind; a newer one replaces an older one.
   struct Remembered {
     uint32_t state = kNone;
     uint32_t kind = kNone;

@@ -1,4 +1,4 @@
-// How the checkers write for people: times, and bytes that may be anything.
+// Formats times and arbitrary bytes for people.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace ringraft::checker {
 
-// "12.345 ms", to the microsecond; the nanoseconds follow only if there are any.
+// "12.345 ms"; with nanoseconds only if they are not 0.
 std::string Milliseconds(int64_t nanoseconds);
 
 // Printable ASCII as it is, everything else and the backslash as \xNN.

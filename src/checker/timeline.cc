@@ -1,5 +1,5 @@
-// A history drawn over time: one lane a client, a bar for each operation from its invocation to its return. One page
-// that needs nothing else: no scripts, no fonts, no images from elsewhere.
+// Draws a history over time: a lane for each client, and a bar for each operation from its invocation to its return.
+// The page is self-contained: no scripts, fonts or images.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +14,9 @@
 namespace ringraft::sim {
 namespace {
 
+using checker::Milliseconds;
+using checker::Printable;
+
 constexpr int kLeft = 90;  // for the names of the lanes
 constexpr int kRight = 150;  // for operations that fade out
 constexpr int kTop = 30;
@@ -22,12 +25,12 @@ constexpr int kRowHeight = 22;
 constexpr int kLaneGap = 8;
 constexpr int kPlotWidth = 1200;
 constexpr int kMaxPlotWidth = 24'000;
-constexpr int kWidthOfOperation = 110;  // about what one with its text needs
+constexpr int kWidthOfOperation = 110;  // about enough for its text
 constexpr int kWidthOfLetter = 7;
 constexpr int kTicks = 10;
 constexpr size_t kColors = 6;
 
-// Nothing in it has a meaning to HTML, in text or in an attribute.
+// For HTML text and attributes.
 std::string Escaped(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
@@ -38,7 +41,7 @@ std::string Escaped(std::string_view text) {
       case '"': escaped += "&quot;"; break;
       case '\'': escaped += "&#39;"; break;
       case '\n': escaped.push_back(c); break;
-      default: escaped += checker::Printable(std::string_view(&c, 1));
+      default: escaped += Printable(std::string_view(&c, 1));
     }
   }
   return escaped;
@@ -55,7 +58,7 @@ constexpr const char* kStyle =
 struct Bar {
   const Operation* operation = nullptr;
   double begin = 0;
-  double end = 0;  // what it takes of its row, with the fading part
+  double end = 0;  // including the part that fades out
   int row = 0;     // of its lane
 };
 
@@ -125,7 +128,7 @@ class Drawing {
     return bar;
   }
 
-  // Bars of one client that would lie on each other go into rows of their own.
+  // Puts overlapping bars of one client into separate rows.
   static void Arrange(Lane& lane) {
     std::stable_sort(lane.bars.begin(), lane.bars.end(), [](const Bar& a, const Bar& b) { return a.begin < b.begin; });
     std::vector<double> ends;
@@ -143,7 +146,7 @@ class Drawing {
       const int64_t time = first_ + (last_ - first_) / kTicks * tick;
       fmt::format_to(std::back_inserter(out),
                      "<line class=\"tick\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"18\" y2=\"{1}\"/>"
-                     "<text class=\"time\" x=\"{0:.1f}\" y=\"12\">{2}</text>\n", X(time), height, checker::Milliseconds(time));
+                     "<text class=\"time\" x=\"{0:.1f}\" y=\"12\">{2}</text>\n", X(time), height, Milliseconds(time));
     }
   }
 
@@ -154,13 +157,13 @@ class Drawing {
     const size_t color = Color(model_.Partition(operation.command));
     const double width = bar.end - bar.begin;
     const int top = lane_top + bar.row * kRowHeight;
-    const std::string times = is_unknown ? "outcome unknown" : "to " + checker::Milliseconds(operation.returned);
+    const std::string times = is_unknown ? "outcome unknown" : "to " + Milliseconds(operation.returned);
     const std::string fill = is_unknown ? fmt::format("class=\"bar unknown\" fill=\"url(#f{})\"", color)
                                         : fmt::format("class=\"bar c{}\"", color);
     fmt::format_to(std::back_inserter(out),
                    "<g class=\"operation\"><title>client {}: {}\n{} {}</title>"
                    "<rect {} x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\" rx=\"2\"/>",
-                   operation.client, Escaped(what), checker::Milliseconds(operation.invoked), times, fill, bar.begin, top, width,
+                   operation.client, Escaped(what), Milliseconds(operation.invoked), times, fill, bar.begin, top, width,
                    kBarHeight);
     const auto letters = static_cast<size_t>(std::max(0.0, (width - 6) / kWidthOfLetter));
     if (letters >= 3) {
@@ -171,7 +174,7 @@ class Drawing {
     out += "</g>\n";
   }
 
-  // By the order in which partitions are drawn.
+  // In the order in which partitions are drawn.
   size_t Color(const std::string& partition) const {
     return colors_.emplace(partition, colors_.size()).first->second % kColors;
   }
@@ -191,7 +194,7 @@ std::string Timeline(const Model& model, const std::vector<Operation>& history, 
   std::string page = fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{0}</title>\n<style>{1}</style>\n"
       "</head>\n<body>\n<h1>{0}</h1>\n<p>{2} operations. A bar goes from the call to its return; one that fades out to "
-      "the right has no known outcome. Colours tell partitions apart.</p>\n",
+      "the right has an unknown outcome. Each partition has a color.</p>\n",
       heading, kStyle, history.size());
   Drawing(model, history).Write(page);
   page += "</body>\n</html>\n";

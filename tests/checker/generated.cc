@@ -26,7 +26,7 @@ class Generator {
       operation.invoked = free_at[client] + Up(plan_.longest_pause);
       operation.command = NextCommand();
       const int64_t end = operation.invoked + Up(plan_.longest_call);
-      // When it takes effect; between two clients at one time chance decides.
+      // When it takes effect.
       int64_t moment = operation.invoked + Up(end - operation.invoked);
       if (dice_.Chance(plan_.unknown_percent)) {
         if (dice_.Chance(30)) moment += Up(10 * plan_.longest_call);
@@ -138,13 +138,13 @@ void Mutate(std::vector<Operation>& history, Dice& dice) {
       if (operation.result && other.result) operation.result = other.result;
       break;
     case 1: operation.command = other.command; break;
-    case 2:  // an acknowledgement too early
+    case 2:  // an early acknowledgment
       if (operation.returned != Operation::kNever) operation.returned = operation.invoked;
       break;
-    case 3:  // answered before it was asked
+    case 3:  // an invocation too late
       if (operation.returned != Operation::kNever) operation.invoked = operation.returned;
       break;
-    default:  // an answer from the past
+    default:  // a stale answer
       if (operation.returned != Operation::kNever && other.returned != Operation::kNever) {
         operation.invoked = other.invoked;
         operation.returned = other.returned;

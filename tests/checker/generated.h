@@ -1,5 +1,5 @@
-// Histories for tests: of clients that call a service which does one thing at a time, at a moment between call and
-// return; and a checker that is too simple to be wrong, for small ones.
+// Random histories for tests: clients call a service that runs each call at some moment between invocation and return.
+// Also a brute-force checker for small histories, too simple to be wrong.
 #pragma once
 
 #include <cstdint>
@@ -31,20 +31,20 @@ struct HistoryPlan {
   size_t operations = 10'000;
   uint64_t clients = 15;
   uint64_t keys = 5;
-  uint64_t values = 0;  // of registers and keys; 0: a new one for each command
+  uint64_t values = 0;  // number of values of registers and keys; 0: a new one for each command
   uint64_t read_percent = 40;
   uint64_t unknown_percent = 3;
   int64_t longest_pause = 50;  // between two calls of a client
   int64_t longest_call = 100;
 };
 
-// Linearizable, since it was made that way.
+// The history is linearizable by construction.
 std::vector<Operation> Generate(const HistoryPlan& plan, Dice& dice);
 
-// A change that may make a history impossible, or not: another answer, another time, another command.
+// Changes an answer, a time or a command, which may make the history impossible.
 void Mutate(std::vector<Operation>& history, Dice& dice);
 
-// Tries every order of all subsets. For at most about 8 operations of one partition.
+// Tries every order of all subsets. For up to about 8 operations of one partition.
 bool IsLinearizableByBruteForce(const Model& model, const std::vector<Operation>& history);
 
 }  // namespace ringraft::checker

@@ -1,4 +1,4 @@
-// Histories as text, and drawn.
+// Histories as text and as drawings.
 #include "checker/history.h"
 
 #include <doctest/doctest.h>
@@ -28,7 +28,7 @@ size_t Count(const std::string& text, const std::string& part) {
 }
 
 TEST_SUITE("sim: histories") {
-  TEST_CASE("what is written is read back") {
+  TEST_CASE("a history that is written reads back the same") {
     std::vector<Operation> history =
         ParseHistory("1 0-10 write x 1 -> ok\n 18446744073709551615 20-? read x\n 3 7-7 read x -> \n");
     history[0].invoked = -5;
@@ -53,28 +53,28 @@ TEST_SUITE("sim: histories") {
     }
   }
 
-  TEST_CASE("what is wrong with a line is said, with its number") {
+  TEST_CASE("an error names the line, the wrong value, and what is expected") {
     CHECK(Problem("1 2 3 aa bb\n") == "none");
     CHECK(Problem("1\t2 3 AA bb\r\n") == "none");
     CHECK(Problem("1 2 3 aa bb\n1 2 3 aa\n") ==
           "line 2: 4 words; expected 5: client, invoked, returned or -, command, answer or -");
-    CHECK(Problem("-1 2 3 aa bb\n") == "line 1: client '-1'; expected a number that is not negative");
-    CHECK(Problem("1 x 3 aa bb\n") == "line 1: time of invocation 'x'; expected nanoseconds");
+    CHECK(Problem("-1 2 3 aa bb\n") == "line 1: invalid client '-1': expected a non-negative integer");
+    CHECK(Problem("1 x 3 aa bb\n") == "line 1: invalid time of invocation 'x': expected nanoseconds");
     CHECK(Problem("1 2 3.5 aa bb\n") ==
-          "line 1: time of return '3.5'; expected nanoseconds, or - if the outcome is unknown");
-    CHECK(Problem("1 2 9223372036854775807 aa bb\n").starts_with("line 1: time of return"));
+          "line 1: invalid time of return '3.5': expected nanoseconds, or - if the outcome is unknown");
+    CHECK(Problem("1 2 9223372036854775807 aa bb\n").starts_with("line 1: invalid time of return"));
     CHECK(Problem("1 2 3 aaa bb\n") ==
-          "line 1: command 'aaa'; expected an even number of hexadecimal digits, or . if it is empty");
+          "line 1: invalid command 'aaa': expected an even number of hexadecimal digits, or . if it is empty");
     CHECK(Problem("1 2 3 aa gg\n") ==
-          "line 1: answer 'gg'; expected an even number of hexadecimal digits, or . if it is empty");
-    const char* half =
-        "line 1: an answer without a time of return, or the other way round; expected - in both places or in none";
+          "line 1: invalid answer 'gg': expected an even number of hexadecimal digits, or . if it is empty");
+    const char* half = "line 1: only one of the time of return and the answer is -: expected both or neither";
     CHECK(Problem("1 2 - aa bb\n") == half);
     CHECK(Problem("1 2 3 aa -\n") == half);
-    CHECK(Problem("1 5 3 aa bb\n") == "line 1: returned at 3, before it was invoked at 5; expected times of one clock");
+    CHECK(Problem("1 5 3 aa bb\n") ==
+          "line 1: the time of return 3 is before the time of invocation 5: expected times of one clock");
   }
 
-  TEST_CASE("a timeline has a lane for each client, and a bar with a tooltip for each operation") {
+  TEST_CASE("a timeline has a lane for each client and a bar with a tooltip for each operation") {
     const auto model = MakeModel(Workload::kRegisters);
     const std::vector<Operation> history =
         ParseHistory("1 0-1000000 write x 1 -> ok\n 1 2000000-3000000 read x -> =1\n 2 500000-? write x 2\n");
@@ -92,7 +92,7 @@ TEST_SUITE("sim: histories") {
     CHECK(Count(page, "</html>") == 1);
   }
 
-  TEST_CASE("a timeline loads nothing, runs nothing, and escapes what it is given") {
+  TEST_CASE("a timeline loads nothing, runs nothing, and escapes its inputs") {
     const auto model = MakeModel(Workload::kRegisters);
     std::vector<Operation> history = ParseHistory("1 0-100 write <script>alert(1)</script> \"'& -> ok\n");
     history[0].result = std::string("</title>\0\n<b>", 13);
@@ -107,7 +107,7 @@ TEST_SUITE("sim: histories") {
     CHECK(Count(page, "http") == 1);  // the name of the SVG namespace
   }
 
-  TEST_CASE("a timeline of nothing is a page, and one of a single moment too") {
+  TEST_CASE("the timelines of no operations and of a single moment are valid pages") {
     const auto model = MakeModel(Workload::kRegisters);
     CHECK(Timeline(*model, {}, "nothing").find("0 operations") != std::string::npos);
     const std::string page = Timeline(*model, ParseHistory("1 5-5 read x -> nil\n 1 5-? read x\n"), "a moment");

@@ -1,9 +1,9 @@
-// Histories as a few lines of text, one operation each:
+// Histories as text, one operation per line:
 //
 //   1 0-10 write x 1 -> ok       client 1, called at 0, returned at 10
 //   2 5-? write x 2              its outcome is unknown
 //
-// In answers of the kv workload "\r\n" is written out as \r\n.
+// In answers of the kv workload a line end is written as \r\n.
 #pragma once
 
 #include <doctest/doctest.h>

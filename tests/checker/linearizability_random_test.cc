@@ -17,7 +17,7 @@ using Verdict = LinearizabilityResult::Verdict;
 
 constexpr Workload kWorkloads[] = {Workload::kRegisters, Workload::kCounters, Workload::kLists, Workload::kKeyValue};
 
-// A model as a user writes it: without hints.
+// A model without hints, as users write it.
 class PlainModel final : public Model {
  public:
   explicit PlainModel(const Model& model) : model_(model) {}
@@ -52,7 +52,7 @@ std::string TextOf(const Model& model, const std::vector<Operation>& history) {
 }
 
 TEST_SUITE("sim: linearizability of generated histories") {
-  TEST_CASE("small histories get the verdict that trying every order gives, with hints and without") {
+  TEST_CASE("small histories get the same verdict as from brute force, with and without hints") {
     for (const Workload workload : kWorkloads) {
       CAPTURE(std::string(WorkloadName(workload)));
       const auto model = MakeModel(workload);
@@ -85,7 +85,7 @@ TEST_SUITE("sim: linearizability of generated histories") {
     }
   }
 
-  TEST_CASE("histories of a service that does one thing at a time pass") {
+  TEST_CASE("histories of a correct service pass") {
     for (const Workload workload : kWorkloads) {
       CAPTURE(std::string(WorkloadName(workload)));
       const auto model = MakeModel(workload);
@@ -106,7 +106,7 @@ TEST_SUITE("sim: linearizability of generated histories") {
     }
   }
 
-  TEST_CASE("10,000 operations with unknown outcomes among them are checked, and one wrong answer is found") {
+  TEST_CASE("10,000 operations, some of unknown outcome, are checked, and one wrong answer is found") {
     for (const Workload workload : kWorkloads) {
       CAPTURE(std::string(WorkloadName(workload)));
       const auto model = MakeModel(workload);
@@ -114,14 +114,14 @@ TEST_SUITE("sim: linearizability of generated histories") {
       HistoryPlan plan;
       plan.workload = workload;
       plan.clients = 20;
-      // Unknown APPENDs and INCRs of one key can make almost any value: the fewer the better.
+      // Unknown APPENDs and INCRs of one key can make almost any value, so there are more keys.
       if (workload == Workload::kKeyValue) plan.keys = 20;
       std::vector<Operation> history = Generate(plan, dice);
       REQUIRE(history.size() == 10'000);
       const LinearizabilityResult result = CheckLinearizable(*model, history);
       INFO(result.Text(*model));
       CHECK(result.ok());
-      // A read late in the history answers what one in its middle did.
+      // A late read gets the answer of an earlier one.
       const auto is_read_of = [&](const Operation& operation) {
         return operation.result && operation.command == history[0].command;
       };
@@ -138,7 +138,7 @@ TEST_SUITE("sim: linearizability of generated histories") {
       const LinearizabilityResult bad = CheckLinearizable(*model, history);
       CHECK(bad.verdict == Verdict::kNotLinearizable);
       CHECK(bad.partition == "k1");
-      // Where the value of a key may be made in many ways less can be left out.
+      // If a value can be made in many ways, fewer operations can be omitted.
       CHECK(bad.offending.size() <= (workload == Workload::kKeyValue ? 400 : 10));
       CHECK(CheckLinearizable(*model, bad.offending).verdict == Verdict::kNotLinearizable);
       MESSAGE(std::string(WorkloadName(workload)) << ": " << bad.offending.size() << " operations left");

@@ -34,7 +34,7 @@ LinearizabilityResult CheckStory(Workload workload, const std::string& text) {
 }
 
 TEST_SUITE("sim: linearizability") {
-  TEST_CASE("known bugs are flagged, and their neighbours pass") {
+  TEST_CASE("known bad histories are rejected, and similar good ones pass") {
     std::set<std::string> claims;
     for (const KnownHistory& known : kKnownHistories) {
       CAPTURE(known.claim);
@@ -49,21 +49,21 @@ TEST_SUITE("sim: linearizability") {
       CHECK(!result.offending.empty());
       CHECK(result.offending.size() <= bad.size());
       CHECK(CheckLinearizable(*model, result.offending).verdict == Verdict::kNotLinearizable);
-      const LinearizabilityResult neighbour = CheckLinearizable(*model, good);
-      INFO(neighbour.Text(*model));
-      CHECK(neighbour.ok());
+      const LinearizabilityResult similar = CheckLinearizable(*model, good);
+      INFO(similar.Text(*model));
+      CHECK(similar.ok());
     }
     CHECK(claims.size() >= 30);
     CHECK(claims.size() == std::size(kKnownHistories));
   }
 
-  TEST_CASE("a history without operations, or with unknown ones alone, passes") {
+  TEST_CASE("a history without operations, or with only unknown ones, passes") {
     const auto model = MakeModel(Workload::kRegisters);
     CHECK(CheckLinearizable(*model, {}).ok());
     CHECK(CheckStory(Workload::kRegisters, "1 0-? write x 1\n 2 0-? cas x 4 5\n 3 0-? read x\n").ok());
   }
 
-  TEST_CASE("an answer that the service never gives is flagged") {
+  TEST_CASE("an answer that the service never gives is rejected") {
     for (const char* answer : {"maybe", "", "ok "}) {
       std::vector<Operation> history = ParseHistory("1 0-10 write x 1 -> ok\n");
       history[0].result = answer;
@@ -71,12 +71,12 @@ TEST_SUITE("sim: linearizability") {
     }
   }
 
-  TEST_CASE("what is no command is flagged") {
+  TEST_CASE("an unknown command is rejected") {
     CHECK(!CheckStory(Workload::kRegisters, "1 0-10 jump x 1 -> ok\n").ok());
     CHECK(!MakeModel(Workload::kRegisters)->IsCommand("jump x 1"));
   }
 
-  TEST_CASE("giving up is a failure, and says what to do") {
+  TEST_CASE("giving up counts as a failure, and its text says what to do") {
     const auto model = MakeModel(Workload::kRegisters);
     Dice dice(1);
     HistoryPlan plan;
@@ -90,7 +90,7 @@ TEST_SUITE("sim: linearizability") {
     CHECK(CheckLinearizable(*model, history).ok());
   }
 
-  TEST_CASE("a partition that is too hard does not hide what is wrong with another") {
+  TEST_CASE("a partition that is too hard does not hide a failure of another") {
     const auto model = MakeModel(Workload::kRegisters);
     Dice dice(2);
     HistoryPlan plan;
@@ -104,7 +104,7 @@ TEST_SUITE("sim: linearizability") {
     CHECK(result.partition == "z");
   }
 
-  TEST_CASE("the offending part keeps the write that a stale read tells of") {
+  TEST_CASE("a counterexample keeps the write whose value a stale read returned") {
     std::string text;
     for (int i = 0; i < 50; ++i) {
       text += fmt::format("1 {}-{} write x {} -> ok\n", 20 * i, 20 * i + 9, i);
@@ -121,7 +121,7 @@ TEST_SUITE("sim: linearizability") {
     CHECK(std::count(commands.begin(), commands.end(), "read x -> =20") == 1);
   }
 
-  TEST_CASE("the offending part of a lost addition is two operations, however many came before and after") {
+  TEST_CASE("the counterexample of a lost addition is two operations, however many came before and after") {
     std::string text;
     for (int i = 0; i < 200; ++i) {
       const int sum = i < 120 ? i + 1 : i;  // the 120th and the 121st got the same sum
@@ -132,7 +132,7 @@ TEST_SUITE("sim: linearizability") {
     CHECK(Commands(result.offending) == std::vector<std::string>{"add c 1 -> 120", "add c 1 -> 120"});
   }
 
-  TEST_CASE("the offending part of two reads that disagree is the reads and what they disagree about") {
+  TEST_CASE("the counterexample of two conflicting reads is those reads and the entries in conflict") {
     std::string text;
     std::string list;
     for (int i = 0; i < 40; ++i) {
@@ -149,7 +149,7 @@ TEST_SUITE("sim: linearizability") {
     CHECK(CheckLinearizable(*MakeModel(Workload::kLists), result.offending).verdict == Verdict::kNotLinearizable);
   }
 
-  TEST_CASE("the text of a failure has a line for each operation, in the order of time") {
+  TEST_CASE("the text of a failure has a line for each operation, in order of time") {
     const auto model = MakeModel(Workload::kKeyValue);
     const LinearizabilityResult result = CheckStory(
         Workload::kKeyValue,
@@ -157,8 +157,8 @@ TEST_SUITE("sim: linearizability") {
         "4 100-? DEL other\n 5 100-2000123 GET other -> $-1\\r\\n\n");
     REQUIRE(result.verdict == Verdict::kNotLinearizable);
     CHECK(result.Text(*model) ==
-          "not linearizable: no order of these 2 operations on partition 'k' explains their answers, whatever the "
-          "operations left out here did while they ran\n"
+          "not linearizable: no order of these 2 operations on partition 'k' explains their answers, whatever effect "
+          "the omitted operations had\n"
           "  client 3          1.000 ms ..       2.000 ms  SET k a%0Ab -> OK\n"
           "  client 7          5.000 ms ..       6.500 ms  GET k -> nil\n");
     CHECK(LinearizabilityResult().Text(*model) == "linearizable\n");

@@ -21,7 +21,7 @@ struct Exchange {
   const char* answer;
 };
 
-// The machine gives the answers, and the model allows them and no others.
+// The machine gives these answers, and the model allows them and no others.
 void CheckExchanges(Workload workload, const std::vector<Exchange>& exchanges) {
   WorkloadMachine machine(workload);
   const auto model = MakeModel(workload);
@@ -43,7 +43,7 @@ void CheckExchanges(Workload workload, const std::vector<Exchange>& exchanges) {
 }
 
 TEST_SUITE("sim: models and services") {
-  TEST_CASE("words survive whatever bytes they have") {
+  TEST_CASE("encoded words keep arbitrary bytes") {
     for (const char* text : {"", "a", "%", " ", "a b", "%20", "\n", "\x7f\xc3\xa4", "[]"}) {
       CAPTURE(std::string(text));
       CHECK(DecodeWord(EncodeWord(text)) == text);
@@ -135,7 +135,7 @@ TEST_SUITE("sim: models and services") {
     }
   }
 
-  TEST_CASE("kv: replies are told without the protocol") {
+  TEST_CASE("kv: descriptions of replies omit the protocol") {
     const auto model = MakeModel(Workload::kKeyValue);
     const auto describe = [&](const std::string& reply) { return model->Describe("GET k", &reply); };
     CHECK(describe("$2\r\na\n\r\n") == "GET k -> \"a\\x0a\"");
@@ -149,7 +149,7 @@ TEST_SUITE("sim: models and services") {
   }
 
   // A wrong hint makes the checker wrong.
-  TEST_CASE("hints are true in every state that a run comes through") {
+  TEST_CASE("hints hold in every state of a run") {
     for (const Workload workload : kWorkloads) {
       CAPTURE(std::string(WorkloadName(workload)));
       const auto model = MakeModel(workload);
@@ -210,7 +210,7 @@ TEST_SUITE("sim: models and services") {
     CHECK(one.Digest() != two.Digest());
     WorkloadMachine three(Workload::kLists);
     three.Execute("append l a");
-    CHECK(three.Execute("jump") == "error: no command of this workload");
+    CHECK(three.Execute("jump") == "error: unknown command of this workload");
     three.Execute("append l b");
     CHECK(one.Digest() == three.Digest());
     CHECK(one.Digest().starts_with("lists, 1 keys, "));
