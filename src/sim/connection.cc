@@ -9,7 +9,7 @@
 namespace ringraft::sim {
 namespace {
 
-constexpr size_t kSocketBuffer = 256 * 1024;  // sent and not read; a write beyond it waits
+constexpr size_t kSocketBuffer = 256 * 1024;  // sent and not read; writes beyond it wait
 
 kj::Exception Disconnected(const char* what) {
   return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::heapString(what));
@@ -21,7 +21,7 @@ kj::Exception Disconnected(const char* what) {
 
 class SimStream final : public kj::AsyncIoStream {
  public:
-  SimStream(std::shared_ptr<Connection> connection, size_t end)
+  SimStream(std::shared_ptr<SimConnection> connection, size_t end)
       : connection_(std::move(connection)), end_(end), host_(*connection_->ends[end].host), turn_end_(*this) {
     connection_->ends[end].stream = this;
     connection_->ends[end].was_open = true;
@@ -30,8 +30,8 @@ class SimStream final : public kj::AsyncIoStream {
     connection_->ends[end_].stream = nullptr;
     if (host_.is_crashed()) return;
     Flush();
-    if (!is_reset_) connection_->Send(end_, Connection::Packet{Connection::Kind::kEnd, {}});
-    connection_->ForgetIfOver();
+    if (!is_reset_) connection_->Send(end_, SimConnection::Packet{SimConnection::Kind::kEnd, {}});
+    connection_->CloseIfOver();
   }
 
   kj::Promise<size_t> tryRead(void* buffer, size_t min_bytes, size_t max_bytes) override {
@@ -61,21 +61,21 @@ class SimStream final : public kj::AsyncIoStream {
   }
   void shutdownWrite() override {
     Flush();
-    if (!host_.is_crashed()) connection_->Send(end_, Connection::Packet{Connection::Kind::kEnd, {}});
+    if (!host_.is_crashed()) connection_->Send(end_, SimConnection::Packet{SimConnection::Kind::kEnd, {}});
   }
   void abortRead() override { has_ended_ = true; }
 
-  // In a turn of our host.
-  void OnPacket(Connection::Packet packet) {
+  // In a turn of the host.
+  void OnPacket(SimConnection::Packet packet) {
     if (is_reset_) return;
     switch (packet.kind) {
-      case Connection::Kind::kData:
+      case SimConnection::Kind::kData:
         in_.append(packet.bytes);
         break;
-      case Connection::Kind::kEnd:
+      case SimConnection::Kind::kEnd:
         has_ended_ = true;
         break;
-      case Connection::Kind::kReset:
+      case SimConnection::Kind::kReset:
         OnReset();
         return;
     }
@@ -130,7 +130,7 @@ class SimStream final : public kj::AsyncIoStream {
     SimStream& stream;
   };
 
-  // True if the read is done.
+  // Returns whether the read is done.
   bool Fill(Read& read) {
     const size_t take = std::min(read.most - read.got, in_.size() - in_begin_);
     std::memcpy(read.to + read.got, in_.data() + in_begin_, take);
@@ -146,7 +146,7 @@ class SimStream final : public kj::AsyncIoStream {
 
   void Flush() {
     if (out_.empty() || is_reset_ || host_.is_crashed()) return;
-    connection_->Send(end_, Connection::Packet{Connection::Kind::kData, std::move(out_)});
+    connection_->Send(end_, SimConnection::Packet{SimConnection::Kind::kData, std::move(out_)});
     out_.clear();
   }
 
@@ -158,7 +158,7 @@ class SimStream final : public kj::AsyncIoStream {
     on_disconnect_.clear();
   }
 
-  const std::shared_ptr<Connection> connection_;
+  const std::shared_ptr<SimConnection> connection_;
   const size_t end_;
   SimHost& host_;
   std::string in_;
@@ -172,28 +172,26 @@ class SimStream final : public kj::AsyncIoStream {
   TurnEnd turn_end_;
 };
 
-kj::Own<kj::AsyncIoStream> Connection::Open(size_t end) { return kj::heap<SimStream>(shared_from_this(), end); }
+kj::Own<kj::AsyncIoStream> SimConnection::Open(size_t end) { return kj::heap<SimStream>(shared_from_this(), end); }
 
 // --- packets ---
 
-void Connection::Send(size_t sender, Packet packet) {
-  net_.bytes_sent_ += packet.bytes.size();
-  if (net_.on_bytes && !packet.bytes.empty())
-    net_.on_bytes(ends[sender].address, ends[1 - sender].address, packet.bytes);
+void SimConnection::Send(size_t sender, Packet packet) {
+  if (!packet.bytes.empty()) owner_.OnSend(ends[sender].address, ends[1 - sender].address, packet.bytes);
   pipes[sender].unread += packet.bytes.size();
-  Random& random = net_.world_.random();
+  Random& random = links_.world().random();
   if (packet.kind == Kind::kReset) {
     const bool is_ahead = random.Chance(0.5);
     return is_ahead ? Overtake(sender, std::move(packet)) : Schedule(sender, std::move(packet));
   }
   Nanos delay = 0;
   const bool is_cut = is_ending_in_message_ && packet.bytes.size() > 1;
-  if (is_cut || (packet.bytes.size() > 1 && random.Chance(net_.faults_.tear))) {
+  if (is_cut || (packet.bytes.size() > 1 && random.Chance(links_.faults().tear))) {
     const size_t cut = static_cast<size_t>(random.Between(1, packet.bytes.size() - 1));
     Schedule(sender, Packet{Kind::kData, packet.bytes.substr(0, cut)});
     packet.bytes.erase(0, cut);
     packet.is_rest = true;
-    delay = static_cast<Nanos>(random.Below(static_cast<uint64_t>(net_.faults_.most_tear)));
+    delay = static_cast<Nanos>(random.Below(static_cast<uint64_t>(links_.faults().most_tear)));
   }
   if (is_cut) {
     is_ending_in_message_ = false;
@@ -203,53 +201,51 @@ void Connection::Send(size_t sender, Packet packet) {
   Schedule(sender, std::move(packet), delay);
 }
 
-// `delay`: so much longer than the network takes. What is sent later comes later.
-void Connection::Schedule(size_t sender, Packet packet, Nanos delay) {
+// `delay` comes on top of what the network takes. Packets arrive in the order in which they were scheduled.
+void SimConnection::Schedule(size_t sender, Packet packet, Nanos delay) {
   Pipe& pipe = pipes[sender];
-  const Nanos wire = static_cast<Nanos>(packet.bytes.size()) * kSecond / net_.faults_.bytes_per_second;
-  const Nanos latency = net_.Latency(ends[sender].address, ends[1 - sender].address);
-  pipe.last_arrival = std::max(pipe.last_arrival + 1, net_.world_.now() + latency + wire + delay);
-  net_.world_.At(pipe.last_arrival, [self = shared_from_this(), sender, packet = std::move(packet)]() mutable {
+  const Nanos wire = static_cast<Nanos>(packet.bytes.size()) * kSecond / links_.faults().bytes_per_second;
+  const Nanos latency = DrawLatency(sender);
+  pipe.last_arrival = std::max(pipe.last_arrival + 1, links_.world().now() + latency + wire + delay);
+  links_.world().At(pipe.last_arrival, [self = shared_from_this(), sender, packet = std::move(packet)]() mutable {
     self->Arrive(sender, std::move(packet));
   });
 }
 
-// What was sent before it and has not arrived when it does is lost: TCP sends nothing again on a connection that is
-// over.
-void Connection::Overtake(size_t sender, Packet reset) {
-  const Nanos latency = net_.Latency(ends[sender].address, ends[1 - sender].address);
-  net_.world_.After(latency, [self = shared_from_this(), sender, reset = std::move(reset)]() mutable {
+// What was sent before the reset and has not arrived is lost: TCP retransmits nothing on a connection that is over.
+void SimConnection::Overtake(size_t sender, Packet reset) {
+  links_.world().After(DrawLatency(sender), [self = shared_from_this(), sender, reset = std::move(reset)]() mutable {
     self->pipes[sender].stalled.clear();
     self->Arrive(sender, std::move(reset));
   });
 }
 
-void Connection::Arrive(size_t sender, Packet packet) {
+void SimConnection::Arrive(size_t sender, Packet packet) {
   Pipe& pipe = pipes[sender];
   if (pipe.is_reset) {
-    net_.messages_cut_ += packet.is_rest;
+    if (packet.is_rest) owner_.OnMessageCut();
     return;
   }
-  if (!pipe.stalled.empty() || net_.IsCut(ends[sender].address, ends[1 - sender].address)) {
+  if (!pipe.stalled.empty() || IsCut(sender)) {
     pipe.stalled.push_back(std::move(packet));
     return;
   }
   Receive(sender, std::move(packet));
 }
 
-void Connection::Retransmit(size_t sender) {
-  if (net_.IsCut(ends[sender].address, ends[1 - sender].address)) return;
+void SimConnection::Retransmit(size_t sender) {
+  if (IsCut(sender)) return;
   std::deque<Packet> packets;
   packets.swap(pipes[sender].stalled);
   for (Packet& packet : packets) Receive(sender, std::move(packet));
 }
 
-void Connection::Receive(size_t sender, Packet packet) {
+void SimConnection::Receive(size_t sender, Packet packet) {
   if (packet.kind == Kind::kReset) pipes[sender].is_reset = true;
   End& to = ends[1 - sender];
   if (to.host == nullptr || (to.was_open && to.stream == nullptr)) {
-    // A port that nobody has any more answers with a reset, if the machine is up.
-    const bool is_up = to.host != nullptr || net_.IsListening(to.address);
+    // A machine that is up answers for a closed port with a reset.
+    const bool is_up = to.host != nullptr || owner_.IsListening(to.address);
     if (packet.kind != Kind::kData) return;
     if (is_up) {
       Schedule(1 - sender, Packet{Kind::kReset, {}});
@@ -262,12 +258,12 @@ void Connection::Receive(size_t sender, Packet packet) {
     if (SimStream* stream = self->ends[1 - sender].stream) {
       stream->OnPacket(std::move(packet));
     } else if (!self->ends[1 - sender].was_open) {
-      self->pipes[sender].stalled.push_back(std::move(packet));  // until it has been accepted
+      self->pipes[sender].stalled.push_back(std::move(packet));  // until the connection has been accepted
     }
   });
 }
 
-void Connection::OnRead(size_t reader, size_t bytes) {
+void SimConnection::OnRead(size_t reader, size_t bytes) {
   Pipe& pipe = pipes[1 - reader];
   pipe.unread -= std::min(bytes, pipe.unread);
   if (pipe.unread > kSocketBuffer / 2 || ends[1 - reader].host == nullptr) return;
@@ -278,15 +274,15 @@ void Connection::OnRead(size_t reader, size_t bytes) {
   });
 }
 
-void Connection::Reset() {
+void SimConnection::Reset() {
   Send(0, Packet{Kind::kReset, {}});
   Send(1, Packet{Kind::kReset, {}});
 }
 
-void Connection::ForgetIfOver() {
+void SimConnection::CloseIfOver() {
   for (const End& end : ends)
     if (end.host != nullptr && (end.stream != nullptr || !end.was_open)) return;
-  net_.connections_.erase(id_);
+  owner_.OnClosed(id_);
 }
 
 }  // namespace ringraft::sim

@@ -8,24 +8,36 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <string_view>
 
-#include "sim/net.h"
+#include "sim/host.h"
+#include "sim/links.h"
 
 namespace ringraft::sim {
 
 class SimStream;
 
+// What a connection needs of its network.
+class ConnectionOwner {
+ public:
+  virtual ~ConnectionOwner() = default;
+  virtual bool IsListening(const std::string& address) = 0;
+  virtual void OnSend(const std::string& from, const std::string& to, std::string_view bytes) = 0;
+  virtual void OnMessageCut() = 0;         // by a reset in its middle
+  virtual void OnClosed(uint64_t id) = 0;  // at both ends; may drop the connection
+};
+
 // Both directions, and both ends. `sender` 0 is the end that connected, 1 the one that accepted.
-class Connection final : public std::enable_shared_from_this<Connection> {
+class SimConnection final : public std::enable_shared_from_this<SimConnection> {
  public:
   enum class Kind { kData, kEnd, kReset };
   struct Packet {
     Kind kind = Kind::kData;
     std::string bytes;
-    bool is_rest = false;  // what came before it of the same write has been sent apart
+    bool is_rest = false;  // the second part of a write that was torn
   };
   struct End {
-    SimHost* host = nullptr;  // null: nobody, or dead
+    SimHost* host = nullptr;  // null: none, or dead
     std::string address;
     SimStream* stream = nullptr;
     bool was_open = false;  // a stream has existed
@@ -34,20 +46,20 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     Nanos last_arrival = 0;
     std::deque<Packet> stalled;  // arrived at a cut
     size_t unread = 0;           // bytes sent and not read
-    bool is_lost = false;        // something was sent to a dead machine: TCP tries again when that is back
-    bool is_reset = false;       // a reset has arrived: what comes behind it, though it was sent before, is dropped
+    bool is_lost = false;        // something was sent to a dead machine: TCP retransmits when that machine is back
+    bool is_reset = false;       // a reset has arrived: what arrives after it, even if sent before, is dropped
   };
 
-  Connection(Net& net, uint64_t id) : net_(net), id_(id) {}
+  // Both must outlive the connection.
+  SimConnection(ConnectionOwner& owner, Links& links, uint64_t id) : owner_(owner), links_(links), id_(id) {}
 
-  // One end's stream, for its host. Once an end.
+  // Makes the stream of one end, for its host. Once for each end.
   kj::Own<kj::AsyncIoStream> Open(size_t end);
 
   void Send(size_t sender, Packet packet);
-  void Arrive(size_t sender, Packet packet);
   void Retransmit(size_t sender);
   void OnRead(size_t reader, size_t bytes);
-  void ForgetIfOver();  // once both ends are gone
+  void CloseIfOver();  // once both ends are gone
   void Reset();
   void ResetInMessage() { is_ending_in_message_ = true; }
   bool Joins(size_t sender, const std::string& from, const std::string& to) const {
@@ -60,11 +72,15 @@ class Connection final : public std::enable_shared_from_this<Connection> {
  private:
   void Schedule(size_t sender, Packet packet, Nanos delay = 0);
   void Overtake(size_t sender, Packet reset);
+  void Arrive(size_t sender, Packet packet);
   void Receive(size_t sender, Packet packet);
+  bool IsCut(size_t sender) const { return links_.IsCut(ends[sender].address, ends[1 - sender].address); }
+  Nanos DrawLatency(size_t sender) { return links_.DrawLatency(ends[sender].address, ends[1 - sender].address); }
 
-  Net& net_;
+  ConnectionOwner& owner_;
+  Links& links_;
   const uint64_t id_;
-  bool is_ending_in_message_ = false;  // a reset comes in the middle of what is sent next
+  bool is_ending_in_message_ = false;  // a reset comes in the middle of the next write
 };
 
 }  // namespace ringraft::sim

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "sim/net.h"
 
 namespace ringraft::sim {
 namespace {
@@ -49,7 +48,7 @@ Nanos DriftingTime::WorldTime(TimePoint when) const {
 
 struct SimHost::Job {
   std::function<void()> work;
-  coro::ReadyNode* waiter = nullptr;  // null once it is dropped
+  coro::ReadyNode* waiter = nullptr;  // null once the waiter is destroyed
   bool is_done = false;
 };
 
@@ -81,7 +80,8 @@ Task<void> SimHost::RunBlocking(std::function<void()> work) {
       job->is_done = true;
       job->work();
       job->work = nullptr;
-      // It stays in the list until its waiter knows: a crash in between must not leave that waiting for ever.
+      // It stays in the list until its waiter is resumed: a crash in between must not leave the waiter suspended
+      // forever.
       Deliver([this, job] {
         std::erase(jobs_, job);
         if (job->waiter != nullptr) loop_.MakeReady(*job->waiter);
@@ -94,7 +94,7 @@ Task<void> SimHost::RunBlocking(std::function<void()> work) {
 
 // --- turns ---
 
-SimHost::SimHost(World& world, Net& net, std::string address, uint64_t node, Logger& logger)
+SimHost::SimHost(World& world, NetworkFactory& net, std::string address, uint64_t node, Logger& logger)
     : world_(world),
       logger_(logger),
       address_(std::move(address)),
@@ -108,7 +108,7 @@ SimHost::SimHost(World& world, Net& net, std::string address, uint64_t node, Log
 
 SimHost::~SimHost() {
   is_alive_.reset();
-  // Work that has not begun is dropped; what it owned goes now.
+  // Drops work that has not begun.
   jobs_.clear();
   inbox_.clear();
 }
@@ -153,7 +153,7 @@ void SimHost::OnTurnEvent(uint64_t plan) {
 }
 
 void SimHost::PollKernel() {
-  // What arrives meanwhile is for the next turn.
+  // What arrives in the meantime waits for the next turn.
   for (size_t count = inbox_.size(); count > 0 && !inbox_.empty(); --count) {
     std::function<void()> event = std::move(inbox_.front());
     inbox_.pop_front();

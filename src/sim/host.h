@@ -1,9 +1,9 @@
-// The place that a simulated node runs on: its clock, its scheduler, its mailbox, its workers. A turn of the loop is an
-// event of the World; between turns the node costs nothing.
+// The host that a simulated node runs on: its clock, scheduler, mailbox and workers. A turn of the loop is an event of
+// the World; between turns the node costs nothing.
 //
-//   kernel events (bytes, completions)  -> inbox -> first thing of a turn
+//   kernel events (bytes, completions)  -> inbox -> the beginning of a turn
 //   other threads                       -> mailbox -> Wake -> a turn
-//   timers                              -> a turn when the node's own clock says so
+//   timers                              -> a turn when they are due on the node's own clock
 #pragma once
 
 #include <deque>
@@ -17,20 +17,27 @@
 
 namespace ringraft::sim {
 
-class Net;
+class SimHost;
 
-// A clock that runs faster or slower than the world's, and whose wall side may be set to another time.
+// Gives a host its network.
+class NetworkFactory {
+ public:
+  virtual ~NetworkFactory() = default;
+  virtual std::unique_ptr<reactor::Network> MakeNetwork(SimHost& host) = 0;
+};
+
+// A clock that may run faster or slower than virtual time, and whose wall clock may be off.
 class DriftingTime final : public coro::TimeSource {
  public:
   explicit DriftingTime(const World& world) : world_(world) {}
   TimePoint Now() const override { return TimePoint(Duration(Local(world_.now()))); }
   std::chrono::system_clock::time_point WallNow() const override;
 
-  // Parts in a million by which it runs too fast, from now on; it never goes back.
+  // Sets by how many parts per million it runs too fast from now on. It never goes backwards.
   void SetDrift(int64_t ppm);
-  void Jump(Nanos forward);  // the steady clock: a machine that slept
+  void Jump(Nanos forward);  // the steady clock, as after a machine was suspended
   void SetWallOffset(Nanos offset) { wall_offset_ = offset; }
-  // When, in the world's time, this clock shows at least `when`.
+  // The virtual time at which this clock shows at least `when`.
   Nanos WorldTime(TimePoint when) const;
 
  private:
@@ -38,22 +45,22 @@ class DriftingTime final : public coro::TimeSource {
 
   const World& world_;
   Nanos world_base_ = 0;
-  Nanos local_base_ = 3600 * kSecond;  // no clock begins at 0
+  Nanos local_base_ = 3600 * kSecond;  // like real clocks, it does not begin at 0
   int64_t ppm_ = 0;
   Nanos wall_offset_ = 0;
 };
 
-// How unkind the scheduler is.
+// Faults of the scheduler of a host.
 struct ScheduleFaults {
-  double shuffle = 0;                  // of passes in which the ready coroutines run in a drawn order
-  double postpone = 0;                 // of resumptions that have to wait for a later turn
-  Nanos most_turn_time = 30 * kMicro;  // between a turn and the next
-  int least_passes = 64;               // of a turn; 1 tears it into as many as possible
+  double shuffle = 0;                  // fraction of passes in which ready coroutines run in random order
+  double postpone = 0;                 // fraction of resumptions that wait for a later turn
+  Nanos most_turn_time = 30 * kMicro;  // between two turns
+  int least_passes = 64;               // of a turn; 1 divides the work into as many turns as possible
 };
 
 class SimHost final : public reactor::Host, private coro::ReadyOrder {
  public:
-  SimHost(World& world, Net& net, std::string address, uint64_t node, Logger& logger);
+  SimHost(World& world, NetworkFactory& net, std::string address, uint64_t node, Logger& logger);
   ~SimHost() override;
 
   // --- Host ---
@@ -63,14 +70,14 @@ class SimHost final : public reactor::Host, private coro::ReadyOrder {
   Task<void> RunBlocking(std::function<void()> work) override;
   uint64_t RandomSeed() override { return world_.random().Next() | 1; }
   Logger& logger() override { return logger_; }
-  // Only after `Crash`, and to take a stopped node apart: runs a turn on a clock of its own.
+  // Only after `Crash`, to destroy a node: runs a turn and advances the clock of this host only.
   void Turn(Duration max_wait) override;
   void Interrupt() override {}
 
   // --- the simulator's side ---
-  // Something for the next turn: what a kernel would have completed. Dropped once the host has crashed.
+  // Queues an event for the next turn, as a completion of the kernel. Dropped if the host has crashed.
   void Deliver(std::function<void()> event);
-  // From here on the node is a ghost: nothing it does reaches anybody. It may be driven with Turn until it has ended.
+  // From here on nothing that the node does has an effect outside. It may be driven with `Turn` until it has ended.
   void Crash();
   bool is_crashed() const { return is_crashed_; }
   void PauseUntil(Nanos when);
@@ -122,11 +129,11 @@ class SimHost final : public reactor::Host, private coro::ReadyOrder {
   std::vector<std::shared_ptr<Job>> jobs_;
   ScheduleFaults schedule_;
   Nanos slowness_ = 0;
-  Nanos busy_until_ = 0;  // the processor has nothing for us before
+  Nanos busy_until_ = 0;  // no turn before
   Nanos paused_until_ = 0;
-  Nanos last_pause_ = -1;   // the end of it
+  Nanos last_pause_ = -1;   // its end
   Nanos planned_for_ = -1;  // the next turn; -1: none
-  uint64_t plan_ = 0;       // of that turn: earlier plans are void
+  uint64_t plan_ = 0;       // number of that turn; events of earlier numbers do nothing
   bool is_crashed_ = false;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };

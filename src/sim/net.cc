@@ -2,16 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <deque>
+#include <iterator>
+#include <vector>
 
 #include "coro/signal.h"
-#include "sim/connection.h"
 
 namespace ringraft::sim {
 namespace {
 
-constexpr Nanos kMostBackoff = 300 * kMilli;  // until TCP tries again after a cut
+constexpr Nanos kMostBackoff = 300 * kMilli;  // until TCP retransmits after a cut
 
 }  // namespace
 
@@ -34,18 +34,18 @@ class Net::Listener final : public reactor::KjListener {
       auto arrived = arrived_.Wait();
       co_await arrived;
     }
-    std::shared_ptr<Connection> connection = std::move(backlog_.front());
+    std::shared_ptr<SimConnection> connection = std::move(backlog_.front());
     backlog_.pop_front();
     kj::Own<kj::AsyncIoStream> stream = connection->Open(1);
     connection->Retransmit(0);
     co_return reactor::KjStream(kj::mv(stream));
   }
 
-  // From the world: a connection has come.
-  void Offer(std::shared_ptr<Connection> connection) {
+  // A connection has arrived. Called by an event, outside the turns of the host.
+  void Offer(std::shared_ptr<SimConnection> connection) {
     connection->ends[1].host = &host_;
     host_.Deliver([&net = net_, address = address_, self = this, connection = std::move(connection)] {
-      if (net.FindListener(address) != self) return;  // it may be gone by now
+      if (net.FindListener(address) != self) return;  // it may have been closed by now
       self->backlog_.push_back(connection);
       self->arrived_.Notify();
     });
@@ -56,7 +56,7 @@ class Net::Listener final : public reactor::KjListener {
   Net& net_;
   SimHost& host_;
   const std::string address_;
-  std::deque<std::shared_ptr<Connection>> backlog_;
+  std::deque<std::shared_ptr<SimConnection>> backlog_;
   coro::Signal arrived_;
 };
 
@@ -70,8 +70,8 @@ class HostNetwork final : public reactor::Network {
     const std::string from = host_.address();
     const std::string to = addr.text();
     if (!host_.is_crashed()) {
-      net_.world_.After(net_.Latency(from, to), [this, &net = net_, attempt, from, to] {
-        if (!attempt->is_over) Knock(net, attempt, from, to);
+      net_.world_.After(net_.links_.DrawLatency(from, to), [this, &net = net_, attempt, from, to] {
+        if (!attempt->is_over) OnFirstPacket(net, attempt, from, to);
       });
     }
     const TimePoint deadline = host_.loop().Now() + timeout;
@@ -98,11 +98,11 @@ class HostNetwork final : public reactor::Network {
   struct Attempt {
     explicit Attempt(coro::Loop& loop) : answered(loop) {}
     bool is_over = false;
-    std::shared_ptr<Connection> connection;  // null: refused
+    std::shared_ptr<SimConnection> connection;  // null: refused
     coro::Signal answered;
   };
 
-  // Whoever dropped the coroutine wants no answer.
+  // Ends the attempt also when the coroutine is dropped.
   class Ended {
    public:
     explicit Ended(Attempt& attempt) : attempt_(attempt) {}
@@ -112,23 +112,20 @@ class HostNetwork final : public reactor::Network {
     Attempt& attempt_;
   };
 
-  // The first packet has arrived at the other machine. `this` lives: the attempt is not over.
-  void Knock(Net& net, std::shared_ptr<Attempt> attempt, const std::string& from, const std::string& to) {
-    if (net.IsCut(from, to) || net.world_.random().Chance(net.faults_.refuse)) return;
+  // The first packet has arrived at the other machine. `this` is alive: the attempt is not over.
+  void OnFirstPacket(Net& net, std::shared_ptr<Attempt> attempt, const std::string& from, const std::string& to) {
+    if (net.IsCut(from, to) || net.world_.random().Chance(net.links_.faults().refuse)) return;
     Net::Listener* listener = net.FindListener(to);
-    std::shared_ptr<Connection> connection;
+    std::shared_ptr<SimConnection> connection;
     if (listener != nullptr) {
-      connection = std::make_shared<Connection>(net, net.next_connection_);
-      net.connections_.emplace(net.next_connection_++, connection);
-      connection->ends[0].address = from;
+      connection = net.AddConnection(from, to);
       connection->ends[0].host = &host_;
-      connection->ends[1].address = to;
       listener->Offer(connection);
     }
-    net.world_.After(net.Latency(to, from), [&net, host = &host_, attempt, connection, from, to] {
+    net.world_.After(net.links_.DrawLatency(to, from), [&net, host = &host_, attempt, connection, from, to] {
       const bool is_lost = attempt->is_over || net.IsCut(to, from);
       if (is_lost) {
-        // Our half never comes into being; the other finds out when it sends.
+        // This end never opens; the other one notices when it sends.
         if (connection != nullptr) connection->ends[0].was_open = true;
         return;
       }
@@ -159,20 +156,8 @@ Net::Listener* Net::FindListener(const std::string& address) {
   return found == listeners_.end() ? nullptr : found->second;
 }
 
-Nanos Net::Latency(const std::string& from, const std::string& to) {
-  Random& random = world_.random();
-  Nanos latency = static_cast<Nanos>(
-      random.Between(static_cast<uint64_t>(faults_.least_latency), static_cast<uint64_t>(faults_.most_latency)));
-  if (random.Chance(faults_.spike))
-    latency += static_cast<Nanos>(random.Below(static_cast<uint64_t>(faults_.most_spike)));
-  auto slow = slow_.find({from, to});
-  return slow == slow_.end() ? latency : latency + slow->second;
-}
-
 void Net::Mend(const std::string& from, const std::string& to) {
-  auto cut = cuts_.find({from, to});
-  if (cut == cuts_.end() || --cut->second > 0) return;
-  cuts_.erase(cut);
+  if (!links_.Mend(from, to)) return;
   for (auto& [id, connection] : connections_) {
     for (size_t sender = 0; sender < 2; ++sender) {
       if (!connection->Joins(sender, from, to) || connection->pipes[sender].stalled.empty()) continue;
@@ -183,7 +168,7 @@ void Net::Mend(const std::string& from, const std::string& to) {
 }
 
 void Net::MendAll() {
-  const auto cuts = cuts_;
+  const auto cuts = links_.cuts();
   for (const auto& [link, count] : cuts)
     for (uint64_t i = 0; i < count; ++i) Mend(link.first, link.second);
 }
@@ -203,14 +188,14 @@ bool Net::ResetOne() {
 void Net::OnHostGone(SimHost& host, bool is_silent) {
   for (auto found = listeners_.begin(); found != listeners_.end();)
     found = &found->second->host() == &host ? listeners_.erase(found) : std::next(found);
-  std::vector<std::shared_ptr<Connection>> all;
+  std::vector<std::shared_ptr<SimConnection>> all;
   for (auto& [id, connection] : connections_) all.push_back(connection);
   for (auto& connection : all) {
     for (size_t end = 0; end < 2; ++end) {
       if (connection->ends[end].host != &host) continue;
       connection->ends[end].host = nullptr;
-      if (!is_silent) connection->Send(end, Connection::Packet{Connection::Kind::kReset, {}});
-      connection->ForgetIfOver();
+      if (!is_silent) connection->Send(end, SimConnection::Packet{SimConnection::Kind::kReset, {}});
+      connection->CloseIfOver();
     }
   }
 }
@@ -218,22 +203,32 @@ void Net::OnHostGone(SimHost& host, bool is_silent) {
 void Net::OnHostBack(const std::string& address) {
   for (auto& [id, connection] : connections_) {
     for (size_t end = 0; end < 2; ++end) {
-      Connection::Pipe& pipe = connection->pipes[1 - end];
+      SimConnection::Pipe& pipe = connection->pipes[1 - end];
       if (connection->ends[end].address != address || connection->ends[end].host != nullptr || !pipe.is_lost) continue;
       pipe.is_lost = false;
       world_.After(static_cast<Nanos>(world_.random().Below(kMostBackoff)), [connection, end] {
-        connection->Send(end, Connection::Packet{Connection::Kind::kReset, {}});
+        connection->Send(end, SimConnection::Packet{SimConnection::Kind::kReset, {}});
       });
     }
   }
 }
 
-std::shared_ptr<Connection> Net::FromNobody(Listener& listener, const std::string& to) {
-  auto connection = std::make_shared<Connection>(*this, next_connection_);
+std::shared_ptr<SimConnection> Net::AddConnection(const std::string& from, const std::string& to) {
+  ConnectionOwner& owner = *this;
+  auto connection = std::make_shared<SimConnection>(owner, links_, next_connection_);
   connections_.emplace(next_connection_++, connection);
-  connection->ends[0].address = "203.0.113.1:9";
-  connection->ends[0].was_open = true;
+  connection->ends[0].address = from;
   connection->ends[1].address = to;
+  return connection;
+}
+
+void Net::OnSend(const std::string& from, const std::string& to, std::string_view bytes) {
+  if (on_bytes) on_bytes(from, to, bytes);
+}
+
+std::shared_ptr<SimConnection> Net::ConnectFromOutside(Listener& listener, const std::string& to) {
+  auto connection = AddConnection("203.0.113.1:9", to);
+  connection->ends[0].was_open = true;
   listener.Offer(connection);
   return connection;
 }
@@ -241,24 +236,24 @@ std::shared_ptr<Connection> Net::FromNobody(Listener& listener, const std::strin
 void Net::Send(const std::string& to, std::string bytes) {
   Listener* listener = FindListener(to);
   if (listener == nullptr) return;
-  auto connection = FromNobody(*listener, to);
-  if (!bytes.empty()) connection->Send(0, Connection::Packet{Connection::Kind::kData, std::move(bytes)});
-  connection->Send(0, Connection::Packet{Connection::Kind::kEnd, {}});
+  auto connection = ConnectFromOutside(*listener, to);
+  if (!bytes.empty()) connection->Send(0, SimConnection::Packet{SimConnection::Kind::kData, std::move(bytes)});
+  connection->Send(0, SimConnection::Packet{SimConnection::Kind::kEnd, {}});
 }
 
 bool Net::Storm(const std::string& to, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     Listener* listener = FindListener(to);
     if (listener == nullptr) return false;
-    auto connection = FromNobody(*listener, to);
+    auto connection = ConnectFromOutside(*listener, to);
     if (world_.random().Chance(0.5)) {
       std::string noise(static_cast<size_t>(world_.random().Between(1, 64)), '\0');
       for (char& byte : noise) byte = static_cast<char>(world_.random().Next());
-      connection->Send(0, Connection::Packet{Connection::Kind::kData, std::move(noise)});
+      connection->Send(0, SimConnection::Packet{SimConnection::Kind::kData, std::move(noise)});
     }
     if (world_.random().Chance(0.7)) {
       world_.After(static_cast<Nanos>(world_.random().Below(2 * kSecond)), [connection] {
-        connection->Send(0, Connection::Packet{Connection::Kind::kEnd, {}});
+        connection->Send(0, SimConnection::Packet{SimConnection::Kind::kEnd, {}});
       });
     }
   }
