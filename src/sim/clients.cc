@@ -6,15 +6,15 @@
 
 #include "base/assert.h"
 #include "node/node.h"
-#include "sim/call.h"
+#include "sim/detached_task.h"
 
 namespace ringraft::sim {
 namespace {
 
-// A call may end so much later than its deadline: the timer's grain, and a node that does not run for a while.
+// How much later than its deadline a call may end: the granularity of timers, and a node that does not run for a while.
 constexpr Nanos kGrace = 2 * kSecond;
 
-Detached Handle(Raft& raft, std::string command, HandleOptions options,
+DetachedTask Handle(Raft& raft, std::string command, HandleOptions options,
                 std::function<void(std::coroutine_handle<>)> started, std::function<void(Result<Bytes>)> done) {
   struct Self {
     bool await_ready() const noexcept { return false; }
@@ -75,7 +75,7 @@ void Clients::Plan(Client& client, Nanos delay) {
   });
 }
 
-// Most of the time the node of the last success.
+// Usually the node of the last success.
 Slot* Clients::Choose(Client& client) {
   if (random_.Chance(0.05)) client.target = static_cast<size_t>(random_.Below(cluster_.size()));
   for (size_t tries = 0; tries < cluster_.size(); ++tries) {
@@ -107,7 +107,7 @@ void Clients::Call(Client& client) {
       random_.Between(static_cast<uint64_t>(habits_.least_patience), static_cast<uint64_t>(habits_.most_patience)));
   const bool forward = random_.Chance(habits_.forward);
   const bool is_endless = !forward && random_.Chance(habits_.endless);
-  pending.due = is_endless ? Operation::kNever : world_.now() + 2 * patience + kGrace;  // a slow clock
+  pending.due = is_endless ? Operation::kNever : world_.now() + 2 * patience + kGrace;  // the clock may be slow
   if (random_.Chance(habits_.cancel)) {
     world_.After(static_cast<Nanos>(random_.Below(static_cast<uint64_t>(patience))),
                  [stop = pending.stop]() mutable { stop.request_stop(); });
@@ -122,7 +122,7 @@ void Clients::Call(Client& client) {
     slot->host->Deliver([this, alive = std::weak_ptr<bool>(is_alive_), number, slot, forward, patience] {
       if (!alive.expired()) Make(number, *slot, forward, patience);
     });
-    // If the node dies first, nobody has called.
+    // If the node crashes first, the call has not been made.
     world_.After(patience + kSecond, [this, alive = std::weak_ptr<bool>(is_alive_), number] {
       if (alive.expired()) return;
       auto found = calls_.find(number);
@@ -143,7 +143,7 @@ void Clients::Make(uint64_t number, Slot& slot, bool forward, Nanos patience) {
   if (pending.due != Operation::kNever) options.Deadline(slot.host->time().Now() + Duration(patience));
   if (forward) options.Forward();
   Handle(
-      *slot.raft, TapMachine::Wrap(number, pending.operation.command), options,
+      *slot.raft, InterceptingMachine::Wrap(number, pending.operation.command), options,
       [&pending](std::coroutine_handle<> caller) { pending.caller = caller; },
       [this, number](Result<Bytes> result) { OnAnswer(number, std::move(result)); });
 }
@@ -160,7 +160,8 @@ void Clients::OnAnswer(uint64_t number, Result<Bytes> result) {
       random_.Between(static_cast<uint64_t>(habits_.least_pause), static_cast<uint64_t>(habits_.most_pause)));
   if (result) {
     if (!applied_.contains(number))
-      world_.Fail("a success was applied", fmt::format("call {} succeeds, and no machine was given it", number));
+      world_.Fail("a command that succeeded was applied",
+                  fmt::format("call {} succeeds, but no state machine applied it", number));
     pending.operation.returned = world_.now();
     pending.operation.result = std::string(result.value().view());
     history_.push_back(std::move(pending.operation));
@@ -174,7 +175,7 @@ void Clients::OnAnswer(uint64_t number, Result<Bytes> result) {
     if (random_.Chance(habits_.retry)) client.again = pending.operation.command;
     history_.push_back(std::move(pending.operation));
   } else {
-    // Certainly without effect: nothing to remember, but it must stay so.
+    // Certainly without effect: not in the history, but it must stay without effect.
     refused_.insert(number);
     client.again = std::move(pending.operation.command);
   }
@@ -189,7 +190,7 @@ void Clients::OnAnswer(uint64_t number, Result<Bytes> result) {
   Plan(client, pause);
 }
 
-// The caller goes away without waiting for an answer.
+// Destroys the caller before the answer.
 void Clients::EndUnknown(uint64_t number) {
   auto found = calls_.find(number);
   if (found == calls_.end() || !found->second.caller) return;
@@ -205,8 +206,8 @@ void Clients::EndUnknown(uint64_t number) {
 void Clients::OnApplied(uint64_t call) {
   applied_.insert(call);
   if (refused_.contains(call))
-    world_.Fail("what failed for certain was never applied",
-                fmt::format("call {} was answered with an error that says so, and is applied", call));
+    world_.Fail("a command that certainly failed is never applied",
+                fmt::format("call {} got an error that excludes it, and is applied", call));
 }
 
 std::string Clients::Overdue() const {

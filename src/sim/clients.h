@@ -1,4 +1,4 @@
-// The clients of one run: each calls one node at a time, goes elsewhere when it fails, and writes down what it did.
+// The clients of one run: each calls one node at a time, tries another one after a failure, and records its calls.
 #pragma once
 
 #include <coroutine>
@@ -18,12 +18,12 @@ struct ClientHabits {
   Nanos most_pause = 800 * kMilli;
   Nanos least_patience = 200 * kMilli;
   Nanos most_patience = 5 * kSecond;
-  double forward = 0.5;  // of the calls go to a node that passes them on
-  double retry = 0.5;    // of the calls with an unknown outcome are made again
-  double cancel = 0;     // are cancelled some time later
-  double abandon = 0;    // lose their caller some time later
-  double endless = 0.2;  // have no deadline, where the node does not pass them on: they must end all the same
-  double in_turn = 0.3;  // are made on the node's own thread
+  double forward = 0.5;  // fraction of calls that the node forwards to the leader
+  double retry = 0.5;    // fraction of calls with an unknown outcome that are repeated
+  double cancel = 0;     // fraction of calls that are cancelled some time later
+  double abandon = 0;    // fraction of calls whose caller is destroyed some time later
+  double endless = 0.2;  // fraction of calls without forwarding that have no deadline; they must end all the same
+  double in_turn = 0.3;  // fraction of calls from the node's own thread
 };
 
 class Clients final {
@@ -35,13 +35,13 @@ class Clients final {
   void SetHabits(const ClientHabits& habits) { habits_ = habits; }
   void Begin();
   void Stop() { is_stopping_ = true; }
-  // From now on each client counts its successes in a row.
+  // Resets the number of successes in a row of each client.
   void ResetStreaks();
   bool AllHaveStreak(uint64_t length) const;
-  // A machine has been given what this call brought.
+  // A state machine has applied the command of this call.
   void OnApplied(uint64_t call);
 
-  // Calls that should have ended: the deadline has long passed.
+  // Returns a call that should have ended, since its deadline is long past; empty if there is none.
   std::string Overdue() const;
   bool IsIdle() const { return calls_.empty(); }
 
@@ -54,7 +54,7 @@ class Clients final {
   struct Client {
     uint64_t number = 0;
     size_t target = 0;
-    std::string again;  // the command to be tried once more
+    std::string again;  // the command to be repeated
     uint64_t streak = 0;
   };
   struct Pending {
@@ -62,7 +62,7 @@ class Clients final {
     Operation operation;
     std::coroutine_handle<> caller;
     std::stop_source stop;
-    Nanos due = 0;  // when it must have ended
+    Nanos due = 0;  // when it must have ended; kNever: no deadline
     uint64_t life = 0;
     Slot* slot = nullptr;
   };
@@ -83,7 +83,7 @@ class Clients final {
   std::vector<std::unique_ptr<Client>> clients_;
   std::map<uint64_t, Pending> calls_;
   std::set<uint64_t> refused_;  // calls that certainly had no effect
-  std::set<uint64_t> applied_;  // calls whose command a machine was given
+  std::set<uint64_t> applied_;  // calls whose command a state machine has applied
   std::vector<Operation> history_;
   uint64_t next_call_ = 1;
   uint64_t succeeded_ = 0;

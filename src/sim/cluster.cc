@@ -5,21 +5,22 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/format.h"
 #include "node/identity.h"
 #include "node/node.h"
 
 namespace ringraft::sim {
 namespace {
 
-constexpr double kBackupChance = 0.5;  // that a backup is made before a start
-constexpr Nanos kOperatorReads = 5 * kSecond;
-constexpr size_t kMostUnsaved = 64;  // that a durable machine may not have had on its disk yet
+constexpr double kBackupChance = 0.5;         // of a backup before a start
+constexpr Nanos kOperatorReads = 5 * kSecond;  // until the operator reads what the leader reports of a node
+constexpr size_t kMostUnsaved = 64;           // entries that a durable machine may lose in a crash
 
 bool IsRefused(SimDisk& disk) { return !disk.Store().Get(node::kRefusedKey).value().empty(); }
 
 }  // namespace
 
-// What the nodes say is part of the story; not their complaints, which may quote texts of other libraries.
+// Log lines of the nodes belong to the story; but not warnings, which may quote texts of other libraries.
 void Slot::Write(LogLevel level, std::string_view message) {
   if (host == nullptr || host->is_crashed()) return;
   if (level == LogLevel::kInfo && message.starts_with("node ")) {
@@ -52,7 +53,7 @@ Cluster::~Cluster() {
       if (slot->raft != nullptr) Crash(*slot, true);
 }
 
-// Of the node as it is now, or the one of that directory: a copy is not that.
+// A copy has the incarnation of its original, but is another disk.
 const SimDisk* Cluster::FindDisk(uint64_t node, uint64_t incarnation) const {
   for (const auto& slot : slots_) {
     if (slot->id != node) continue;
@@ -102,7 +103,7 @@ Options Cluster::OptionsFor(const Slot& slot) const {
   options.data_dir.clear();
   options.cluster_name = "simulated";
   options.storage = slot.disk;
-  options.seed = world_.trace().hash() | 1;  // another one at each start
+  options.seed = world_.trace().hash() | 1;  // a different one at each start
   options.is_witness = slot.is_witness;
   if (limits_) options.limits = *limits_;
   if (has_priorities_) options.election_priority = static_cast<uint8_t>(slot.id % 4);
@@ -115,14 +116,14 @@ Options Cluster::OptionsFor(const Slot& slot) const {
   return options;
 }
 
-// --- life and death ---
+// --- starts and ends ---
 
 void Cluster::BackUp(Slot& slot) {
   slot.backup = slot.disk->Copy(slot.id);
   slot.backup_applied = slot.machine_disk.size();
 }
 
-// What a crash may take of the last that a durable machine had applied.
+// Draws how many of the last applied entries a durable machine loses in a crash.
 size_t Cluster::Unsaved() {
   return world_.random().Chance(0.5) ? 0 : static_cast<size_t>(world_.random().Below(kMostUnsaved));
 }
@@ -133,10 +134,11 @@ void Cluster::Start(Slot& slot) {
   if (slot.disk->last() && !slot.disk->is_copy() && world_.random().Chance(kBackupChance)) BackUp(slot);
   slot.machine = service_.MakeMachine(NodeId(slot.id));
   if (!slot.machine_disk.RestoreTo(*slot.machine))
-    world_.Fail("a node starts on what it wrote",
-                fmt::format("the machine of node {} does not take what it has applied before", slot.id));
-  slot.tap = std::make_unique<TapMachine>(world_, slot.subject(), oracle_, taps_, *slot.machine, on_apply_,
-                                          has_durable_machines_ ? &slot.machine_disk : nullptr, *slot.disk);
+    world_.Fail("a node starts from its own disk",
+                fmt::format("the machine of node {} refuses entries that it has applied before", slot.id));
+  slot.intercepting_machine = std::make_unique<InterceptingMachine>(
+      world_, slot.subject(), oracle_, machine_faults_, *slot.machine, on_apply_,
+      has_durable_machines_ ? &slot.machine_disk : nullptr, *slot.disk);
   auto host = std::make_unique<SimHost>(world_, net_, slot.address, slot.subject(), slot);
   slot.host = host.get();
   slot.host->SetSchedule(schedule_);
@@ -147,21 +149,21 @@ void Cluster::Start(Slot& slot) {
   Options options = OptionsFor(slot);
   options.logger = &slot;
   options.make_rpc = [this, &slot, rpc = options.rpc](Reactor& reactor) -> std::unique_ptr<Rpc> {
-    return std::make_unique<TapRpc>(MakeCapnpRpc(reactor, rpc), *slot.host, oracle_, taps_);
+    return std::make_unique<InterceptingRpc>(MakeCapnpRpc(reactor, rpc), *slot.host, oracle_, rpc_faults_);
   };
-  world_.Tell(fmt::format("node {} starts -> last index {}, term {}", slot.id, slot.disk->last().value(),
-                          slot.disk->hard_state().term.value()));
+  world_.Tell(fmt::format("node {} starts -> last index {}, term {}", slot.id, slot.disk->last(),
+                          slot.disk->hard_state().term));
   net_.OnHostBack(slot.address);
-  Result<std::unique_ptr<Raft>> raft = Raft::Create(std::move(options), *slot.tap);
+  Result<std::unique_ptr<Raft>> raft = Raft::Create(std::move(options), *slot.intercepting_machine);
   Result<void> running = raft ? raft.value()->Run(*slot.reactor) : Result<void>(raft.error());
   if (raft) slot.raft = std::move(raft.value());
   slot.state = Slot::State::kUp;
   if (running) return;
   slot.host->Crash();
   TakeApart(slot);
-  // A restored backup may have been killed between its refusal and its end.
+  // A restored backup may have crashed between its refusal and its stop.
   if (slot.disk->is_copy() && IsRefused(*slot.disk)) return Wipe(slot, slot.down_for);
-  world_.Fail("a node starts on what it wrote", fmt::format("node {}: {}", slot.id, running.error().message()));
+  world_.Fail("a node starts from its own disk", fmt::format("node {}: {}", slot.id, running.error().message()));
 }
 
 void Cluster::OnTurn(Slot& slot) {
@@ -169,7 +171,7 @@ void Cluster::OnTurn(Slot& slot) {
   node::Node& node = slot.raft->node();
   if (!node.IsRunning()) {
     if (slot.state != Slot::State::kUp && slot.state != Slot::State::kStopping) return;
-    // It has stopped by itself: a failed disk, a damaged log. The operator looks at it some time later.
+    // It has stopped by itself, after a disk failure or damage. The operator notices some time later.
     if (slot.state == Slot::State::kUp) {
       slot.state = Slot::State::kStopping;
       world_.Tell(fmt::format("node {} stops by itself", slot.id));
@@ -192,7 +194,7 @@ void Cluster::OnTurn(Slot& slot) {
     });
     return;
   }
-  // The start is a message: there is no core before it has been delivered.
+  // The start is a message: there is no core until it has been delivered.
   if (!node.has_started() || slot.is_duplicate) return;
   Oracle::Subject subject;
   subject.id = slot.id;
@@ -206,11 +208,11 @@ void Cluster::OnTurn(Slot& slot) {
 }
 
 void Cluster::TakeApart(Slot& slot) {
-  slot.state = Slot::State::kDown;  // first: calls end with the node, and their callers look at the others
+  slot.state = Slot::State::kDown;  // first: calls end with the node, and their callers choose another one
   slot.raft.reset();
   slot.reactor.reset();
   slot.host = nullptr;
-  slot.tap.reset();
+  slot.intercepting_machine.reset();
   slot.machine.reset();
   ++slot.life;
 }
@@ -247,7 +249,7 @@ void Cluster::Lose(Slot& slot, bool becomes_witness) {
   ++slot.life;
   ++lost_;
   const NodeId old(slot.id);
-  // What it had acknowledged it had: the rules look at it as it was.
+  // The rules still count what this disk had acknowledged.
   lost_disks_.emplace_back(slot.id, std::move(slot.disk));
   slot.backup.reset();
   slot.machine_disk = MachineDisk();
@@ -256,7 +258,7 @@ void Cluster::Lose(Slot& slot, bool becomes_witness) {
   slot.address = fmt::format("10.0.0.{}:7000", slot.id);
   slot.disk = std::make_shared<SimDisk>(world_, slot.id, oracle_);
   slot.is_joiner = true;
-  world_.Tell(fmt::format("node {} is lost with its disk -> node {} replaces it{}", old.value(), slot.id,
+  world_.Tell(fmt::format("node {} is lost with its disk -> node {} replaces it{}", old, slot.id,
                           becomes_witness ? ", as a witness" : ""));
   Start(slot);
   ConfigChange change;
@@ -268,7 +270,7 @@ void Cluster::Wipe(Slot& slot, Nanos down_for) {
   if (slot.raft != nullptr) Crash(slot, true);
   world_.Tell(fmt::format("the disk of node {} is emptied", slot.id));
   if (slot.disk->is_copy()) {
-    --lost_;  // nothing had been promised of it
+    --lost_;  // a copy has acknowledged nothing
   } else {
     lost_disks_.emplace_back(slot.id, std::move(slot.disk));
   }
@@ -289,7 +291,7 @@ void Cluster::Restore(Slot& slot, Nanos down_for) {
   oracle_.OnDiskReplaced(slot.id);
   ++lost_;  // until it is refused
   RestartAfter(slot, down_for);
-  // All that it knows may be gone by now, and nobody there to tell it. The operator reads what the leader says of it.
+  // All nodes that it knows may be gone, so that none can refuse it. Then the operator acts on what the leader reports.
   world_.After(down_for + kOperatorReads, [this, &slot, copy = std::weak_ptr(slot.disk)] {
     if (!copy.expired() && copy.lock() == slot.disk) Wipe(slot, kSecond);
   });
@@ -321,7 +323,7 @@ std::string Cluster::StartDuplicate(Slot& slot) {
   ++lost_;  // until it is refused
   world_.Tell(fmt::format("a copy of the disk of node {} is started beside it", slot.id));
   Start(copy);
-  // All that it knows may be gone by now, and nobody there to tell it.
+  // All nodes that it knows may be gone, so that none can refuse it.
   world_.After(kOperatorReads, [this, &copy, life = copy.life] {
     if (copy.life != life || copy.raft == nullptr || KnowsOthers(copy)) return;
     Crash(copy, false);
@@ -330,7 +332,7 @@ std::string Cluster::StartDuplicate(Slot& slot) {
   return copy.address;
 }
 
-// Is any of the others where it looks for them?
+// Whether any other node is at the address under which the copy knows it.
 bool Cluster::KnowsOthers(Slot& copy) const {
   if (!copy.raft->node().has_started()) return true;
   const std::vector<Peer> known = copy.raft->node().core().configuration().Members();
@@ -344,7 +346,8 @@ bool Cluster::KnowsOthers(Slot& copy) const {
 void Cluster::OnDuplicateStopped(Slot& slot) {
   Crash(slot, false);
   if (!IsRefused(*slot.disk))
-    return world_.Fail("a copy is refused", fmt::format("the copy of node {} ends for another reason", slot.id));
+    return world_.Fail("a copied node is refused",
+                       fmt::format("the copy of node {} stops for another reason", slot.id));
   world_.Tell(fmt::format("the copy of node {} is refused", slot.id));
   --lost_;
 }
@@ -356,13 +359,13 @@ bool Cluster::HasWitness() const {
 void Cluster::Move(Slot& slot, Nanos down_for) {
   Crash(slot, true);
   slot.address = fmt::format("10.0.0.{}:{}", slot.id, next_port_++);
-  slot.is_joiner = true;  // who the members are it has in its log
+  slot.is_joiner = true;  // its log has the members
   RestartAfter(slot, down_for);
   ChangeMembers(ConfigChange().SetAddr(NodeId(slot.id), Addr(slot.address)), [] {});
 }
 
 bool Cluster::IsWhole() const {
-  // Nobody's place can be taken before all have begun: they wait for each other.
+  // No node can be replaced before all have started: the initial members wait for each other.
   const bool are_good = std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) {
     return slot->disk->last() != Index(0) && !slot->disk->is_rotten();
   });
@@ -371,22 +374,22 @@ bool Cluster::IsWhole() const {
 
 std::string Cluster::Unrest() {
   if (!AllUp()) return "not all nodes are up";
-  if (Leader() == nullptr) return "nobody leads";
-  if (operations_ != 0 || lost_ != 0) return "the operator changes the members still";
+  if (Leader() == nullptr) return "there is no leader";
+  if (operations_ != 0 || lost_ != 0) return "the operator is still changing the members";
   const core::Core& leader = Leader()->raft->node().core();
   for (Slot* slot : Up()) {
     node::Node& node = slot->raft->node();
     const std::string who = fmt::format("node {} ", slot->id);
     if (!node.has_started()) return who + "has not started";
-    if (node.calls_in_use() != 0) return who + "has calls that wait";
+    if (node.calls_in_use() != 0) return who + "has waiting calls";
     const core::Core& core = node.core();
-    if (core.last_index() != leader.last_index()) return who + "has another log than the leader";
-    if (core.applied_index() != leader.last_index()) return who + "has not applied all";
+    if (core.last_index() != leader.last_index()) return who + "has a different log than the leader";
+    if (core.applied_index() != leader.last_index()) return who + "has not applied all entries";
     if (core.configuration().is_joint()) return who + "has a joint configuration";
-    if (slot->disk->last() != leader.last_index()) return who + "does not have all on its disk";
+    if (slot->disk->last() != leader.last_index()) return who + "does not have all entries on its disk";
   }
   for (const PeerStatus& peer : leader.PeerStatuses(Leader()->host->loop().Now()))
-    if (peer.inflight_bytes != 0) return fmt::format("the leader waits for answers of node {}", peer.peer.id.value());
+    if (peer.inflight_bytes != 0) return fmt::format("the leader waits for replies of node {}", peer.peer.id);
   return "";
 }
 

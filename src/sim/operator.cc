@@ -1,22 +1,23 @@
-// The operator: asks the nodes for other members, and for another leader, as one does who watches a cluster.
+// The operator of the cluster: requests changes of the members and of the leader.
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/format.h"
 #include "node/node.h"
-#include "sim/call.h"
 #include "sim/cluster.h"
+#include "sim/detached_task.h"
 
 namespace ringraft::sim {
 namespace {
 
 constexpr Nanos kOperatorPause = 300 * kMilli;
 constexpr auto kOperatorPatience = std::chrono::seconds(3);
-// Twice that, for a slow clock, and the grain of the timers. A transfer has four of the longest election time-outs,
-// which are shorter.
+// Twice that for a slow clock, and the granularity of the timers. A transfer takes at most four of the longest election
+// timeouts, which is less.
 constexpr Nanos kMostOperatorCall = 10 * kSecond;
 
-Detached Change(Raft& raft, ConfigChange change, TimePoint deadline, std::function<void(Errc)> done) {
+DetachedTask Change(Raft& raft, ConfigChange change, TimePoint deadline, std::function<void(Errc)> done) {
   HandleOptions options;
   options.Deadline(deadline);
   auto call = raft.ChangeConfig(std::move(change), options);
@@ -29,11 +30,11 @@ constexpr std::string_view kSigns = "+~-^_@=*!";  // of ConfigChange::StepKind
 std::string Describe(const ConfigChange& change) {
   std::string text;
   for (const ConfigChange::Step& step : change.steps())
-    text += fmt::format(" {}{}", kSigns[static_cast<size_t>(step.kind)], step.peer.id.value());
+    text += fmt::format(" {}{}", kSigns[static_cast<size_t>(step.kind)], step.peer.id);
   return text;
 }
 
-// Is it so by these members? `incarnation` is that of the disk that the node has now.
+// Whether the step has been carried out in `members`. `incarnation` is that of the current disk of the node.
 bool HoldsFor(const ConfigChange::Step& step, const core::Configuration& members, uint64_t incarnation) {
   const NodeId id = step.peer.id;
   const core::Member* peer = members.Find(id);
@@ -58,7 +59,7 @@ bool HoldsFor(const ConfigChange::Step& step, const core::Configuration& members
   return false;
 }
 
-Detached TransferLeadership(Raft& raft, NodeId to, std::function<void(Errc)> done) {
+DetachedTask TransferLeadership(Raft& raft, NodeId to, std::function<void(Errc)> done) {
   auto call = raft.TransferLeadership(to);
   Result<void> transferred = co_await call;
   done(transferred ? Errc::kOk : transferred.error().code());
@@ -101,7 +102,7 @@ void Cluster::RemoveAndAdd(Slot& slot) {
 void Cluster::DemoteAndPromote(Slot& slot, Nanos lasts) {
   const NodeId id(slot.id);
   ChangeMembers(ConfigChange().Demote(id), [this, id, lasts] {
-    ++operations_;  // it goes on
+    ++operations_;  // until it is promoted
     world_.After(lasts, [this, id] {
       --operations_;
       ChangeMembers(ConfigChange().Promote(id), [] {});
@@ -109,7 +110,8 @@ void Cluster::DemoteAndPromote(Slot& slot, Nanos lasts) {
   });
 }
 
-// Asks whoever leads, until it is done. What was done already, by a try whose outcome was unknown, counts.
+// Sends the change to the current leader, and retries until it is done. An earlier try with an unknown outcome may have
+// done it already.
 void Cluster::ChangeMembers(ConfigChange change, std::function<void()> done) {
   ++operations_;
   auto again = std::make_shared<std::function<void()>>();
@@ -133,7 +135,7 @@ void Cluster::ChangeMembers(ConfigChange change, std::function<void()> done) {
       operator_calls_.erase(call);
       world_.Tell(fmt::format("the operator's change{} -> {}", Describe(change), Error(code).message()));
       if (code == Errc::kOk) return finish();
-      // An earlier try may have done it: then the newest members are committed.
+      // An earlier try may have done it; then the newest configuration is committed.
       const bool is_there = code == Errc::kAlreadyMember || code == Errc::kNotMember;
       if (is_there && IsChangeCommitted(change)) return finish();
       retry();
@@ -144,7 +146,7 @@ void Cluster::ChangeMembers(ConfigChange change, std::function<void()> done) {
   });
 }
 
-// As the node knows that has committed most. (A leader that is cut off may answer from a configuration of the past.)
+// According to the node with the highest commit index: a leader that is cut off may answer from an old configuration.
 bool Cluster::IsChangeCommitted(const ConfigChange& change) {
   const core::Core* newest = nullptr;
   for (Slot* slot : Up()) {

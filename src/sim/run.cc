@@ -1,4 +1,5 @@
-// One run: load with faults, then everything healed, then progress, rest, equal states, and the clients' history.
+// One run: load with faults; then all faults end; then the cluster must make progress, come to rest and have equal
+// states, and the history of the clients must be linearizable.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,17 +7,18 @@
 #include "base/assert.h"
 #include "sim/clients.h"
 #include "sim/cluster.h"
+#include "sim/fault_injector.h"
 #include "sim/faults.h"
 #include "sim/world.h"
 
 namespace ringraft::sim {
 namespace {
 
-constexpr Nanos kMostRecovery = 60 * kSecond;  // after the faults, until clients succeed again
-constexpr Nanos kMostRest = 30 * kSecond;      // after the clients, until nothing moves
-constexpr uint64_t kStreak = 3;                // successes in a row that show it
+constexpr Nanos kMostRecovery = 60 * kSecond;  // from the end of the faults until clients succeed again
+constexpr Nanos kMostRest = 30 * kSecond;      // from the end of the clients until nothing happens
+constexpr uint64_t kStreak = 3;                // successes in a row of each client
 constexpr Nanos kLookInterval = 100 * kMilli;
-constexpr uint64_t kMostEvents = 50'000'000;  // some hundred times what a run of a minute needs
+constexpr uint64_t kMostEvents = 50'000'000;  // several hundred times as many as a run of a minute needs
 
 class Runner final {
  public:
@@ -27,7 +29,7 @@ class Runner final {
         plan_(DrawPlan(world_.random(), options)),
         cluster_(world_, service, options, [this](uint64_t call) { OnApply(call); }),
         clients_(std::make_unique<Clients>(world_, cluster_, service, options.clients, options.most_operations)),
-        saboteur_(world_, cluster_) {
+        injector_(world_, cluster_) {
     world_.trace().on_line = options.on_line;
   }
 
@@ -59,14 +61,15 @@ class Runner final {
     if (plan_.has_durable_machines) cluster_.UseDurableMachines();
     if (plan_.limits) cluster_.UseLimits(*plan_.limits);
     cluster_.SetSchedule(plan_.schedule);
-    cluster_.taps() = plan_.taps;
+    cluster_.rpc_faults() = plan_.rpc;
+    cluster_.machine_faults() = plan_.machines;
     clients_->SetHabits(plan_.habits);
     for (Slot* slot : cluster_.slots()) cluster_.Start(*slot);
     clients_->Begin();
-    saboteur_.Begin(plan_, options_);
+    injector_.Begin(plan_, options_);
   }
 
-  // True if the condition came true; false at the limit or at a violation.
+  // Returns whether the condition became true before the limit and without a violation.
   bool RunUntil(Nanos limit, const std::function<bool()>& done) {
     Nanos next_look = world_.now();
     while (!world_.violation()) {
@@ -75,7 +78,7 @@ class Runner final {
         if (std::string call = clients_->Overdue(); !call.empty()) world_.Fail("every call ends in time", call);
         if (std::string call = cluster_.Overdue(); !call.empty()) world_.Fail("every call ends in time", call);
         next_look = world_.now() + kLookInterval;
-        if (world_.events() > kMostEvents) world_.Fail("a run comes to an end", "too much happens");
+        if (world_.events() > kMostEvents) world_.Fail("a run ends", "too many events");
       }
       const bool was_there = world_.Step(std::min(limit, next_look));
       if (!was_there && world_.now() >= limit) return done();
@@ -84,7 +87,7 @@ class Runner final {
   }
 
   void Recover() {
-    saboteur_.HealAll();
+    injector_.HealAll();
     clients_->SetHabits(ClientHabits());
     clients_->ResetStreaks();
     const uint64_t budget = options_.most_operations;
@@ -93,7 +96,7 @@ class Runner final {
     });
     if (!works && !world_.violation())
       world_.Fail(
-          "the cluster works again once all faults are over",
+          "the cluster recovers after all faults end",
           fmt::format("not every client had {} successes in a row within {} s", kStreak, kMostRecovery / kSecond));
   }
 
@@ -104,8 +107,9 @@ class Runner final {
         RunUntil(world_.now() + kMostRest, [&] { return clients_->IsIdle() && cluster_.Unrest().empty(); });
     if (world_.violation()) return;
     if (!rests)
-      return world_.Fail("the cluster works again once all faults are over",
-                         "it does not come to rest: " + (clients_->IsIdle() ? cluster_.Unrest() : "a client waits"));
+      return world_.Fail(
+          "the cluster recovers after all faults end",
+          "it does not come to rest: " + (clients_->IsIdle() ? cluster_.Unrest() : "a client is waiting"));
     std::string first;
     for (Slot* slot : cluster_.slots()) {
       if (slot->is_witness) continue;
@@ -127,7 +131,7 @@ class Runner final {
     report.rule = world_.violation().rule;
     report.what = world_.violation().what;
     report.story.assign(world_.trace().story().begin(), world_.trace().story().end());
-    report.fault_numbers = saboteur_.happened();
+    report.fault_numbers = injector_.happened();
     report.faults = report.fault_numbers.size();
     report.leaderships = cluster_.oracle().leaderships();
     report.committed = cluster_.oracle().committed();
@@ -150,7 +154,7 @@ class Runner final {
   Plan plan_;
   Cluster cluster_;
   std::unique_ptr<Clients> clients_;
-  Saboteur saboteur_;
+  FaultInjector injector_;
 };
 
 Error Invalid(const std::string& what) { return Error(Errc::kInvalidArgument, what); }
@@ -158,10 +162,10 @@ Error Invalid(const std::string& what) { return Error(Errc::kInvalidArgument, wh
 }  // namespace
 
 Result<void> SimOptions::Validate() const {
-  if (nodes < 1 || nodes > 9) return Invalid(fmt::format("nodes is {}; it must be 1 .. 9", nodes));
-  if (clients < 1 || clients > 1000) return Invalid(fmt::format("clients is {}; it must be 1 .. 1000", clients));
+  if (nodes < 1 || nodes > 9) return Invalid(fmt::format("invalid nodes {}: expected 1..9", nodes));
+  if (clients < 1 || clients > 1000) return Invalid(fmt::format("invalid clients {}: expected 1..1000", clients));
   if (duration < std::chrono::seconds(1) || duration > std::chrono::hours(1))
-    return Invalid(fmt::format("duration is {} s; it must be 1 s .. 1 h",
+    return Invalid(fmt::format("invalid duration {} s: expected 1 s .. 1 h",
                                std::chrono::duration_cast<std::chrono::seconds>(duration).count()));
   return Success();
 }
@@ -170,7 +174,7 @@ Report Run(Service& service, const SimOptions& options) {
   if (Result<void> valid = options.Validate(); !valid) {
     Report report;
     report.seed = options.seed;
-    report.rule = "the options make sense";
+    report.rule = "the options are valid";
     report.what = valid.error().message();
     return report;
   }
@@ -192,8 +196,7 @@ std::string Report::Text() const {
   return text;
 }
 
-// Greedy: the time first (what comes behind the failure is not needed), then halves, quarters ... of the faults, then
-// the calls.
+// Greedy: first omits the calls after the failure, then halves, quarters, ... of the faults, then further calls.
 SimOptions Shrink(Service& service, const SimOptions& failing, const Report& report, uint64_t most_runs) {
   SimOptions best = failing;
   best.only_faults = report.fault_numbers;
@@ -203,7 +206,7 @@ SimOptions Shrink(Service& service, const SimOptions& failing, const Report& rep
     ++runs;
     return Run(service, options).rule == report.rule;
   };
-  // Where less goes wrong the clients get further: not beyond the calls of the failure, if it is to be had with these.
+  // With fewer faults the clients make more calls. If the failure needs no more calls than it had, bounds them by that.
   SimOptions bounded = best;
   bounded.most_operations = report.operations;
   if (fails(bounded)) {
