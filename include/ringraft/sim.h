@@ -114,7 +114,7 @@ struct SimOptions {
   uint64_t seed = 1;
   uint64_t nodes = 5;                            // 1 .. 9
   uint64_t clients = 12;                         // 1 .. 1000
-  Duration duration = std::chrono::seconds(60);  // virtual, of load with faults; 1 s .. 1 h
+  Duration duration = std::chrono::seconds(60);  // virtual time under load and faults; 1 s .. 1 h
   FaultKinds faults;
   Options raft;  // timeouts and limits are used; the simulator sets the rest
   // For replays: the run has only the faults with these numbers in its plan, and ends after so many operations. Unset
@@ -148,7 +148,7 @@ struct Report {
   std::vector<Operation> history;
   LinearizabilityResult linearizability;
 
-  std::string Text() const;  // for people: seed, rule, story
+  std::string Text() const;  // story, seed, rule and totals
 };
 
 // Runs one simulation. Never throws because of what it finds. A broken invariant of the library aborts the process, as

@@ -1,5 +1,5 @@
-// A service's own state machine in the simulator: a ticket office whose Apply is wrong whenever it is given more than
-// one entry at once. Tests that send one command at a time never see it.
+// A user's state machine in the simulator: a ticket office whose Apply is wrong whenever it gets more than one entry at
+// once. Tests that send one command at a time never find this.
 #include <cstdio>
 
 #include "ringraft/sim.h"
@@ -15,7 +15,7 @@ class TicketOffice : public ringraft::StateMachine {
     for (const ringraft::LogEntry& entry : entries) {
       const uint64_t tickets = std::stoull(std::string(entry.command.substr(5)));
       sold_now += tickets;
-      results.Add(std::to_string(sold_ + tickets));  // the bug: it should be sold_ + sold_now
+      results.Add(std::to_string(sold_ + tickets));  // the bug: this should be sold_ + sold_now
     }
     sold_ += sold_now;
     return entries.size();
@@ -26,7 +26,7 @@ class TicketOffice : public ringraft::StateMachine {
   uint64_t sold_ = 0;
 };
 
-// What it should do, one call at a time.
+// The correct answers, one call at a time.
 class TicketModel : public ringraft::sim::Model {
  public:
   bool Step(std::string& state, std::string_view command, const std::string* result) const override {

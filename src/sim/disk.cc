@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/format.h"
 #include "base/try.h"
 #include "node/identity.h"
 
@@ -13,7 +14,7 @@ namespace ringraft::sim {
 class SimDisk::Queue final : public storage::CommitQueue {
  public:
   explicit Queue(SimDisk& disk) : disk_(disk) {}
-  // A clean end writes what was handed over; a dead node's queue has been emptied before.
+  // A clean stop writes what was submitted; a crash has emptied the queue before.
   ~Queue() override {
     for (const storage::WriteRequest& request : disk_.waiting_) disk_.Apply(request);
     disk_.waiting_.clear();
@@ -58,20 +59,20 @@ void SimDisk::FinishFlushAt(Nanos when) {
 
 void SimDisk::FinishFlush(uint64_t life) {
   if (life != life_) return;
-  if (world_.now() < stalled_until_) {  // it stalled in the middle
+  if (world_.now() < stalled_until_) {  // the stall began during the flush
     FinishFlushAt(stalled_until_);
     return;
   }
   if (failure_ != Errc::kOk) {
     const uint64_t number = waiting_.front().number;
-    // Nobody can tell what a failed flush has left behind.
+    // It is unknown which part of a failed flush is on the disk.
     for (uint64_t kept = world_.random().Below(in_flush_ + 1); kept > 0; --kept) {
       Apply(waiting_.front());
       waiting_.pop_front();
     }
     waiting_.clear();
     ++life_;
-    in_flush_ = 1;  // nothing is flushed any more
+    in_flush_ = 1;  // prevents further flushes
     host_->Deliver([this, life = life_, number, code = failure_] {
       if (life == life_ && on_persisted_) on_persisted_(std::max<uint64_t>(number, 1), code);
     });
@@ -95,7 +96,8 @@ void SimDisk::FinishFlush(uint64_t life) {
 void SimDisk::Apply(const storage::WriteRequest& request) {
   for (const auto& [key, value] : request.values) RINGRAFT_ASSERT(durable_->Store().Set(key, value).has_value());
   Result<void> done = durable_->Commit(request.hard_state, request.truncate_after, request.batches);
-  if (!done) return world_.Fail("writes follow each other", fmt::format("node {}: {}", node_, done.error().message()));
+  if (!done)
+    return world_.Fail("writes to a log are contiguous", fmt::format("node {}: {}", node_, done.error().message()));
   Remember(request.hard_state, request.truncate_after, request.batches);
   observer_.OnFlushed(node_, request);
 }
@@ -164,16 +166,16 @@ Result<std::vector<BatchRef>> SimDisk::Read(Index from, size_t max_bytes) const 
     bytes[bytes.size() - 1 - world_.random().Below(bytes.size())] ^= static_cast<char>(1 << world_.random().Below(8));
     auto decoded = BatchRef::Decode(bytes);
     if (decoded) {
-      world_.Fail("a damaged batch is found by its checksum",
-                  fmt::format("node {} read the damaged batch at {} as good", node_, batch.first().value()));
+      world_.Fail("a damaged batch is detected by its checksum",
+                  fmt::format("node {} decoded the damaged batch at index {}", node_, batch.first()));
       continue;
     }
-    return Error(Errc::kCorrupt, fmt::format("the log is corrupt at index {}", batch.first().value()));
+    return Error(Errc::kCorrupt, fmt::format("the log is corrupt at index {}", batch.first()));
   }
   return batches;
 }
 
-// Group by group: some prefix of what was handed over has reached the disk, and nobody was told.
+// Some prefix of what was submitted has reached the disk, without a completion.
 void SimDisk::Crash() {
   for (uint64_t kept = world_.random().Below(waiting_.size() + 1); kept > 0; --kept) {
     Apply(waiting_.front());

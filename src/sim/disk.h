@@ -1,6 +1,6 @@
-// The simulated disk of one node, and what stands for its storage thread. Commits are flushed in order, one group after
-// the other, each in its own time. A crash keeps everything that was flushed, and of what had been handed over since
-// any prefix.
+// The simulated disk of one node, with its storage thread. Commits are flushed in order, one group after another; the
+// duration of each flush is drawn. A crash keeps everything that was flushed, and some prefix of what was submitted
+// since.
 #pragma once
 
 #include <deque>
@@ -21,12 +21,12 @@ namespace ringraft::sim {
 struct DiskFaults {
   Nanos least_flush = 100 * kMicro;
   Nanos most_flush = 800 * kMicro;
-  double spike = 0;  // of the flushes that take up to most_spike
+  double spike = 0;  // fraction of flushes that take up to most_spike longer
   Nanos most_spike = 200 * kMilli;
-  double split = 0;  // of the flushes that take only a part of what waits
+  double split = 0;  // fraction of flushes that take only a part of the waiting commits
 };
 
-// What the rules are checked against: everything that a disk holds, told as it happens.
+// Receives everything that is written to disks, as it happens. The rules are checked against it.
 class DiskObserver {
  public:
   virtual ~DiskObserver() = default;
@@ -39,7 +39,7 @@ class SimDisk final : public Storage, public storage::HostedStorage {
   SimDisk(World& world, uint64_t node, DiskObserver& observer)
       : world_(world), node_(node), observer_(observer), durable_(std::make_unique<storage::MemoryStorage>()) {}
 
-  // --- Storage: the flushed state. Called before the node runs, and by its reads. ---
+  // --- Storage: the flushed state. Called before the node runs, and for its reads. ---
   Result<RecoveredLog> Recover() override;
   Result<void> Commit(const std::optional<HardState>& hard_state, std::optional<Index> truncate_after,
                       std::span<const BatchRef> batches) override;
@@ -52,26 +52,26 @@ class SimDisk final : public Storage, public storage::HostedStorage {
   uint64_t RandomIncarnation() override { return world_.random().Next() | 1; }
 
   // --- the simulator's side ---
-  // Whose turns hear of completions; before the node is run on it.
+  // Sets the host whose turns get completions. Called before the node starts.
   void Attach(SimHost& host) { host_ = &host; }
   void SetFaults(const DiskFaults& faults) { faults_ = faults; }
   void Crash();
   void StallUntil(Nanos when) { stalled_until_ = std::max(stalled_until_, when); }
   void EndStall() { stalled_until_ = 0; }
-  // The next flush fails with it; what it wrote may be there or not.
+  // The next flush fails with `code`; some prefix of it may be on the disk.
   void FailNext(Errc code) { failure_ = code; }
   void MendFailure() { failure_ = Errc::kOk; }
   // Flips a bit in the stored batch that holds the index; false if there is none.
   bool Rot(Index index);
   bool is_rotten() const { return !rotten_.empty(); }
 
-  // Whose it is; zeros if it is empty.
+  // The identity of the node that owns it; zeros if the disk is empty.
   Identity identity() const;
-  // What is flushed, as a backup has it; the observer hears of it as of this node.
+  // Copies the flushed state, as a backup does. The observer gets the copy's writes under the number `node`.
   std::shared_ptr<SimDisk> Copy(uint64_t node) const;
   bool is_copy() const { return is_copy_; }
 
-  size_t waiting_bytes() const;  // handed over and not flushed
+  size_t waiting_bytes() const;  // submitted and not flushed
   Term TermAt(Index index) const;
   Index last() const;
   HardState hard_state() const { return hard_state_; }
@@ -94,13 +94,13 @@ class SimDisk final : public Storage, public storage::HostedStorage {
   HardState hard_state_;     // of durable_
   std::vector<Term> terms_;  // of entry i + 1 of durable_
   std::deque<storage::WriteRequest> waiting_;
-  size_t in_flush_ = 0;  // the first so many of them
+  size_t in_flush_ = 0;  // how many of waiting_, from its front
   DiskFaults faults_;
   Nanos stalled_until_ = 0;
   Errc failure_ = Errc::kOk;
   std::set<uint64_t> rotten_;  // first indexes of batches
   OnPersisted on_persisted_;
-  uint64_t life_ = 0;  // raised by each queue and each end of one
+  uint64_t life_ = 0;  // increases when a queue is made, and when it ends
   bool is_copy_ = false;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };

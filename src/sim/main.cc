@@ -23,7 +23,7 @@
 namespace ringraft::sim {
 namespace {
 
-constexpr size_t kStoryLines = 40;  // of a seed that fails among others
+constexpr size_t kStoryLines = 40;  // of a failing seed among others
 
 struct Arguments {
   uint64_t seed = 0;
@@ -75,29 +75,29 @@ std::string ReplayCommand(const Arguments& arguments, const SimOptions& options)
   return command + " --story";
 }
 
-// A broken invariant of the library stops the process; the seed must not be lost with it. The line is made before the
-// run: a signal's handler allocates nothing.
-std::string last_words;
+// A broken invariant of the library stops the process; the seed must not be lost. The text is made before the run,
+// since a signal handler must not allocate.
+std::string abort_text;
 void OnAbort(int) {
-  [[maybe_unused]] auto written = ::write(STDOUT_FILENO, last_words.data(), last_words.size());
+  [[maybe_unused]] auto written = ::write(STDOUT_FILENO, abort_text.data(), abort_text.size());
   signal(SIGABRT, SIG_DFL);
   raise(SIGABRT);
 }
 
 Report RunSeed(const Arguments& arguments, const SimOptions& options) {
-  last_words = fmt::format("seed {}: broken: the core's own invariants (see above)\n  replay: {}\n", options.seed,
+  abort_text = fmt::format("seed {}: broken: the core's own invariants (see above)\n  replay: {}\n", options.seed,
                            ReplayCommand(arguments, options));
   WorkloadService service(WorkloadOf(arguments, options.seed));
   return Run(service, options);
 }
 
-// Runs the seed again for its story: without it a seed costs less, and most need none.
-void TellFailure(const Arguments& arguments, SimOptions options, const Report& report) {
+// Runs the seed again to get its story. The first run omits it, to be faster.
+void PrintFailure(const Arguments& arguments, SimOptions options, const Report& report) {
   options.story_lines = kStoryLines;
   const Report again = RunSeed(arguments, options);
   for (const std::string& line : again.story) std::printf("  %s\n", line.c_str());
   if (again.trace_hash != report.trace_hash)
-    std::puts("  (another run than the one that failed: it is not deterministic)");
+    std::puts("  (this run differs from the failed one: the simulation is not deterministic)");
   std::printf("seed %llu: broken: %s: %s\n  replay: %s\n", static_cast<unsigned long long>(options.seed),
               report.rule.c_str(), report.what.substr(0, 300).c_str(), ReplayCommand(arguments, options).c_str());
 }
@@ -156,10 +156,10 @@ Totals Count(const Report& report) {
                 .virtual_seconds = report.virtual_seconds};
 }
 
-// What a worker process tells, in memory that it shares with the first one: that outlives it, however it ends.
+// The results of a worker process, in memory shared with the main process, so that they survive the worker.
 struct Worker {
-  pid_t pid = 0;      // the first process's own: 0 once it has ended
-  uint64_t seed = 0;  // that it runs now, or would next
+  pid_t pid = 0;      // used by the main process only; 0 once the worker has ended
+  uint64_t seed = 0;  // the current or next one
   bool has_failed = false;
   Totals totals;
 };
@@ -174,14 +174,14 @@ void RunSeeds(const Arguments& arguments, uint64_t last, Worker& worker) {
                   static_cast<unsigned long long>(report.trace_hash));
     if (!report.ok()) {
       worker.has_failed = true;
-      TellFailure(arguments, options, report);
+      PrintFailure(arguments, options, report);
     }
-    worker.totals.Add(Count(report));  // last: who dies before that is counted by OnDeath
+    worker.totals.Add(Count(report));  // last: a seed whose worker dies before this is counted by OnDeath
     std::fflush(stdout);
   }
 }
 
-// False if there is no process to be had.
+// Returns false if no process can be started.
 bool Begin(const Arguments& arguments, uint64_t last, Worker& worker) {
   std::fflush(stdout);
   const pid_t pid = ::fork();
@@ -194,12 +194,12 @@ bool Begin(const Arguments& arguments, uint64_t last, Worker& worker) {
   return pid > 0;
 }
 
-// A process that dies takes nothing with it but its seed, which counts as a failure.
+// When a worker dies only its current seed is lost, and counts as a failure.
 void OnDeath(const Arguments& arguments, Worker& worker, int status) {
   const std::string how =
       WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status)) : fmt::format("status {}", WEXITSTATUS(status));
-  if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)  // or it has told its seed itself
-    std::printf("seed %llu: broken: the process ends: with %s\n  replay: %s\n",
+  if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)  // OnAbort has printed the seed
+    std::printf("seed %llu: broken: the process completes the run: it ended with %s\n  replay: %s\n",
                 static_cast<unsigned long long>(worker.seed), how.c_str(),
                 ReplayCommand(arguments, OptionsOf(arguments, worker.seed)).c_str());
   worker.has_failed = true;
@@ -208,7 +208,7 @@ void OnDeath(const Arguments& arguments, Worker& worker, int status) {
   worker.seed += arguments.jobs;
 }
 
-// Until all have ended, or with --stop one has failed.
+// Runs until all workers have ended, or until one has failed if --stop is given. False if a worker cannot be started.
 bool RunWorkers(const Arguments& arguments, uint64_t last, std::span<Worker> workers) {
   for (Worker& worker : workers)
     if (!Begin(arguments, last, worker)) return false;
@@ -234,7 +234,7 @@ int RunMany(const Arguments& arguments, uint64_t first, uint64_t last) {
   const size_t bytes = arguments.jobs * sizeof(Worker);
   void* shared = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) {
-    std::fprintf(stderr, "no memory for %llu processes: %s; use fewer --jobs\n",
+    std::fprintf(stderr, "cannot allocate memory for %llu processes: %s; use fewer --jobs\n",
                  static_cast<unsigned long long>(arguments.jobs), std::strerror(errno));
     return 2;
   }
@@ -257,16 +257,16 @@ int RunMany(const Arguments& arguments, uint64_t first, uint64_t last) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   const double seeds = static_cast<double>(std::max<uint64_t>(all.seeds, 1));
   std::printf(
-      "%llu seeds, %llu failures; a seed on average: %.0f operations (%.1f unknown), %.1f faults, %.1f leaderships, "
+      "%llu seeds, %llu failures; average per seed: %.0f operations (%.1f unknown), %.1f faults, %.1f leaderships, "
       "%.1f virtual seconds, %.0f events\n",
       static_cast<unsigned long long>(all.seeds), static_cast<unsigned long long>(all.failures),
       static_cast<double>(all.operations) / seeds, static_cast<double>(all.unknown) / seeds,
       static_cast<double>(all.faults) / seeds, static_cast<double>(all.leaderships) / seeds,
       all.virtual_seconds / seeds, static_cast<double>(all.events) / seeds);
   if (!arguments.hashes)
-    std::printf("%.1f s: %.0f times real time a process, %llu of them\n", seconds,
-                all.virtual_seconds / seconds / static_cast<double>(arguments.jobs),
-                static_cast<unsigned long long>(arguments.jobs));
+    std::printf("%.1f s with %llu processes, each at %.0f times real time\n", seconds,
+                static_cast<unsigned long long>(arguments.jobs),
+                all.virtual_seconds / seconds / static_cast<double>(arguments.jobs));
   return all.failures == 0 ? 0 : 1;
 }
 
@@ -278,7 +278,8 @@ int Check(const Arguments& arguments) {
   }
   auto workload = checker::WorkloadFromName(arguments.workload);
   if (!workload) {
-    std::fprintf(stderr, "--workload is %s; name one of registers, counters, lists, kv\n", arguments.workload.c_str());
+    std::fprintf(stderr, "invalid --model '%s': expected registers, counters, lists or kv\n",
+                 arguments.workload.c_str());
     return 2;
   }
   Result<std::vector<Operation>> history = checker::ReadHistory(in);
@@ -300,39 +301,39 @@ int Check(const Arguments& arguments) {
 int Main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app(
-      "Runs a cluster of ringraft nodes in one process, in virtual time, from a seed. Exits with 1 if a rule was "
-      "broken.");
+      "Simulates a cluster of ringraft nodes in one process, in virtual time, from a seed. Exit codes: 0 no rule was "
+      "broken, 1 a rule was broken, 2 an error.");
   app.option_defaults()->always_capture_default();
-  app.add_option("--seed", arguments.seed, "Run this seed and tell its story if it fails");
-  app.add_option("--seeds", arguments.seeds, "Run all of FIRST..LAST");
-  app.add_option("--jobs", arguments.jobs, "Processes for --seeds")->check(CLI::Range(1, 256));
-  app.add_option("--workload", arguments.workload, "registers, counters, lists, kv, or mixed: by the seed")
+  app.add_option("--seed", arguments.seed, "Run this seed, and print the end of its story if it fails");
+  app.add_option("--seeds", arguments.seeds, "Run the seeds FIRST..LAST");
+  app.add_option("--jobs", arguments.jobs, "Number of processes for --seeds")->check(CLI::Range(1, 256));
+  app.add_option("--workload", arguments.workload, "registers, counters, lists, kv, or mixed (depends on the seed)")
       ->check(CLI::IsMember({"registers", "counters", "lists", "kv", "mixed"}));
-  app.add_option("--nodes", arguments.nodes, "Nodes")->check(CLI::Range(1, 9));
-  app.add_option("--clients", arguments.clients, "Clients")->check(CLI::Range(1, 1000));
-  app.add_option("--duration", arguments.duration, "Virtual seconds under load and faults")
+  app.add_option("--nodes", arguments.nodes, "Number of nodes")->check(CLI::Range(1, 9));
+  app.add_option("--clients", arguments.clients, "Number of clients")->check(CLI::Range(1, 1000));
+  app.add_option("--duration", arguments.duration, "Virtual seconds of load with faults")
       ->check(CLI::Range(1.0, 3600.0));
-  app.add_option("--only", arguments.faults, "Of the planned faults, only those with these numbers");
-  app.add_flag("--no-faults", arguments.no_faults, "None of the planned faults");
-  app.add_option("--operations", arguments.operations, "At most so many calls; 0: no limit");
-  app.add_flag("--story", arguments.story, "Print the story as it happens");
-  app.add_flag("--shrink", arguments.shrink, "Look for a smaller run that fails in the same way");
-  app.add_flag("--stop", arguments.stop, "With --seeds: end at the first failure");
+  app.add_option("--only", arguments.faults, "Inject only the planned faults with these numbers");
+  app.add_flag("--no-faults", arguments.no_faults, "Inject no planned faults");
+  app.add_option("--operations", arguments.operations, "Maximum number of calls; 0: no limit");
+  app.add_flag("--story", arguments.story, "Print the story, the log of the run, as it happens");
+  app.add_flag("--shrink", arguments.shrink, "Search for a smaller run that breaks the same rule");
+  app.add_flag("--stop", arguments.stop, "With --seeds: stop at the first failure");
   app.add_flag("--hashes", arguments.hashes,
-               "Print the hash of each seed's trace, and nothing that depends on real time");
-  app.add_option("--html", arguments.html, "Draw the history, or the part that is wrong, into this file");
-  CLI::App* check = app.add_subcommand("check", "Checks a recorded history for linearizability");
-  check->add_option("file", arguments.history, "The history")->required();
+               "Print the hash of each seed's trace, and no real times");
+  app.add_option("--html", arguments.html, "Write a drawing of the history, or of its counterexample, to this file");
+  CLI::App* check = app.add_subcommand("check", "Check a recorded history for linearizability");
+  check->add_option("file", arguments.history, "The recorded history (format: src/checker/history.h)")->required();
   check->add_option("--model", arguments.workload, "registers, counters, lists or kv")->required();
-  check->add_option("--html", arguments.html, "Draw it into this file");
+  check->add_option("--html", arguments.html, "Write a drawing of it to this file");
   CLI11_PARSE(app, argc, argv);
   signal(SIGABRT, OnAbort);
-  setvbuf(stdout, nullptr, _IOLBF, 0);  // what was told comes out, even if an invariant stops the process
+  setvbuf(stdout, nullptr, _IOLBF, 0);  // so that lines are not lost if an invariant stops the process
   if (check->parsed()) return Check(arguments);
   if (arguments.seeds.empty()) return RunOne(arguments);
   uint64_t first = 0, last = 0;
   if (std::sscanf(arguments.seeds.c_str(), "%lu..%lu", &first, &last) != 2 || first > last) {
-    std::fprintf(stderr, "--seeds is %s; write FIRST..LAST, as in 1..300\n", arguments.seeds.c_str());
+    std::fprintf(stderr, "invalid --seeds '%s': expected FIRST..LAST, for example 1..300\n", arguments.seeds.c_str());
     return 2;
   }
   return RunMany(arguments, first, last);

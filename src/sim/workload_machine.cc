@@ -22,9 +22,9 @@ constexpr const char* kNotAnInteger = "-ERR value is not an integer or out of ra
 
 std::string Integer(int64_t number) { return fmt::format(":{}\r\n", number); }
 std::string Bulk(std::string_view bytes) { return fmt::format("${}\r\n{}\r\n", bytes.size(), bytes); }
-std::string NoCommand() { return "error: no command of this workload"; }
+std::string UnknownCommand() { return "error: unknown command of this workload"; }
 
-// Lengths stand before texts, so that no two states write the same.
+// Lengths precede texts, so that different states have different encodings.
 void Add(std::string& all, std::string_view text) {
   all += fmt::format("{}:", text.size());
   all.append(text);
@@ -39,7 +39,7 @@ Result<size_t> WorkloadMachine::Apply(std::span<const LogEntry> entries, ApplyRe
 
 std::string WorkloadMachine::Execute(std::string_view command) {
   const std::optional<Words> words = SplitWords(command);
-  if (!words || words->size() < 2) return NoCommand();
+  if (!words || words->size() < 2) return UnknownCommand();
   switch (workload_) {
     case Workload::kRegisters: return OnRegister(*words);
     case Workload::kCounters: return OnCounter(*words);
@@ -56,16 +56,16 @@ std::string WorkloadMachine::OnRegister(const Words& words) {
     values_[words[1]] = words[2];
     return "ok";
   }
-  if (words[0] != "cas" || words.size() != 4) return NoCommand();
+  if (words[0] != "cas" || words.size() != 4) return UnknownCommand();
   if (place == values_.end() || place->second != words[2]) return "no";
   place->second = words[3];
   return "ok";
 }
 
 std::string WorkloadMachine::OnCounter(const Words& words) {
-  if (words[0] != "add" || words.size() != 3) return NoCommand();
+  if (words[0] != "add" || words.size() != 3) return UnknownCommand();
   const std::optional<int64_t> amount = ParseNumber(words[2]);
-  if (!amount || *amount < 0) return NoCommand();
+  if (!amount || *amount < 0) return UnknownCommand();
   int64_t& sum = sums_[words[1]];
   if (*amount > std::numeric_limits<int64_t>::max() - sum) return "overflow";
   sum += *amount;
@@ -78,7 +78,7 @@ std::string WorkloadMachine::OnList(const Words& words) {
     list.push_back(words[2]);
     return std::to_string(list.size());
   }
-  if (words[0] != "read" || words.size() != 2) return NoCommand();
+  if (words[0] != "read" || words.size() != 2) return UnknownCommand();
   std::string answer = "[";
   const auto place = lists_.find(words[1]);
   if (place != lists_.end()) {
@@ -115,7 +115,7 @@ std::string WorkloadMachine::OnKeyValue(const Words& words) {
     if (name == "DECRBY") return Increment(key, words[2], true);
     if (name == "APPEND") return Append(key, words[2]);
   }
-  return NoCommand();
+  return UnknownCommand();
 }
 
 std::string WorkloadMachine::Set(const Words& words) {
@@ -138,10 +138,10 @@ std::string WorkloadMachine::Set(const Words& words) {
       ++i;
       is_allowed = place != values_.end() && place->second == words[i];
     } else {
-      return NoCommand();
+      return UnknownCommand();
     }
   }
-  if (conditions > 1) return NoCommand();
+  if (conditions > 1) return UnknownCommand();
   std::string answer = is_allowed ? kOk : kNull;
   if (wants_old) answer = place == values_.end() ? kNull : Bulk(place->second);
   if (is_allowed) values_[words[1]] = words[2];
@@ -190,7 +190,8 @@ std::string WorkloadMachine::Digest() const {
     for (const std::string& value : list) Add(all, value);
   }
   const size_t keys = values_.size() + sums_.size() + lists_.size();
-  return fmt::format("{}, {} keys, {:016x}", checker::WorkloadName(workload_), keys, XXH3_64bits(all.data(), all.size()));
+  return fmt::format("{}, {} keys, {:016x}", checker::WorkloadName(workload_), keys,
+                     XXH3_64bits(all.data(), all.size()));
 }
 
 }  // namespace ringraft::sim

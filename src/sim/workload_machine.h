@@ -1,5 +1,5 @@
-// The services of the ready-made workloads as state machines, on the encodings of models.h. Volatile: a node that
-// restarts replays its log. Knows nothing of the models, which judge it.
+// The services of the built-in workloads as state machines, on the encodings of checker/models.h. Volatile: a node that
+// restarts replays its log. Independent of the models, which check it.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,10 @@ class WorkloadMachine final : public StateMachine {
 
   Result<size_t> Apply(std::span<const LogEntry> entries, ApplyResults& results) override;
 
-  // One command and its answer. What is no command of the workload changes nothing, and is answered "error: ...".
+  // Runs one command and returns its answer. An unknown command changes nothing and is answered "error: ...".
   std::string Execute(std::string_view command);
 
-  // Equal for equal states, and in practice for no others: "lists, 3 keys, 9f86d081884c7d65".
+  // Equal for equal states, and in practice only for those: "lists, 3 keys, 9f86d081884c7d65".
   std::string Digest() const;
 
  private:

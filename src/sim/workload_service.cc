@@ -24,7 +24,7 @@ std::unique_ptr<StateMachine> WorkloadService::MakeMachine(NodeId) {
 
 std::string WorkloadService::Digest(StateMachine& machine) { return static_cast<WorkloadMachine&>(machine).Digest(); }
 
-// Values are written once, so that a read tells which write it saw; a few small ones make compare-and-set succeed.
+// Most values are written once, so that a read identifies its write; a few small ones make compare-and-set succeed.
 std::string WorkloadService::NextCommand(Random& random, uint64_t client) {
   const std::string key = fmt::format("k{}", random.Below(keys_));
   const std::string value = fmt::format("{}", next_value_++);
@@ -48,7 +48,7 @@ std::string WorkloadService::NextCommand(Random& random, uint64_t client) {
 
 std::string WorkloadService::NextKeyValue(Random& random, const std::string& key, const std::string& value) const {
   const uint64_t kind = random.Below(20);
-  const std::string few = fmt::format("{}", random.Below(3));  // what INCR makes as well, so that IFEQ succeeds
+  const std::string few = fmt::format("{}", random.Below(3));  // INCR leaves these too, so that IFEQ succeeds
   switch (kind) {
     case 0:
     case 1:

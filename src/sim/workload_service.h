@@ -1,4 +1,4 @@
-// The ready-made workloads as services of the simulator.
+// The built-in workloads as services of the simulator.
 #pragma once
 
 #include <memory>

@@ -1,8 +1,8 @@
-// Virtual time and everything that happens in it: events in order, one generator, the trace. One run of the simulator
-// is one World; it knows neither nodes nor networks.
+// Virtual time: events in order, one random generator, and the trace. One run of the simulator is one World, which
+// knows neither nodes nor networks.
 //
-// Deterministic: events of one time run in the order in which they were scheduled. What goes into the trace may not
-// depend on addresses, on the system's clock or on the texts of exceptions.
+// Deterministic: events of the same time run in the order in which they were scheduled. The trace must not depend on
+// pointers, on the system clock or on the texts of exceptions.
 #pragma once
 
 #include <cstdint>
@@ -22,18 +22,18 @@ constexpr Nanos kMicro = 1'000;
 constexpr Nanos kMilli = 1'000'000;
 constexpr Nanos kSecond = 1'000'000'000;
 
-// A hash over everything that has happened, and the story: the last decisions as lines for people.
+// A hash of everything that has happened, and the story: the last events as lines of text.
 class Trace {
  public:
   explicit Trace(size_t story_lines) : story_lines_(story_lines) {}
 
-  // Enters the hash only: frequent things.
+  // Adds to the hash only; for frequent events.
   void Mix(uint64_t a, uint64_t b = 0, uint64_t c = 0, uint64_t d = 0);
-  // Enters the hash and the story.
+  // Adds to the hash and to the story. The wording enters the hash, and through it the seeds of nodes that start later.
   void Tell(Nanos when, std::string_view line);
   uint64_t hash() const { return hash_; }
   const std::deque<std::string>& story() const { return story_; }
-  // Each line is also given to this, if it is set.
+  // Called with each line of the story, if set.
   std::function<void(const std::string&)> on_line;
 
  private:
@@ -44,7 +44,7 @@ class Trace {
   std::deque<std::string> story_;
 };
 
-// A rule was broken: which, and how.
+// Which rule was broken, and how.
 struct Violation {
   std::string rule;
   std::string what;
@@ -57,10 +57,10 @@ class World {
   World(const World&) = delete;
 
   Nanos now() const { return now_; }
-  // Not before now. The action owns what it uses, or finds out that it is gone.
+  // Schedules an action, not before now. The action must own what it uses, or check that it still exists.
   void At(Nanos when, std::function<void()> action);
   void After(Nanos delay, std::function<void()> action) { At(now_ + delay, std::move(action)); }
-  // Runs the next event; false if there is none up to `limit`, and then it is `limit`.
+  // Runs the next event. False if there is none up to `limit`; virtual time is then `limit`.
   bool Step(Nanos limit);
   uint64_t events() const { return next_sequence_; }
 
@@ -68,7 +68,7 @@ class World {
   Trace& trace() { return trace_; }
   void Tell(std::string_view line) { trace_.Tell(now_, line); }
 
-  // The first violation counts; the run ends after the event that found it.
+  // Reports a broken rule. Only the first one counts; the run ends after the current event.
   void Fail(std::string rule, std::string what);
   const Violation& violation() const { return violation_; }
 

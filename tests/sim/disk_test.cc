@@ -1,4 +1,4 @@
-// The simulated disk by itself.
+// The simulated disk alone.
 #include "sim/disk.h"
 
 #include <doctest/doctest.h>
@@ -11,15 +11,15 @@
 namespace ringraft::sim {
 namespace {
 
-class Blind final : public DiskObserver {
+class NullObserver final : public DiskObserver {
  public:
   void OnSubmitted(uint64_t, const storage::WriteRequest&) override {}
   void OnFlushed(uint64_t, const storage::WriteRequest&) override {}
 };
 
-// A node's disk, and a queue to it.
-struct Setting {
-  Setting() {
+// A node's disk and its commit queue.
+struct Fixture {
+  Fixture() {
     disk->Attach(host);
     queue = disk->MakeQueue([this](uint64_t number, Result<void> result) { persisted = result ? number : 0; });
   }
@@ -37,7 +37,7 @@ struct Setting {
 
   World world{1};
   Silence logger;
-  Blind observer;
+  NullObserver observer;
   Net net{world};
   SimHost host{world, net, "10.0.0.1:1", 1, logger};
   std::unique_ptr<SimDisk> disk = std::make_unique<SimDisk>(world, 1, observer);
@@ -49,26 +49,26 @@ struct Setting {
 
 TEST_SUITE_BEGIN("disk");
 
-TEST_CASE("a write is there, and told of, when its flush has taken its time") {
-  Setting setting;
-  setting.Submit(1, 7);
-  CHECK(setting.disk->hard_state().term == Term(0));
-  CHECK(setting.persisted == 0);
-  setting.Run();
-  CHECK(setting.disk->hard_state().term == Term(7));
-  CHECK(setting.persisted == 1);
+TEST_CASE("a write is on the disk and reported when its flush has ended") {
+  Fixture fixture;
+  fixture.Submit(1, 7);
+  CHECK(fixture.disk->hard_state().term == Term(0));
+  CHECK(fixture.persisted == 0);
+  fixture.Run();
+  CHECK(fixture.disk->hard_state().term == Term(7));
+  CHECK(fixture.persisted == 1);
 }
 
-// The address sanitizer sees it otherwise. Found by seed 7966: a restored backup that was refused, and emptied.
-TEST_CASE("a disk that is taken away takes the flush with it that is under way") {
-  Setting setting;
-  setting.Submit(1, 7);
-  setting.host.Crash();
-  setting.disk->Crash();
-  setting.queue.reset();
-  setting.disk.reset();
-  setting.Run();
-  CHECK(setting.persisted == 0);
+// A use after free otherwise. Found by seed 7966: a restored backup was refused, and then emptied.
+TEST_CASE("destroying a disk cancels its flush in progress") {
+  Fixture fixture;
+  fixture.Submit(1, 7);
+  fixture.host.Crash();
+  fixture.disk->Crash();
+  fixture.queue.reset();
+  fixture.disk.reset();
+  fixture.Run();
+  CHECK(fixture.persisted == 0);
 }
 
 TEST_SUITE_END();

@@ -1,4 +1,4 @@
-"""A process of `ringraft-sim --seeds` that dies takes nothing with it but its seed, which is named.
+"""When a worker of `ringraft-sim --seeds` dies, only its current seed is lost, and the output names it.
 
     python3 tests/sim/dying_worker.py BUILD/src/sim/ringraft-sim
 """
@@ -21,16 +21,16 @@ def main():
     simulator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not children(simulator.pid):
-        assert time.monotonic() < deadline, 'it starts no process'
+        assert time.monotonic() < deadline, 'no worker was started'
         time.sleep(0.001)
     os.kill(children(simulator.pid)[0], signal.SIGKILL)
     output, _ = simulator.communicate(timeout=600)
-    told = re.findall(r'^seed (\d+): broken: the process ends: with signal 9\n  replay: ringraft-sim --seed (\d+) ',
-                      output, re.MULTILINE)
-    assert len(told) == 1 and told[0][0] == told[0][1], output
+    named = re.findall(r'^seed (\d+): broken: the process completes the run: it ended with signal 9\n'
+                       r'  replay: ringraft-sim --seed (\d+) ', output, re.MULTILINE)
+    assert len(named) == 1 and named[0][0] == named[0][1], output
     assert '40 seeds, 1 failures;' in output, output
     assert simulator.returncode == 1, simulator.returncode
-    print(f'killed while it ran seed {told[0][0]}: told, and the others run')
+    print(f'killed during seed {named[0][0]}: the output names it, and the other seeds ran')
 
 
 main()

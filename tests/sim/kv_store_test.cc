@@ -1,4 +1,4 @@
-// The state machine of ringraft-kv on a simulated cluster, judged by the model of its commands, which does not know it.
+// The state machine of ringraft-kv on a simulated cluster, checked against an independent model of its commands.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -21,7 +21,7 @@ using checker::Workload;
 
 constexpr uint64_t kKeys = 8;
 
-// The commands of the workload are words; those of the store are what its sessions write into the log.
+// Translates the words of the workload into the commands that the sessions of ringraft-kv write into the log.
 class StoreMachine final : public StateMachine {
  public:
   Result<size_t> Apply(std::span<const LogEntry> entries, ApplyResults& results) override {
@@ -63,14 +63,14 @@ class StoreService final : public Service {
   }
   const Model& model() const override { return workload_.model(); }
 
-  std::vector<std::string> names;  // of the commands that were sent
+  std::vector<std::string> names;  // of all commands sent
 
  private:
   WorkloadService workload_{Workload::kKeyValue, kKeys};
 };
 
 TEST_SUITE("sim/kv_store") {
-  TEST_CASE("ringraft-kv's state machine is linearizable, and the same on all nodes, with all faults") {
+  TEST_CASE("with all faults the state machine of ringraft-kv is linearizable and ends equal on all nodes") {
     for (uint64_t seed = 1; seed <= 10; ++seed) {
       StoreService service;
       SimOptions options;

@@ -1,4 +1,4 @@
-// The simulated network by itself: what befalls connections, and what must not.
+// The simulated network alone: which faults connections have, and what they must preserve.
 #include "sim/net.h"
 
 #include <doctest/doctest.h>
@@ -104,7 +104,7 @@ class End {
 
 TEST_SUITE_BEGIN("simulated network");
 
-TEST_CASE("a reset ends a connection at both ends, between two messages or in the middle of one") {
+TEST_CASE("a reset ends a connection at both ends, between two messages or within one") {
   size_t whole = 0, cut = 0;
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     World world(seed);
@@ -131,7 +131,7 @@ TEST_CASE("a reset ends a connection at both ends, between two messages or in th
   CHECK(cut > 0);
 }
 
-TEST_CASE("what is sent arrives in order and whole, in two parts or not, and after a cut") {
+TEST_CASE("bytes arrive complete and in order, also in two parts and after a cut") {
   World world(1);
   Net net(world);
   NetFaults faults;
@@ -152,7 +152,7 @@ TEST_CASE("what is sent arrives in order and whole, in two parts or not, and aft
   CHECK_FALSE(server.has_ended());
 }
 
-TEST_CASE("the first of two cuts that ends does not heal the other") {
+TEST_CASE("mending one of two cuts leaves the link cut") {
   World world(1);
   Net net(world);
   net.Cut(kCaller, kServer);
@@ -169,7 +169,7 @@ TEST_CASE("the first of two cuts that ends does not heal the other") {
   CHECK_FALSE(net.IsCut(kCaller, kServer));
 }
 
-TEST_CASE("a host that vanished and came back resets an old connection when something is sent on it, and not before") {
+TEST_CASE("a host that crashed silently and restarted resets an old connection only when bytes are sent on it") {
   World world(1);
   Net net(world);
   auto server = std::make_unique<End>(world, net, kServer, 2);
@@ -188,7 +188,7 @@ TEST_CASE("a host that vanished and came back resets an old connection when some
   CHECK(caller.has_ended());
 }
 
-TEST_CASE("what was sent to a host that had vanished is answered with a reset once it is back") {
+TEST_CASE("bytes sent to a host that crashed silently are answered with a reset once it is back") {
   World world(1);
   Net net(world);
   auto server = std::make_unique<End>(world, net, kServer, 2);

@@ -1,4 +1,4 @@
-// The rules by themselves: what they must find although no node of ours does it.
+// The rules alone: violations that the library's nodes do not commit must be found.
 #include "sim/oracle.h"
 
 #include <doctest/doctest.h>
@@ -19,11 +19,11 @@ BatchRef OneEntry(uint64_t index, uint64_t term, const std::string& command) {
 }
 
 // Node 1, and its disk.
-struct Setting {
-  Setting() : world(1), oracle(world, [this](uint64_t node, uint64_t) { return node == 1 ? disk.get() : nullptr; }) {
+struct Fixture {
+  Fixture() : world(1), oracle(world, [this](uint64_t node, uint64_t) { return node == 1 ? disk.get() : nullptr; }) {
     Replace(77);
   }
-  // By a disk of that directory, on which there is nothing.
+  // Replaces the disk by an empty one with that incarnation.
   void Replace(uint64_t incarnation) {
     disk = std::make_unique<SimDisk>(world, 1, oracle);
     Identity identity;
@@ -51,7 +51,7 @@ struct Setting {
     args.entries.push_back(OneEntry(index, term, "x"));
     oracle.OnAppendRequest(1, args);
   }
-  // As if it ran with these in its memory.
+  // Starts a node that has this state in memory.
   void Start(const HardState& state) {
     core::CoreOptions options;
     options.self = NodeId(1);
@@ -70,7 +70,7 @@ struct Setting {
     oracle.OnStarted(subject);
   }
 
-  // Alone in its cluster, with a term of its own.
+  // Makes it the leader of a cluster with one member.
   void Lead() {
     core::Configuration alone;
     alone.voters.emplace_back(NodeId(1), Addr("10.0.0.1:7000"));
@@ -89,7 +89,7 @@ struct Setting {
     oracle.OnTurn(subject);
     REQUIRE_FALSE(world.violation());
   }
-  // The core is told so; is it true?
+  // Reports all writes to the core as persisted. They are on the disk only if `is_true`.
   void Persist(bool is_true) {
     while (core->HasWrite()) {
       const core::Write write = core->NextWrite(now);
@@ -111,86 +111,87 @@ struct Setting {
 
 TEST_SUITE_BEGIN("rules");
 
-TEST_CASE("a restored backup that votes again in a term is found; an emptied disk is another voter") {
-  Setting setting;
-  setting.Vote(5, 2);
+TEST_CASE("a restored backup that votes again in a term breaks a rule; an emptied disk is a different voter") {
+  Fixture fixture;
+  fixture.Vote(5, 2);
   SUBCASE("restored") {
-    setting.Replace(77);
-    setting.oracle.OnDiskReplaced(1);
-    setting.Vote(5, 3);
-    CHECK(setting.world.violation().rule == "one vote a node and term");
+    fixture.Replace(77);
+    fixture.oracle.OnDiskReplaced(1);
+    fixture.Vote(5, 3);
+    CHECK(fixture.world.violation().rule == "a node votes once per term");
   }
   SUBCASE("emptied") {
-    setting.Replace(78);
-    setting.oracle.OnDiskReplaced(1);
-    setting.Vote(5, 3);
-    CHECK_FALSE(setting.world.violation());
+    fixture.Replace(78);
+    fixture.oracle.OnDiskReplaced(1);
+    fixture.Vote(5, 3);
+    CHECK_FALSE(fixture.world.violation());
   }
 }
 
-TEST_CASE("the same entry behind two different ones is found, on the wire and between wire and disk") {
-  Setting setting;
-  setting.Append(2, 3, 1);
-  setting.Append(2, 3, 1);
-  REQUIRE_FALSE(setting.world.violation());
-  SUBCASE("on the wire") { setting.Append(2, 3, 2); }
+TEST_CASE("the same entry after two different ones breaks a rule, in messages and between a message and a disk") {
+  Fixture fixture;
+  fixture.Append(2, 3, 1);
+  fixture.Append(2, 3, 1);
+  REQUIRE_FALSE(fixture.world.violation());
+  SUBCASE("in messages") { fixture.Append(2, 3, 2); }
   SUBCASE("on the disk") {
     const BatchRef batches[] = {OneEntry(1, 2, "y"), OneEntry(2, 3, "x")};
-    REQUIRE(setting.disk->Commit(std::nullopt, std::nullopt, batches));
+    REQUIRE(fixture.disk->Commit(std::nullopt, std::nullopt, batches));
   }
-  CHECK(setting.world.violation().rule == "one index and term, one log before it");
+  CHECK(fixture.world.violation().rule == "an index and term identify one log prefix");
 }
 
-TEST_CASE("a machine that is given what is not committed is found at the end of the turn") {
-  Setting setting;
-  setting.Start(HardState());
+TEST_CASE("applying an uncommitted entry breaks a rule at the end of the turn") {
+  Fixture fixture;
+  fixture.Start(HardState());
   const BatchRef batch = OneEntry(1, 1, "x");
-  REQUIRE(setting.disk->Commit(std::nullopt, std::nullopt, {&batch, 1}));
-  for (const LogEntry& entry : batch) setting.oracle.OnApply(1, entry);
-  REQUIRE_FALSE(setting.world.violation());
-  setting.oracle.OnTurn(setting.subject);
-  CHECK(setting.world.violation().rule == "only what is committed is applied");
+  REQUIRE(fixture.disk->Commit(std::nullopt, std::nullopt, {&batch, 1}));
+  for (const LogEntry& entry : batch) fixture.oracle.OnApply(1, entry);
+  REQUIRE_FALSE(fixture.world.violation());
+  fixture.oracle.OnTurn(fixture.subject);
+  CHECK(fixture.world.violation().rule == "only committed entries are applied");
 }
 
-TEST_CASE("what is committed in the turn that changes the members had to be durable on a majority of those before") {
-  Setting setting;
-  setting.Lead();
+TEST_CASE(
+    "an entry committed in the turn that changes the members must be durable on a majority of the previous members") {
+  Fixture fixture;
+  fixture.Lead();
   BatchBuilder command;
   command.Add(LogEntryType::kCommand, "x");
-  setting.core->Propose(command, 0);
+  fixture.core->Propose(command, 0);
   bool is_durable = true;
-  SUBCASE("it was") {}
-  SUBCASE("it was not") { is_durable = false; }
-  setting.Persist(is_durable);
-  REQUIRE(setting.core->commit_index() == Index(3));
+  SUBCASE("it is") {}
+  SUBCASE("it is not") { is_durable = false; }
+  fixture.Persist(is_durable);
+  REQUIRE(fixture.core->commit_index() == Index(3));
   ConfigChange change;
   change.AddVoter(Peer(NodeId(2), Addr("10.0.0.2:7000"))).Remove(NodeId(1));
-  REQUIRE(setting.core->ProposeConfig(change));
-  REQUIRE(setting.core->configuration().is_joint());  // 2 has nothing yet
-  setting.oracle.OnTurn(setting.subject);
-  CHECK(setting.world.violation().rule == (is_durable ? "" : "committed is durable on a majority"));
+  REQUIRE(fixture.core->ProposeConfig(change));
+  REQUIRE(fixture.core->configuration().is_joint());  // node 2 has no entries yet
+  fixture.oracle.OnTurn(fixture.subject);
+  CHECK(fixture.world.violation().rule == (is_durable ? "" : "committed entries are durable on a majority"));
 }
 
-TEST_CASE("a node that starts with another vote, or a later term, than its disk has is found") {
-  Setting setting;
+TEST_CASE("a node that starts with a different vote or a later term than its disk has breaks a rule") {
+  Fixture fixture;
   HardState stored;
   stored.term = Term(5);
   stored.vote = NodeId(2);
-  REQUIRE(setting.disk->Commit(stored, std::nullopt, {}));
+  REQUIRE(fixture.disk->Commit(stored, std::nullopt, {}));
   HardState started = stored;
   SUBCASE("the same") {
-    setting.Start(started);
-    CHECK_FALSE(setting.world.violation());
+    fixture.Start(started);
+    CHECK_FALSE(fixture.world.violation());
   }
   SUBCASE("another vote") {
     started.vote = NodeId(3);
-    setting.Start(started);
-    CHECK(setting.world.violation().rule == "a restarted node knows what its disk has");
+    fixture.Start(started);
+    CHECK(fixture.world.violation().rule == "a restarted node has the term, vote and log of its disk");
   }
   SUBCASE("a later term") {
     started.term = Term(6);
-    setting.Start(started);
-    CHECK(setting.world.violation().rule == "a restarted node knows what its disk has");
+    fixture.Start(started);
+    CHECK(fixture.world.violation().rule == "a restarted node has the term, vote and log of its disk");
   }
 }
 

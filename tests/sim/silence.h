@@ -1,4 +1,4 @@
-// A logger that says nothing.
+// A logger that drops all messages.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,4 @@
-// The simulator itself: the same seed gives the same run, good services pass, wrong ones do not.
+// The simulator: the same seed gives the same run, correct services pass, wrong ones fail.
 #include <doctest/doctest.h>
 
 #include <map>
@@ -75,7 +75,7 @@ std::set<std::string> RulesBrokenBy(WrongService::Way way) {
 
 TEST_SUITE_BEGIN("simulator");
 
-TEST_CASE("the same seed gives the same run, another seed another one") {
+TEST_CASE("the same seed gives the same run, different seeds give different runs") {
   std::map<uint64_t, uint64_t> hashes;
   for (uint64_t seed : {1, 2, 3, 1, 2, 3}) {
     WorkloadService service(Workload::kLists);
@@ -88,7 +88,7 @@ TEST_CASE("the same seed gives the same run, another seed another one") {
   CHECK(hashes[2] != hashes[3]);
 }
 
-TEST_CASE("every workload passes, on one node and on seven, and each kind of fault can be left out") {
+TEST_CASE("every workload passes on one to seven nodes, and all kinds of faults can be disabled") {
   for (uint64_t nodes : {1, 2, 3, 7}) {
     for (Workload workload : {Workload::kRegisters, Workload::kCounters, Workload::kLists, Workload::kKeyValue}) {
       WorkloadService service(workload);
@@ -108,16 +108,16 @@ TEST_CASE("every workload passes, on one node and on seven, and each kind of fau
   CHECK(report.leaderships == 1);
 }
 
-TEST_CASE("a state machine that depends on its node is found by the states at the end, or by the history") {
+TEST_CASE("a state machine that depends on its node is detected by the final states or by the history") {
   const auto rules = RulesBrokenBy(WrongService::Way::kDependsOnNode);
   CHECK((rules.contains("all nodes end in the same state") || rules.contains("the history is linearizable")));
 }
 
-TEST_CASE("a state machine that forgets a write is found by the history") {
+TEST_CASE("a state machine that forgets a write is detected by the history") {
   CHECK(RulesBrokenBy(WrongService::Way::kForgetsWrites).contains("the history is linearizable"));
 }
 
-TEST_CASE("a state machine that minds how entries are grouped is found by the history") {
+TEST_CASE("a state machine that depends on how entries are grouped is detected by the history") {
   CHECK(RulesBrokenBy(WrongService::Way::kDependsOnGroups).contains("the history is linearizable"));
 }
 
@@ -138,14 +138,14 @@ TEST_CASE("a failure is shrunk to a run that breaks the same rule with fewer fau
   CHECK(again.operations < report.operations);
 }
 
-TEST_CASE("options that make no sense are refused by name") {
+TEST_CASE("invalid options are refused by name") {
   WorkloadService service(Workload::kLists);
   SimOptions options;
   options.nodes = 10;
-  CHECK(Run(service, options).what.find("nodes is 10") != std::string::npos);
+  CHECK(Run(service, options).what.find("invalid nodes 10") != std::string::npos);
   options = SimOptions();
   options.duration = Duration(0);
-  CHECK(Run(service, options).what.find("duration is 0 s") != std::string::npos);
+  CHECK(Run(service, options).what.find("invalid duration 0 s") != std::string::npos);
 }
 
 TEST_SUITE_END();
