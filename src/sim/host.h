@@ -52,6 +52,7 @@ class DriftingTime final : public coro::TimeSource {
 
 // Faults of the scheduler of a host.
 struct ScheduleFaults {
+  // hazards: B24, H9
   double shuffle = 0;                  // fraction of passes in which ready coroutines run in random order
   double postpone = 0;                 // fraction of resumptions that wait for a later turn
   Nanos most_turn_time = 30 * kMicro;  // between two turns

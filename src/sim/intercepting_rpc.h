@@ -13,6 +13,7 @@
 namespace ringraft::sim {
 
 struct RpcFaults {
+  // hazards: B16
   double duplicate = 0;  // fraction of calls that are sent a second time, as by a retry after a lost reply
 };
 
