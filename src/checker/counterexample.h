@@ -7,7 +7,7 @@
 // possibilities, the rest is also impossible by itself.
 //
 // At the end a few operations are added again that would explain the rest if they had run at another time: the write
-// whose value a stale read returned belongs to the counterexample.
+// of the value that a stale read returned belongs to the counterexample.
 #pragma once
 
 #include <string_view>

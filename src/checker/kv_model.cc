@@ -154,7 +154,7 @@ bool StepCall(Value& value, const Call& call, const std::string* reply) {
   return false;
 }
 
-// The state whose value the reply is; none if the reply is not a value.
+// Returns the state in which GET has this reply; none if the reply is not a value.
 std::optional<std::string> StateOfBulk(const std::string& reply) {
   if (IsNull(reply)) return "";
   const size_t end = reply.find("\r\n");

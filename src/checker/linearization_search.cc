@@ -57,7 +57,7 @@ class Search {
     int64_t last_invocation = 0;   // of the ordered ones that may have changed the state
     std::vector<uint32_t> candidates;
     std::vector<Member> members;
-    size_t expanded = 0;      // members whose successors by one optional operation are members, too
+    size_t expanded = 0;      // members of which all successors by one optional operation are members
     size_t member = 0;        // the current one
     std::vector<Move> moves;  // of the current member
     size_t move = 0;          // the next of them

@@ -40,8 +40,8 @@ struct SearchOutcome {
   std::vector<size_t> spent;
 };
 
-// Two operations of different clients whose times only touch are concurrent; those of one client are in the order in
-// which they are given. So a client that has several operations in flight needs a number for each.
+// If the times of two operations only touch, they are concurrent if their clients differ; those of one client are in
+// the order in which they are given. So a client that has several operations in flight needs a number for each.
 SearchOutcome FindOrder(const Model& model, std::string_view partition, const std::vector<SearchOperation>& operations,
                         uint64_t max_steps);
 

@@ -21,7 +21,7 @@ struct ClientHabits {
   double forward = 0.5;  // fraction of calls that the node forwards to the leader
   double retry = 0.5;    // fraction of calls with an unknown outcome that are repeated
   double cancel = 0;     // fraction of calls that are cancelled some time later
-  double abandon = 0;    // fraction of calls whose caller is destroyed some time later
+  double abandon = 0;    // fraction of calls that lose their caller some time later
   double endless = 0.2;  // fraction of calls without forwarding that have no deadline; they must end all the same
   double in_turn = 0.3;  // fraction of calls from the node's own thread
 };
@@ -83,7 +83,7 @@ class Clients final {
   std::vector<std::unique_ptr<Client>> clients_;
   std::map<uint64_t, Pending> calls_;
   std::set<uint64_t> refused_;  // calls that certainly had no effect
-  std::set<uint64_t> applied_;  // calls whose command a state machine has applied
+  std::set<uint64_t> applied_;  // calls with a command that a state machine has applied
   std::vector<Operation> history_;
   uint64_t next_call_ = 1;
   uint64_t succeeded_ = 0;

@@ -24,7 +24,7 @@ bool IsRefused(SimDisk& disk) { return !disk.Store().Get(node::kRefusedKey).valu
 void Slot::Write(LogLevel level, std::string_view message) {
   if (host == nullptr || host->is_crashed()) return;
   if (level == LogLevel::kInfo && message.starts_with("node ")) {
-    world_.Tell(fmt::format("  {}", message));
+    world_.Log(fmt::format("  {}", message));
   } else {
     world_.trace().Mix(8, id, static_cast<uint64_t>(level));
   }
@@ -60,8 +60,8 @@ const SimDisk* Cluster::FindDisk(uint64_t node, uint64_t incarnation) const {
     if (incarnation == 0 || (slot->disk->identity().incarnation == incarnation && !slot->disk->is_copy()))
       return slot->disk.get();
   }
-  for (const auto& [whose, disk] : lost_disks_)
-    if (whose == node && (incarnation == 0 || disk->identity().incarnation == incarnation)) return disk.get();
+  for (const auto& [owner, disk] : lost_disks_)
+    if (owner == node && (incarnation == 0 || disk->identity().incarnation == incarnation)) return disk.get();
   return nullptr;
 }
 
@@ -151,7 +151,7 @@ void Cluster::Start(Slot& slot) {
   options.make_rpc = [this, &slot, rpc = options.rpc](Reactor& reactor) -> std::unique_ptr<Rpc> {
     return std::make_unique<InterceptingRpc>(MakeCapnpRpc(reactor, rpc), *slot.host, oracle_, rpc_faults_);
   };
-  world_.Tell(fmt::format("node {} starts -> last index {}, term {}", slot.id, slot.disk->last(),
+  world_.Log(fmt::format("node {} starts -> last index {}, term {}", slot.id, slot.disk->last(),
                           slot.disk->hard_state().term));
   net_.OnHostBack(slot.address);
   Result<std::unique_ptr<Raft>> raft = Raft::Create(std::move(options), *slot.intercepting_machine);
@@ -174,7 +174,7 @@ void Cluster::OnTurn(Slot& slot) {
     // It has stopped by itself, after a disk failure or damage. The operator notices some time later.
     if (slot.state == Slot::State::kUp) {
       slot.state = Slot::State::kStopping;
-      world_.Tell(fmt::format("node {} stops by itself", slot.id));
+      world_.Log(fmt::format("node {} stops by itself", slot.id));
     }
     if (!slot.raft->Status().is_stopped) return;
     slot.state = Slot::State::kDown;
@@ -219,7 +219,7 @@ void Cluster::TakeApart(Slot& slot) {
 
 void Cluster::Crash(Slot& slot, bool is_silent) {
   if (slot.raft == nullptr) return;
-  world_.Tell(fmt::format("node {} dies{}", slot.id, is_silent ? " without a word" : ""));
+  world_.Log(fmt::format("node {} dies{}", slot.id, is_silent ? " without a word" : ""));
   oracle_.OnEnded(slot.subject());
   slot.disk->Crash();
   if (slot.machine_disk.size() != 0)
@@ -231,7 +231,7 @@ void Cluster::Crash(Slot& slot, bool is_silent) {
 
 void Cluster::StopCleanly(Slot& slot, Nanos down_for) {
   if (slot.state != Slot::State::kUp) return;
-  world_.Tell(fmt::format("node {} is stopped", slot.id));
+  world_.Log(fmt::format("node {} is stopped", slot.id));
   slot.raft->Stop();
   slot.state = Slot::State::kStopping;
   slot.down_for = down_for;
@@ -258,7 +258,7 @@ void Cluster::Lose(Slot& slot, bool becomes_witness) {
   slot.address = fmt::format("10.0.0.{}:7000", slot.id);
   slot.disk = std::make_shared<SimDisk>(world_, slot.id, oracle_);
   slot.is_joiner = true;
-  world_.Tell(fmt::format("node {} is lost with its disk -> node {} replaces it{}", old, slot.id,
+  world_.Log(fmt::format("node {} is lost with its disk -> node {} replaces it{}", old, slot.id,
                           becomes_witness ? ", as a witness" : ""));
   Start(slot);
   ConfigChange change;
@@ -268,7 +268,7 @@ void Cluster::Lose(Slot& slot, bool becomes_witness) {
 
 void Cluster::Wipe(Slot& slot, Nanos down_for) {
   if (slot.raft != nullptr) Crash(slot, true);
-  world_.Tell(fmt::format("the disk of node {} is emptied", slot.id));
+  world_.Log(fmt::format("the disk of node {} is emptied", slot.id));
   if (slot.disk->is_copy()) {
     --lost_;  // a copy has acknowledged nothing
   } else {
@@ -284,7 +284,7 @@ void Cluster::Wipe(Slot& slot, Nanos down_for) {
 
 void Cluster::Restore(Slot& slot, Nanos down_for) {
   Crash(slot, true);
-  world_.Tell(fmt::format("node {} is restored from a backup", slot.id));
+  world_.Log(fmt::format("node {} is restored from a backup", slot.id));
   lost_disks_.emplace_back(slot.id, std::move(slot.disk));
   slot.disk = std::move(slot.backup);
   slot.machine_disk.Keep(slot.backup_applied);
@@ -321,7 +321,7 @@ std::string Cluster::StartDuplicate(Slot& slot) {
   copy.machine_disk = slot.machine_disk;
   copy.machine_disk.Keep(slot.backup_applied);
   ++lost_;  // until it is refused
-  world_.Tell(fmt::format("a copy of the disk of node {} is started beside it", slot.id));
+  world_.Log(fmt::format("a copy of the disk of node {} is started beside it", slot.id));
   Start(copy);
   // All nodes that it knows may be gone, so that none can refuse it.
   world_.After(kOperatorReads, [this, &copy, life = copy.life] {
@@ -348,7 +348,7 @@ void Cluster::OnDuplicateStopped(Slot& slot) {
   if (!IsRefused(*slot.disk))
     return world_.Fail("a copied node is refused",
                        fmt::format("the copy of node {} stops for another reason", slot.id));
-  world_.Tell(fmt::format("the copy of node {} is refused", slot.id));
+  world_.Log(fmt::format("the copy of node {} is refused", slot.id));
   --lost_;
 }
 

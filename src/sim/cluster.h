@@ -72,7 +72,8 @@ class Cluster final {
   void Wipe(Slot& slot, Nanos down_for);
   // The node comes back from a backup of an earlier start. It is refused, and then its disk is emptied.
   void Restore(Slot& slot, Nanos down_for);
-  // Whether there is a backup of an earlier start, and the disks of all other nodes have the count of the current start.
+  // Whether there is a backup of an earlier start, and the count of the current start is on the disks of all other
+  // nodes.
   bool IsBackupKnown(Slot& slot);
   // Starts a node on a copy of such a backup, at another address, beside its original, until it is refused. Returns the
   // address.

@@ -52,7 +52,7 @@ class SimDisk final : public Storage, public storage::HostedStorage {
   uint64_t RandomIncarnation() override { return world_.random().Next() | 1; }
 
   // --- the simulator's side ---
-  // Sets the host whose turns get completions. Called before the node starts.
+  // Sets the host that gets the completions, in its turns. Called before the node starts.
   void Attach(SimHost& host) { host_ = &host; }
   void SetFaults(const DiskFaults& faults) { faults_ = faults; }
   void Crash();

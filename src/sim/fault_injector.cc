@@ -38,8 +38,8 @@ Slot& FaultInjector::VictimOf(const Fault& fault) {
   return leader != nullptr ? *leader : cluster_.slot(fault.other);
 }
 
-void FaultInjector::Tell(const Fault& fault, const Slot& slot, bool has_duration) {
-  world_.Tell(fmt::format("fault {}: {} of node {}{}", fault.number, FaultName(fault.kind), slot.id,
+void FaultInjector::Log(const Fault& fault, const Slot& slot, bool has_duration) {
+  world_.Log(fmt::format("fault {}: {} of node {}{}", fault.number, FaultName(fault.kind), slot.id,
                           has_duration ? " for " + InSeconds(fault.lasts) : ""));
 }
 
@@ -57,7 +57,7 @@ void FaultInjector::Inject(const Fault& fault) {
 bool FaultInjector::InjectIntoNode(const Fault& fault, Slot& slot) {
   if (fault.kind == FaultKind::kPowerFailure) {
     if (cluster_.Up().empty()) return false;
-    world_.Tell(fmt::format("fault {}: power failure", fault.number));
+    world_.Log(fmt::format("fault {}: power failure", fault.number));
     for (Slot* each : cluster_.slots()) {
       if (each->raft == nullptr) continue;
       cluster_.Crash(*each, true);
@@ -68,35 +68,35 @@ bool FaultInjector::InjectIntoNode(const Fault& fault, Slot& slot) {
   if (slot.state != Slot::State::kUp) return false;
   switch (fault.kind) {
     case FaultKind::kCrash:
-      Tell(fault, slot, true);
+      Log(fault, slot, true);
       cluster_.Crash(slot, fault.amount % 2 == 0);
       cluster_.RestartAfter(slot, fault.lasts);
       return true;
     case FaultKind::kStop:
-      Tell(fault, slot, true);
+      Log(fault, slot, true);
       cluster_.StopCleanly(slot, fault.lasts);
       return true;
     case FaultKind::kPause:
-      Tell(fault, slot, true);
+      Log(fault, slot, true);
       slot.host->PauseUntil(world_.now() + fault.lasts);
       return true;
     case FaultKind::kSlowProcessor:
-      Tell(fault, slot, true);
+      Log(fault, slot, true);
       slot.host->SetSlowness(static_cast<Nanos>(fault.amount % (3 * kMilli)));
       LaterAt(slot, fault.lasts, [](SimHost& host) { host.SetSlowness(0); });
       return true;
     case FaultKind::kDrift:
-      Tell(fault, slot, true);
+      Log(fault, slot, true);
       slot.host->time().SetDrift(static_cast<int64_t>(fault.amount % 200'000) - 100'000);
       LaterAt(slot, fault.lasts, [](SimHost& host) { host.time().SetDrift(0); });
       return true;
     case FaultKind::kClockJump:
-      Tell(fault, slot, true);
+      Log(fault, slot, true);
       slot.host->time().Jump(fault.lasts);
       slot.host->ScheduleTurn();
       return true;
     case FaultKind::kWallJump:
-      Tell(fault, slot, false);
+      Log(fault, slot, false);
       slot.host->time().SetWallOffset(fault.amount % 2 == 0 ? fault.lasts : -fault.lasts);
       return true;
     default:
@@ -109,32 +109,32 @@ bool FaultInjector::InjectIntoMembership(const Fault& fault, Slot& slot) {
   switch (fault.kind) {
     case FaultKind::kLoseDisk:
       if (!MayLoseDisk(3)) return false;
-      Tell(fault, slot, false);
+      Log(fault, slot, false);
       cluster_.Lose(slot);
       return true;
     case FaultKind::kRemoveAndAdd:
       if (!may_change || cluster_.size() < 2) return false;
-      Tell(fault, slot, false);
+      Log(fault, slot, false);
       cluster_.RemoveAndAdd(slot);
       return true;
     case FaultKind::kDemoteAndPromote:
       if (!may_change || cluster_.size() < 3 || slot.is_witness) return false;
-      Tell(fault, slot, true);
+      Log(fault, slot, true);
       cluster_.DemoteAndPromote(slot, fault.lasts);
       return true;
     case FaultKind::kMove:
       if (!may_change || cluster_.size() < 3) return false;
-      Tell(fault, slot, true);
+      Log(fault, slot, true);
       cluster_.Move(slot, fault.lasts);
       return true;
     case FaultKind::kWipe:
       if (!MayLoseDisk(3)) return false;
-      Tell(fault, slot, true);
+      Log(fault, slot, true);
       cluster_.Wipe(slot, fault.lasts);
       return true;
     case FaultKind::kRestore:
       if (!MayLoseDisk(3) || !cluster_.IsBackupKnown(slot)) return false;
-      Tell(fault, slot, true);
+      Log(fault, slot, true);
       cluster_.Restore(slot, fault.lasts);
       return true;
     case FaultKind::kDuplicate:
@@ -142,13 +142,13 @@ bool FaultInjector::InjectIntoMembership(const Fault& fault, Slot& slot) {
     case FaultKind::kWitness:
       // At most one witness, and not permanently: when its disk is lost next, a voter replaces it.
       if (!MayLoseDisk(4) || cluster_.HasWitness()) return false;
-      Tell(fault, slot, false);
+      Log(fault, slot, false);
       cluster_.Lose(slot, true);
       return true;
     case FaultKind::kTransfer: {
       Slot* leader = cluster_.Leader();
       if (leader == nullptr) return false;
-      world_.Tell(fmt::format("fault {}: {} from node {}", fault.number, FaultName(fault.kind), leader->id));
+      world_.Log(fmt::format("fault {}: {} from node {}", fault.number, FaultName(fault.kind), leader->id));
       cluster_.Transfer(*leader, fault.amount % 2 == 0 ? NodeId(0) : NodeId(slot.id));
       return true;
     }
@@ -159,7 +159,7 @@ bool FaultInjector::InjectIntoMembership(const Fault& fault, Slot& slot) {
 
 bool FaultInjector::StartDuplicate(const Fault& fault, Slot& slot) {
   if (!MayLoseDisk(3) || !cluster_.IsBackupKnown(slot)) return false;
-  Tell(fault, slot, true);
+  Log(fault, slot, true);
   const std::string address = cluster_.StartDuplicate(slot);
   // At first it may be cut off from its original or from other nodes.
   for (Slot* each : cluster_.slots()) {
@@ -184,7 +184,7 @@ bool FaultInjector::InjectIntoNetwork(const Fault& fault, Slot& slot) {
   Slot& other = cluster_.slot(fault.other);
   const bool is_up = slot.state == Slot::State::kUp;
   auto tell = [&](const std::string& where) {
-    world_.Tell(fmt::format("fault {}: {}: {} for {}", fault.number, FaultName(fault.kind), where,
+    world_.Log(fmt::format("fault {}: {}: {} for {}", fault.number, FaultName(fault.kind), where,
                             InSeconds(fault.lasts)));
   };
   switch (fault.kind) {
@@ -217,12 +217,12 @@ bool FaultInjector::InjectIntoNetwork(const Fault& fault, Slot& slot) {
     case FaultKind::kReset: {
       bool any = false;
       for (uint64_t i = 0; i <= fault.amount % 8; ++i) any |= cluster_.net().ResetOne();
-      if (any) world_.Tell(fmt::format("fault {}: resets", fault.number));
+      if (any) world_.Log(fmt::format("fault {}: resets", fault.number));
       return any;
     }
     case FaultKind::kStorm:
       if (!cluster_.net().Storm(slot.address, static_cast<size_t>(1 + fault.amount % 60))) return false;
-      world_.Tell(fmt::format("fault {}: connection storm at node {}", fault.number, slot.id));
+      world_.Log(fmt::format("fault {}: connection storm at node {}", fault.number, slot.id));
       return true;
     default:
       return false;
@@ -243,7 +243,7 @@ bool FaultInjector::Divide(const Fault& fault) {
     return std::any_of(up.begin(), up.end(), [&](const Slot* b) { return is_apart(a, b); });
   });
   if (!has_effect) return false;
-  world_.Tell(fmt::format("fault {}: {}: {}{} for {}", fault.number, FaultName(fault.kind), groups,
+  world_.Log(fmt::format("fault {}: {}: {}{} for {}", fault.number, FaultName(fault.kind), groups,
                           has_bridge ? fmt::format(", node {} reaches both", bridge.id) : "", InSeconds(fault.lasts)));
   for (Slot* a : cluster_.slots()) {
     for (Slot* b : cluster_.slots())
@@ -275,13 +275,13 @@ bool FaultInjector::InjectIntoDisk(const Fault& fault, Slot& slot) {
     default:
       return false;
   }
-  Tell(fault, slot, true);
+  Log(fault, slot, true);
   return true;
 }
 
 void FaultInjector::HealAll() {
   is_healed_ = true;
-  world_.Tell("all faults end");
+  world_.Log("all faults end");
   cluster_.net().MendAll();
   cluster_.net().SpeedUpAll();
   cluster_.net().SetFaults(NetFaults());

@@ -37,7 +37,7 @@ class FaultInjector final {
   // Undoes a fault of a host, unless the node has ended in the meantime.
   void LaterAt(Slot& slot, Nanos delay, std::function<void(SimHost&)> action);
   Slot& VictimOf(const Fault& fault);
-  void Tell(const Fault& fault, const Slot& slot, bool has_duration);
+  void Log(const Fault& fault, const Slot& slot, bool has_duration);
   // Whether the cluster can stand the loss of a disk: none is missing, and all nodes are up.
   bool MayLoseDisk(size_t least_nodes) const;
 

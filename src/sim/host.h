@@ -26,7 +26,7 @@ class NetworkFactory {
   virtual std::unique_ptr<reactor::Network> MakeNetwork(SimHost& host) = 0;
 };
 
-// A clock that may run faster or slower than virtual time, and whose wall clock may be off.
+// A clock that may run faster or slower than virtual time, with a wall clock that may be off.
 class DriftingTime final : public coro::TimeSource {
  public:
   explicit DriftingTime(const World& world) : world_(world) {}

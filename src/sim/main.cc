@@ -176,7 +176,7 @@ void RunSeeds(const Arguments& arguments, uint64_t last, Worker& worker) {
       worker.has_failed = true;
       PrintFailure(arguments, options, report);
     }
-    worker.totals.Add(Count(report));  // last: a seed whose worker dies before this is counted by OnDeath
+    worker.totals.Add(Count(report));  // last: if the worker dies before this, OnDeath counts the seed
     std::fflush(stdout);
   }
 }

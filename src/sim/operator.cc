@@ -71,7 +71,7 @@ void Cluster::Transfer(Slot& leader, NodeId to) {
   const uint64_t call = BeginCall(leader, "the transfer of the leadership");
   TransferLeadership(*leader.raft, to, [this, call](Errc code) {
     operator_calls_.erase(call);
-    world_.Tell(fmt::format("the transfer of the leadership -> {}", Error(code).message()));
+    world_.Log(fmt::format("the transfer of the leadership -> {}", Error(code).message()));
   });
 }
 
@@ -93,7 +93,7 @@ std::string Cluster::Overdue() const {
 
 void Cluster::RemoveAndAdd(Slot& slot) {
   const Peer peer = PeerOf(slot);
-  world_.Tell(fmt::format("the operator takes node {} out and in again", slot.id));
+  world_.Log(fmt::format("the operator takes node {} out and in again", slot.id));
   ConfigChange back;
   slot.is_witness ? back.AddWitness(peer) : back.AddVoter(peer);
   ChangeMembers(ConfigChange().Remove(peer.id), [this, back] { ChangeMembers(back, [] {}); });
@@ -133,7 +133,7 @@ void Cluster::ChangeMembers(ConfigChange change, std::function<void()> done) {
     const uint64_t call = BeginCall(*leader, "a change of the members");
     Change(*leader->raft, change, deadline, [this, call, retry, finish, change](Errc code) {
       operator_calls_.erase(call);
-      world_.Tell(fmt::format("the operator's change{} -> {}", Describe(change), Error(code).message()));
+      world_.Log(fmt::format("the operator's change{} -> {}", Describe(change), Error(code).message()));
       if (code == Errc::kOk) return finish();
       // An earlier try may have done it; then the newest configuration is committed.
       const bool is_there = code == Errc::kAlreadyMember || code == Errc::kNotMember;

@@ -161,7 +161,7 @@ void Oracle::CheckRole(const Subject& subject, Life& life) {
   const core::Core& core = *subject.core;
   if (core.term() == life.term && core.role() == life.role && core.leader() == life.leader) return;
   if (core.role() != life.role || core.term() != life.term)
-    world_.Tell(fmt::format("node {}: term {} -> {}", subject.id, core.term(), RoleName(core.role())));
+    world_.Log(fmt::format("node {}: term {} -> {}", subject.id, core.term(), RoleName(core.role())));
   const bool is_new_leader = core.is_leader() && (life.role != Role::kLeader || life.term != core.term());
   life.term = core.term();
   life.role = core.role();

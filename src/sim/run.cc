@@ -52,7 +52,7 @@ class Runner final {
   }
 
   void SetUp() {
-    world_.Tell(fmt::format("seed {}: {} nodes, {} clients, {} faults planned{}", options_.seed, options_.nodes,
+    world_.Log(fmt::format("seed {}: {} nodes, {} clients, {} faults planned{}", options_.seed, options_.nodes,
                             options_.clients, plan_.faults.size(),
                             plan_.has_durable_machines ? ", durable machines" : ""));
     cluster_.net().SetFaults(plan_.net);
@@ -102,7 +102,7 @@ class Runner final {
 
   void Rest() {
     clients_->Stop();
-    world_.Tell("the clients end");
+    world_.Log("the clients end");
     const bool rests =
         RunUntil(world_.now() + kMostRest, [&] { return clients_->IsIdle() && cluster_.Unrest().empty(); });
     if (world_.violation()) return;

@@ -41,7 +41,7 @@ void Trace::Mix(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
   MixWord(d);
 }
 
-void Trace::Tell(Nanos when, std::string_view line) {
+void Trace::Log(Nanos when, std::string_view line) {
   MixWord(static_cast<uint64_t>(when));
   for (size_t i = 0; i < line.size(); i += 8) {
     uint64_t word = 0;
@@ -76,7 +76,7 @@ bool World::Step(Nanos limit) {
 
 void World::Fail(std::string rule, std::string what) {
   if (violation_) return;
-  Tell(fmt::format("VIOLATION of {}: {}", rule, what));
+  Log(fmt::format("VIOLATION of {}: {}", rule, what));
   violation_ = Violation{std::move(rule), std::move(what)};
 }
 

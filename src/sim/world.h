@@ -30,7 +30,7 @@ class Trace {
   // Adds to the hash only; for frequent events.
   void Mix(uint64_t a, uint64_t b = 0, uint64_t c = 0, uint64_t d = 0);
   // Adds to the hash and to the story. The wording enters the hash, and through it the seeds of nodes that start later.
-  void Tell(Nanos when, std::string_view line);
+  void Log(Nanos when, std::string_view line);
   uint64_t hash() const { return hash_; }
   const std::deque<std::string>& story() const { return story_; }
   // Called with each line of the story, if set.
@@ -66,7 +66,7 @@ class World {
 
   Random& random() { return random_; }
   Trace& trace() { return trace_; }
-  void Tell(std::string_view line) { trace_.Tell(now_, line); }
+  void Log(std::string_view line) { trace_.Log(now_, line); }
 
   // Reports a broken rule. Only the first one counts; the run ends after the current event.
   void Fail(std::string rule, std::string what);

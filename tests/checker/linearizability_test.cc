@@ -104,7 +104,7 @@ TEST_SUITE("sim: linearizability") {
     CHECK(result.partition == "z");
   }
 
-  TEST_CASE("a counterexample keeps the write whose value a stale read returned") {
+  TEST_CASE("a counterexample keeps the write of the value that a stale read returned") {
     std::string text;
     for (int i = 0; i < 50; ++i) {
       text += fmt::format("1 {}-{} write x {} -> ok\n", 20 * i, 20 * i + 9, i);
