@@ -85,7 +85,7 @@ class History:
         return gap / 1e9, (since - self.begun) / 1e9
 
     def write(self, path):
-        """As checker/history.h describes. The words of commands are plain, so a blank between them is their encoding."""
+        """As checker/history.h describes. The words of commands are plain, so a blank between them encodes them."""
         with self.lock, open(path, 'w') as file:
             for client, invoked, returned, command, answer in self.lines:
                 if returned is None:
