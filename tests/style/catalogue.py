@@ -89,7 +89,7 @@ def rewrite(catalogue, rows):
             line = f"| {code} | {hazard} | {new} |" if new else f"| {code} | {hazard} | |"
         lines.append(line)
     for code in sorted(set(rows) - seen):
-        problems.append(f"{code} is no row, and is named by {column(rows[code])}")
+        problems.append(f"{code} is not a row of it, and is named by {column(rows[code])}")
     return "\n".join(lines), problems
 
 
