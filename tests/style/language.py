@@ -19,8 +19,8 @@ PROSE = {".md", ".txt"}
 CODE = {".h", ".cc", ".capnp"}
 SCRIPT = {".py", ".sh", ".build"}
 # Texts of others, recorded stories, and this file's own examples.
-SKIPPED = re.compile(r"^(LICENSE|CHANGELOG\.md|tests/style/language(_exceptions)?\.(py|txt)|tests/mutants/.*\.patch|"
-                     r"subprojects/)")
+SKIPPED = re.compile(r"^(LICENSE|CHANGELOG\.md|tests/CATALOGUE\.md|tests/style/language(_exceptions)?\.(py|txt)|"
+                     r"tests/mutants/.*\.patch|subprojects/)")
 RULES = [
     (re.compile(r"\bfor ever\b", re.I), "forever"),
     (re.compile(r"\btime-outs?\b", re.I), "timeout"),
