@@ -26,7 +26,7 @@ class Counter : public StateMachine {
     for (const LogEntry& entry : entries) {
       const std::optional<long long> step = ParseNumber(entry.command);
       if (step) value_ += *step;
-      // What the caller of this command gets. A command that cannot be applied has a result as well: Apply never throws.
+      // The caller's result. A command that cannot be applied has one as well: Apply never throws.
       results.Add(step ? std::to_string(value_) : "error: not a number");
     }
     return entries.size();

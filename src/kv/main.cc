@@ -190,8 +190,8 @@ bool SaysHowToBegin(const KvOptions& options) {
 int FailWithoutLog(const KvOptions& options) {
   fmt::print(stderr,
              "ringraft-kv: the data directory {} has no log, so the command line must say how node {} gets into a "
-             "cluster: --join to wait for RAFT ADD, --bootstrap to start a new one, or the --peer list of a fixed one; or name "
-             "the directory that has its log\n",
+             "cluster: --join to wait for RAFT ADD, --bootstrap to start a new one, or the --peer list of a fixed one; "
+             "or name the directory that has its log\n",
              options.raft.data_dir, options.raft.id.value());
   return kExitUsage;
 }

@@ -117,7 +117,8 @@ def collect(files):
 
 def self_test():
     files = [("tests/core/x_test.cc", 'TEST_CASE("A1, B2: x") {}\nTEST_CASE_FIXTURE(F, "C3: y") {}'),
-             ("tests/e2e/y.py", "# hazards: A1\n"), ("tests/mutants/z.patch", "Breaks: x\nCatalogue: A1\n\ndiff --git\n"),
+             ("tests/e2e/y.py", "# hazards: A1\n"),
+             ("tests/mutants/z.patch", "Breaks: x\nCatalogue: A1\n\ndiff --git\n"),
              ("src/sim/oracle.cc", '  // hazards: A1\n  "a rule",\n'), ("tests/scenarios/s", "# hazards: B2\n")]
     rows = collect(files)
     wrong = []
