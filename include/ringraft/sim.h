@@ -2,7 +2,10 @@
 // simulated, with faults; everything else is the library's own code. The same seed gives the same run.
 //
 //   class MyService : public ringraft::sim::Service { ... };
-//   ringraft::sim::Report report = ringraft::sim::Run(service, ringraft::sim::SimOptions().Seed(7));
+//   MyService service;
+//   ringraft::sim::SimOptions options;
+//   options.seed = 7;
+//   ringraft::sim::Report report = ringraft::sim::Run(service, options);
 //   if (!report.ok()) std::puts(report.Text().c_str());
 //
 // Every object here is used by one thread at a time; several threads may run simulations of their own.
@@ -101,7 +104,7 @@ class Service {
 // The kinds of faults that a run may have. Each seed draws a subset of those that are allowed, and their rates.
 struct FaultKinds {
   bool network = true;     // cuts in one direction or both, slow links, resets, torn and late bytes, storms
-  bool crashes = true;     // with and without flushed data, of all nodes at once; clean stops
+  bool crashes = true;     // with and without resets to the peers, of all nodes at once; clean stops
   bool disks = true;       // slow, stalled and failed flushes, full disks, damaged batches
   bool clocks = true;      // drift, jumps
   bool schedule = true;    // pauses, slow processors, any order of ready coroutines
