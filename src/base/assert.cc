@@ -6,7 +6,7 @@
 namespace ringraft::base {
 
 void AssertFailed(const char* condition, const char* file, int line) noexcept {
-  std::fprintf(stderr, "ringraft: broken invariant: %s (%s:%d); stopping this process, please report it\n", condition,
+  std::fprintf(stderr, "ringraft: broken invariant: %s (%s:%d); aborting this process, please report it\n", condition,
                file, line);
   std::abort();
 }

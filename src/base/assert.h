@@ -1,5 +1,4 @@
-// Invariants: checked in release builds too. A broken one stops the process, since nothing it would do could be
-// trusted.
+// Assertions of invariants, on in release builds too. A broken one aborts the process, which can no longer be trusted.
 #pragma once
 
 namespace ringraft::base {

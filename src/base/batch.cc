@@ -1,7 +1,5 @@
-// The encoding of batches; see the layout in ringraft/batch.h. The host must be little-endian, as x86-64 and arm64 are.
+// The encoding of batches, as laid out in ringraft/batch.h. Needs a little-endian host, such as x86-64 and arm64.
 #include "ringraft/batch.h"
-
-#include <fmt/format.h>
 
 #include <bit>
 #include <cstring>
@@ -11,12 +9,14 @@
 #include <xxhash.h>
 
 #include "base/assert.h"
+#include "base/format.h"
+#include "base/try.h"
 
 namespace ringraft {
 
-static_assert(std::endian::native == std::endian::little, "stored and wire formats are copied as they are in memory");
+static_assert(std::endian::native == std::endian::little, "stored and wire formats are copied from memory as they are");
 
-// One allocation: this, then the encoded bytes on a cache line of their own (which also suits Cap'n Proto's words).
+// One allocation: this, then the encoded bytes, aligned to a cache line (and so to Cap'n Proto's words).
 struct alignas(64) BatchRef::Rep {
   std::atomic<uint32_t> references{1};
   BatchHeader header;
@@ -88,33 +88,33 @@ BatchHeader DecodeHeader(const char* from) {
   return header;
 }
 
-// A checksum does not say that an entry's length stays inside the body: a peer may send anything with a good checksum.
+Error Corrupt(std::string_view defect) { return Error(Errc::kCorrupt, fmt::format("corrupt batch: {}", defect)); }
+
+// The checksum does not show that an entry's length stays inside the body: a peer may send anything with a valid one.
 Result<void> CheckEntries(const BatchHeader& header, std::string_view body) {
   if (header.flags == BatchHeader::kWithoutCommands) {
     if (body.empty()) return Success();
-    return Error(Errc::kCorrupt, "a batch that says it is without commands has some");
+    return Corrupt("it is flagged as without commands and has a body");
   }
   if ((header.flags & ~BatchHeader::kHasConfiguration) != 0)
-    return Error(Errc::kCorrupt,
-                 fmt::format("a batch has the flags {:#x}, which do not go together or are unknown", header.flags));
+    return Corrupt(fmt::format("its flags {:#x} are unknown or exclude each other", header.flags));
   size_t at = 0;
   bool has_configuration = false;
   for (uint32_t i = 0; i < header.count; ++i) {
     if (body.size() - at < BatchHeader::kEntryOverhead)
-      return Error(Errc::kCorrupt, "a batch has fewer entries than its header says");
+      return Corrupt(fmt::format("it has {} entries; its header says {}", i, header.count));
     uint32_t length = Load<uint32_t>(body.data() + at);
     uint8_t type = static_cast<uint8_t>(body[at + 4]);
     at += BatchHeader::kEntryOverhead;
     if (length > body.size() - at)
-      return Error(Errc::kCorrupt, fmt::format("entry {} of a batch is longer than the batch", i));
-    if (type < 1 || type > 3)
-      return Error(Errc::kCorrupt, fmt::format("entry {} of a batch has the unknown type {}", i, type));
+      return Corrupt(fmt::format("its entry {} is longer than the batch", i));
+    if (type < 1 || type > 3) return Corrupt(fmt::format("its entry {} has the unknown type {}", i, type));
     has_configuration |= type == static_cast<uint8_t>(LogEntryType::kConfiguration);
     at += length;
   }
-  if (at != body.size()) return Error(Errc::kCorrupt, "a batch is longer than its entries");
+  if (at != body.size()) return Corrupt("it is longer than its entries");
   if (has_configuration != ((header.flags & BatchHeader::kHasConfiguration) != 0))
-    return Error(Errc::kCorrupt, "a batch's configuration flag does not fit its entries");
+    return Corrupt("its configuration flag does not match its entries");
   return Success();
 }
 
@@ -130,19 +130,17 @@ BatchRef::~BatchRef() {
 
 Result<BatchRef> BatchRef::Decode(std::string_view bytes) {
   if (bytes.size() < BatchHeader::kSize)
-    return Error(Errc::kCorrupt,
-                 fmt::format("a batch of {} bytes is shorter than its header of {}", bytes.size(), BatchHeader::kSize));
-  if (Load<uint32_t>(bytes.data()) != kMagic)
-    return Error(Errc::kCorrupt, "a batch does not begin with its magic number");
+    return Corrupt(fmt::format("its {} bytes are fewer than the {} of its header", bytes.size(), BatchHeader::kSize));
+  if (Load<uint32_t>(bytes.data()) != kMagic) return Corrupt("it does not begin with the magic number");
   BatchHeader header = DecodeHeader(bytes.data());
   if (header.body_bytes != bytes.size() - BatchHeader::kSize)
-    return Error(Errc::kCorrupt,
-                 fmt::format("a batch of {} bytes should have {} behind its header", bytes.size(), header.body_bytes));
+    return Corrupt(
+        fmt::format("{} bytes follow its header, which says {}", bytes.size() - BatchHeader::kSize, header.body_bytes));
   if (Load<uint64_t>(bytes.data() + 56) != Checksum(bytes.data(), bytes.size()))
-    return Error(Errc::kCorrupt, fmt::format("the batch at index {} fails its checksum", header.base_index.value()));
+    return Error(Errc::kCorrupt, fmt::format("the batch at index {} fails its checksum", header.base_index));
   if (header.count == 0 || !header.base_index || !header.term || header.base_index.value() > UINT64_MAX / 2)
-    return Error(Errc::kCorrupt, "a batch has no entries, or an index or term out of range");
-  if (auto checked = CheckEntries(header, bytes.substr(BatchHeader::kSize)); !checked) return checked.error();
+    return Corrupt("it has no entries, or an index or term out of range");
+  RINGRAFT_TRYV(CheckEntries(header, bytes.substr(BatchHeader::kSize)));
   Rep* rep = Rep::New(bytes.size());
   std::memcpy(rep->bytes(), bytes.data(), bytes.size());
   rep->size = bytes.size();

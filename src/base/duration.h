@@ -1,4 +1,4 @@
-// Durations as numbers, for people and for other programs.
+// Durations as integers, for messages and for other programs.
 #pragma once
 
 #include <chrono>

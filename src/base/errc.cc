@@ -1,5 +1,7 @@
 #include "ringraft/errc.h"
 
+#include "base/format.h"
+
 namespace ringraft {
 namespace {
 
@@ -11,31 +13,31 @@ class Category final : public std::error_category {
       case Errc::kOk:
         return "success";
       case Errc::kRanRepeatedly:
-        return "the node has been run already; make a new one";
+        return "it has been run already; create a new one";
       case Errc::kStopped:
         return "the node has stopped";
       case Errc::kNotLeader:
         return "this node is not the leader";
       case Errc::kNoLeader:
-        return "no leader was found in time";
+        return "no leader was known before the deadline";
       case Errc::kUnknown:
         return "the outcome is unknown: it may be applied, now or later";
       case Errc::kBusy:
-        return "a queue is full; try again later";
+        return "a queue is full; retry later";
       case Errc::kTooLarge:
-        return "larger than a limit";
+        return "over a size limit";
       case Errc::kInvalidArgument:
         return "invalid argument";
       case Errc::kConfigInProgress:
-        return "an earlier configuration change is not finished; try again later";
+        return "an earlier configuration change is not finished; retry later";
       case Errc::kAlreadyMember:
         return "the peer is a member already";
       case Errc::kNotMember:
-        return "the id is not a member";
+        return "the peer is not a member";
       case Errc::kEmptyConfig:
-        return "the change would leave no member";
+        return "the change would leave no voter";
       case Errc::kApply:
-        return "the state machine failed to apply";
+        return "the state machine failed to apply an entry";
       case Errc::kIo:
         return "a system call failed";
       case Errc::kCorrupt:
@@ -49,31 +51,31 @@ class Category final : public std::error_category {
       case Errc::kWrongCluster:
         return "belongs to another cluster";
       case Errc::kWrongVersion:
-        return "a format or protocol version that this build does not speak";
+        return "a format or protocol version that this build does not support";
       case Errc::kUnsupported:
         return "not supported here";
       case Errc::kUnreachable:
         return "the peer cannot be reached";
       case Errc::kTimedOut:
-        return "no answer in time";
+        return "no reply in time";
       case Errc::kProtocol:
-        return "the peer broke the protocol";
+        return "the peer violated the protocol";
       case Errc::kTransferInProgress:
-        return "the leadership is being handed over";
+        return "leadership is being transferred; retry, or use the new leader";
       case Errc::kTransferFailed:
-        return "the leadership was not handed over";
+        return "leadership was not transferred";
       case Errc::kTooSlowToCatchUp:
-        return "a new voter did not catch up";
+        return "a new voter did not catch up in time";
       case Errc::kConfigChanged:
-        return "the configuration is another one by now";
+        return "the configuration has changed since; read the new one and decide again";
       case Errc::kChangeAborted:
         return "the configuration change was aborted";
       case Errc::kDuplicateNode:
         return "another process has started from this node's data directory, or from a copy of it";
       case Errc::kOldGeneration:
-        return "of another generation of the cluster: empty the directory of the one that has to go and add it anew";
+        return "another generation of the cluster; empty the data directory of the node that must go, and add it again";
       case Errc::kNoQuorum:
-        return "a majority of the voters that the change would leave does not answer";
+        return "a majority of the voters that the change would leave does not reply";
     }
     return "unknown ringraft error " + std::to_string(value);
   }
@@ -94,8 +96,8 @@ Error::Error(Errc code, std::string_view message)
 Error Error::NotLeader(std::optional<Peer> leader) {
   Error error(Errc::kNotLeader);
   if (!leader) return error;
-  std::string message = "this node is not the leader; the leader is node " + std::to_string(leader->id.value()) +
-                        " at " + leader->addr.text();
+  std::string message =
+      fmt::format("this node is not the leader; the leader is node {} at {}", leader->id, leader->addr);
   error.details_ = std::make_shared<const Details>(Details{std::move(message), std::move(leader)});
   return error;
 }

@@ -1,36 +1,36 @@
 #include "ringraft/event.h"
 
-#include <fmt/format.h>
+#include "base/format.h"
 
 namespace ringraft {
 namespace {
 
 std::string TextOfLeader(const Event& event) {
-  if (!event.leader) return fmt::format("knows no leader in term {}", event.term.value());
-  if (event.leader->id == event.id) return fmt::format("leads term {}", event.term.value());
-  return fmt::format("follows node {} in term {}", event.leader->id.value(), event.term.value());
+  if (!event.leader) return fmt::format("knows no leader in term {}", event.term);
+  if (event.leader->id == event.id) return fmt::format("is leader of term {}", event.term);
+  return fmt::format("follows node {} in term {}", event.leader->id, event.term);
 }
 
 std::string TextOfPeer(const Event& event) {
-  const char* const what = !event.is_reachable       ? "does not answer"
+  const char* const what = !event.is_reachable       ? "is unreachable"
                            : event.needs_readmission ? "runs on another data directory than the member's: readmit it"
-                                                     : "answers";
-  return fmt::format("node {} at {} {}", event.peer.id.value(), event.peer.addr.text(), what);
+                                                     : "is reachable";
+  return fmt::format("node {} at {} {}", event.peer.id, event.peer.addr, what);
 }
 
 std::string Text(const Event& event) {
   switch (event.kind) {
     case EventKind::kRole:
-      return fmt::format("{} in term {}", ToString(event.role), event.term.value());
+      return fmt::format("{} in term {}", ToString(event.role), event.term);
     case EventKind::kLeader:
       return TextOfLeader(event);
     case EventKind::kMembers:
-      return fmt::format("the configuration at index {} is {}{}", event.configuration_index.value(),
+      return fmt::format("the configuration at index {} is {}{}", event.configuration_index,
                          event.is_committed ? "committed" : "the newest", event.is_joint ? ", and joint" : "");
     case EventKind::kPeer:
       return TextOfPeer(event);
     case EventKind::kDisk:
-      return event.is_disk_stalled ? "its disk is stalled" : "its disk is well again";
+      return event.is_disk_stalled ? "its disk is stalled" : "its disk has recovered";
     case EventKind::kStopped:
       if (event.reason.code() == Errc::kOk) return "stopped";
       return "stopped: " + event.reason.message();
@@ -58,6 +58,6 @@ const char* ToString(EventKind kind) {
   return "?";
 }
 
-std::string ToString(const Event& event) { return fmt::format("node {}: {}", event.id.value(), Text(event)); }
+std::string ToString(const Event& event) { return fmt::format("node {}: {}", event.id, Text(event)); }
 
 }  // namespace ringraft

@@ -1,4 +1,4 @@
-// An intrusive doubly linked list whose members unlink themselves when they die. One thread at a time.
+// An intrusive doubly linked list. Members unlink themselves in their destructors. One thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ class ListHook {
   ListHook* prev_ = nullptr;
 };
 
-// T derives from ListHook. The list owns nothing; members that outlive it are unlinked.
+// T derives from ListHook. The list does not own its members; its destructor unlinks them.
 template <class T>
 class List {
  public:
@@ -53,7 +53,7 @@ class List {
     head_.prev_->next_ = &hook;
     head_.prev_ = &hook;
   }
-  // Moves everything of `other` behind our members.
+  // Moves all members of `other` to the end of this list.
   void TakeAll(List& other) {
     while (T* member = other.PopFront()) PushBack(*member);
   }
@@ -62,7 +62,7 @@ class List {
     for (const ListHook* hook = head_.next_; hook != &head_; hook = hook->next_) ++count;
     return count;
   }
-  // The member behind `member`, or null at the end.
+  // The member after `member`, or null at the end.
   T* Next(T& member) {
     ListHook* next = static_cast<ListHook&>(member).next_;
     return next == &head_ ? nullptr : static_cast<T*>(next);

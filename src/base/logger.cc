@@ -30,7 +30,7 @@ class ToStderr final : public Logger {
     auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
     std::string line = fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z {} {}\n",
                                    fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ms, Name(level), message);
-    // One write a line: lines of several threads and processes do not mix. A lost line is not worth an error.
+    // One write per line, so that lines of several threads and processes do not mix. A failed write is ignored.
     [[maybe_unused]] ssize_t written = write(STDERR_FILENO, line.data(), line.size());
   }
 

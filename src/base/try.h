@@ -1,6 +1,6 @@
-// RINGRAFT_TRY(name, expression): `auto name = value`, or return the error; RINGRAFT_CO_TRY in coroutines (name the
-// awaited result first: statement expressions around co_await do not compile). RINGRAFT_TRYV / RINGRAFT_CO_TRYV for
-// Result<void>.
+// RINGRAFT_TRY(name, expression) evaluates a Result: `auto name = value`, or it returns the error. RINGRAFT_TRYV does
+// so for Result<void>. RINGRAFT_CO_TRY and RINGRAFT_CO_TRYV are for coroutines; name the awaited result first, since
+// statement expressions around co_await do not compile.
 #pragma once
 
 #include "ringraft/errc.h"

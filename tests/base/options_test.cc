@@ -44,10 +44,10 @@ TEST_CASE("valid options are accepted") {
 }
 
 TEST_CASE("an invalid ID, address, directory or group is reported") {
-  CheckRefused([](Options& o) { o.id = NodeId(0); }, {"id is 0"});
+  CheckRefused([](Options& o) { o.id = NodeId(0); }, {"invalid id '0'"});
   CheckRefused([](Options& o) { o.addr = Addr("nowhere"); }, {"addr", "nowhere", "no port"});
   CheckRefused([](Options& o) { o.data_dir = ""; }, {"data_dir"});
-  CheckRefused([](Options& o) { o.group = GroupId(0); }, {"group is 0"});
+  CheckRefused([](Options& o) { o.group = GroupId(0); }, {"invalid group '0'"});
 }
 
 TEST_CASE("C13: a node that bootstraps a cluster alone cannot name it") {
@@ -56,7 +56,7 @@ TEST_CASE("C13: a node that bootstraps a cluster alone cannot name it") {
     o.bootstrap_as_leader = true;
     o.cluster_name = "orders";
   };
-  CheckRefused(alone, {"cluster_name 'orders'", "bootstrap_as_leader", "random id", "drop cluster_name"});
+  CheckRefused(alone, {"cluster_name 'orders'", "bootstrap_as_leader", "random ID", "drop cluster_name"});
   Options named = Good();
   named.cluster_name = "orders";
   CHECK(named.Validate());

@@ -86,14 +86,14 @@ TEST_SUITE("node/events") {
     };
     using Lines = std::vector<std::string>;
     RaftStatus status = LeaderStatus();
-    CHECK(after(status) == Lines{"node 1: leader in term 5", "node 1: leads term 5",
+    CHECK(after(status) == Lines{"node 1: leader in term 5", "node 1: is leader of term 5",
                                  "node 1: the configuration at index 3 is committed"});
     CHECK(after(status).empty());
     status.commit_index = status.last_index = Index(50);
     CHECK(after(status).empty());
 
     status.peers[1].is_reachable = false;
-    CHECK(after(status) == Lines{"node 1: node 2 at 127.0.0.1:7102 does not answer"});
+    CHECK(after(status) == Lines{"node 1: node 2 at 127.0.0.1:7102 is unreachable"});
     status.peers.erase(status.peers.begin() + 2);
     status.configuration_index = Index(60);
     status.is_joint = true;
@@ -101,7 +101,7 @@ TEST_SUITE("node/events") {
     status.commit_index = Index(60);
     status.peers[1].is_reachable = true;
     CHECK(after(status) == Lines{"node 1: the configuration at index 60 is committed, and joint",
-                                 "node 1: node 2 at 127.0.0.1:7102 answers"});
+                                 "node 1: node 2 at 127.0.0.1:7102 is reachable"});
     status.peers[1].needs_readmission = true;
     CHECK(after(status) ==
           Lines{"node 1: node 2 at 127.0.0.1:7102 runs on another data directory than the member's: readmit it"});
@@ -116,7 +116,7 @@ TEST_SUITE("node/events") {
     CHECK(after(status) == Lines{"node 1: follows node 2 in term 7"});
     status.leader.reset();
     status.is_disk_stalled = false;
-    CHECK(after(status) == Lines{"node 1: knows no leader in term 7", "node 1: its disk is well again"});
+    CHECK(after(status) == Lines{"node 1: knows no leader in term 7", "node 1: its disk has recovered"});
     events.End(status, Error(Errc::kIo, "no disk"));
     CHECK(ToString(told.back()) == "node 1: stopped: no disk");
   }

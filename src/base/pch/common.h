@@ -1,4 +1,5 @@
-// What nearly every source reads: precompiled by g++ builds (b_pch). No source may rely on it; builds without it check.
+// Headers that nearly every source includes, precompiled in g++ builds (b_pch). No source may rely on it; builds
+// without it check that.
 #ifndef RINGRAFT_PCH_COMMON_H
 #define RINGRAFT_PCH_COMMON_H
 
