@@ -18,7 +18,7 @@ void AppendHistory::TruncateAfter(Index index) {
 }
 
 AppendHistory::Lag AppendHistory::Behind(Index index, TimePoint now) const {
-  // The first mark that the peer has not reached. What lies between two marks is taken as a whole.
+  // The first mark that the peer has not reached; the entries between two marks count as a whole.
   const auto missing =
       std::partition_point(marks_.begin(), marks_.end(), [index](const Mark& mark) { return mark.last <= index; });
   if (missing == marks_.end()) return Lag{};
@@ -26,7 +26,7 @@ AppendHistory::Lag AppendHistory::Behind(Index index, TimePoint now) const {
   return Lag{marks_.back().bytes - had, now - missing->when};
 }
 
-// What is left lies at most a kResolution-th of its age apart, in entries: a mark is the coarser the older it is.
+// Keeps marks that are at most a kResolution-th of their age (entries after them) apart: the older, the coarser.
 void AppendHistory::Thin() {
   const uint64_t last = marks_.back().last.value();
   size_t kept = 1;  // the start stays

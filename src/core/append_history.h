@@ -1,5 +1,15 @@
-// When the log grew, and by how much: what "so many bytes and so long behind" means of a peer. Batches count
-// as a whole; what is far counts up to a sixty-fourth too many entries. Bounded in memory. Owned by the core.
+// When the log grew, and by how much: for the lag of a peer in bytes and time. Owned by the core.
+//
+// The problem: the lag is needed for any match index, also for a peer that has been away for days. The naive way, a
+// time and a byte offset for each entry, needs memory in proportion to the log. So it keeps marks, and thins them out
+// when there are too many: two neighbors are at most 1/64 of their distance from the end apart, so a small lag is exact
+// and a large one counts up to 1/64 too many entries. The number of marks grows with the logarithm of the log's length.
+//
+//     log     |...................................................|
+//     marks   ^               ^               ^       ^   ^  ^ ^ ^^
+//             start           coarse                          exact
+//
+// The idea is that of exponential histograms (Datar, Gionis, Indyk and Motwani, 2002).
 #pragma once
 
 #include <cstdint>
@@ -11,17 +21,17 @@ namespace ringraft::core {
 
 class AppendHistory {
  public:
-  // At this resolution fewer than 3,000 marks span all indexes there are.
+  // At this resolution fewer than 3,000 marks span all possible indexes.
   static constexpr size_t kMaxMarks = 4096;
   static constexpr uint64_t kResolution = 64;
 
-  // What the log held at the start counts as no bytes, and as old as the start.
+  // The entries that the log has at startup count as 0 bytes, and as appended at startup.
   AppendHistory(Index last_index, TimePoint now) : marks_{Mark{last_index, 0, now}} {}
 
   void Append(Index last_index, size_t bytes, TimePoint now);
   void TruncateAfter(Index index);
 
-  // The entries behind `index`.
+  // The entries after `index`: how far a peer with this match index is behind. Batches count as a whole.
   struct Lag {
     uint64_t bytes = 0;
     Duration time{};  // since the oldest of them was appended
@@ -33,13 +43,13 @@ class AppendHistory {
  private:
   struct Mark {
     Index last;
-    uint64_t bytes = 0;  // appended up to here
+    uint64_t bytes = 0;  // appended since startup up to `last`
     TimePoint when;
   };
 
   void Thin();
 
-  std::vector<Mark> marks_;  // ascending; never empty
+  std::vector<Mark> marks_;  // Invariant: ascending, never empty
 };
 
 }  // namespace ringraft::core

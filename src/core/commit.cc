@@ -1,4 +1,4 @@
-// What is durable, committed and applied: paper, section 5.3 and 5.4.2; §3.6.2, §10.2.1.
+// Durable, committed and applied entries: paper, sections 5.3 and 5.4.2; §3.6.2, §10.2.1.
 #include <algorithm>
 #include <utility>
 
@@ -19,29 +19,29 @@ void Core::OnPersisted(TimePoint now, WriteNumber number) {
   State& s = *state_;
   s.See(now);
   if (!s.persistence.OnPersisted(s.now, number)) return;
-  s.FollowDisk(/*has_written=*/true);
-  const Candidacy* standing = s.candidacy();
-  if (standing != nullptr && !standing->ticket.pre_vote) s.CountVotes();  // our own vote, perhaps
+  s.UpdateDiskHealth(/*has_written=*/true);
+  const Candidacy* campaign = s.candidacy();
+  if (campaign != nullptr && !campaign->ticket.pre_vote) s.CountVotes();  // the own vote may be durable now
   s.MaybeCommit();
   s.EvictTail();
 }
 
 // §3.6.2, paper 5.4.2 (Figure 8): only an entry of the leader's own term is committed by counting; those before it are
-// committed along with it. A majority of others is enough (§10.2.1): the leader's own disk may be the slowest.
+// committed with it. A majority without the leader is enough (§10.2.1): its own disk may be the slowest.
 void Core::State::MaybeCommit() {
   Leadership* leading = leadership();
   if (leading == nullptr) return;
   const Index agreed = QuorumIndex(configuration(), [&](const Member& voter) {
     if (voter.id == options.self) return voter.IsOf(options.incarnation) ? persistence.durable_index() : Index(0);
     const Progress& progress = leading->peers.at(voter.id);
-    return voter.IsOf(progress.incarnation) ? progress.match : Index(0);  // C17
+    return voter.IsOf(progress.incarnation) ? progress.match : Index(0);  // hazard C17, see core.h
   });
   if (agreed <= commit_index || history.TermAt(agreed) != term) return;
   AdvanceCommit(agreed);
   OnCommittedAsLeader();
 }
 
-// B3: the commit index never goes back.
+// The commit index never decreases (hazard B3).
 void Core::State::AdvanceCommit(Index index) {
   RINGRAFT_ASSERT(index <= last_index());
   commit_index = std::max(commit_index, index);
@@ -49,7 +49,7 @@ void Core::State::AdvanceCommit(Index index) {
 
 namespace {
 
-// The entries of [from, to] of a batch that has some of them. A whole batch is shared, not copied.
+// The entries [from, to] of a batch that has some of them. A whole batch is shared, not copied.
 BatchRef Cut(const BatchRef& batch, Index from, Index to) {
   if (batch.first() >= from && batch.last() <= to) return batch;
   return batch.Slice(std::max(batch.first(), from), std::min(batch.last(), to));
@@ -84,7 +84,7 @@ std::vector<BatchRef> Core::OnApplyRead(std::vector<BatchRef> batches, bool dura
     const Index from = s.taken_index + 1;
     if (batch.last() < from) continue;
     if (batch.first() > from || from > limit) break;
-    // The read and a truncation may have crossed: only what is in the log now is given on.
+    // The log may have been truncated during the read: only batches that are in the log now are returned.
     const Index to = std::min(batch.last(), limit);
     if (s.history.TermAt(from) != batch.term() || s.history.TermAt(to) != batch.term()) break;
     committed.push_back(Cut(batch, from, to));

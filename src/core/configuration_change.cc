@@ -1,8 +1,10 @@
-// What a change makes of a configuration, or why it is refused.
+// Applying a change to a configuration, or refusing it.
 #include <algorithm>
 #include <set>
-#include <string>
+#include <string_view>
 
+#include "base/format.h"
+#include "base/try.h"
 #include "core/configuration.h"
 #include "ringraft/options.h"  // ParseAddr
 
@@ -12,22 +14,24 @@ namespace {
 using Step = ConfigChange::Step;
 using StepKind = ConfigChange::StepKind;
 
-std::string Name(NodeId id) { return "peer " + std::to_string(id.value()); }
+// "peer 3 WHY".
+Error Refusal(Errc code, NodeId id, std::string_view why) { return Error(code, fmt::format("peer {} {}", id, why)); }
 
 bool IsAbout(const Step& step, StepKind kind) { return step.kind == kind; }
 
-// Does it say what the member is to be, rather than where it is or what belongs to it?
+// True if the step sets the kind of a member, rather than its address or data.
 bool IsOfKind(const Step& step) { return !IsAbout(step, StepKind::kSetAddr) && !IsAbout(step, StepKind::kSetData); }
 
 Result<void> CheckNames(const ConfigChange& change) {
-  if (change.empty()) return Error(Errc::kInvalidArgument, "the change names no peer: add or remove at least one");
+  if (change.empty()) return Error(Errc::kInvalidArgument, "the change has no steps: add or remove at least one peer");
   std::set<NodeId> kinds, addrs, datas;
   for (const Step& step : change.steps()) {
     const NodeId id = step.peer.id;
-    if (id == NodeId(0)) return Error(Errc::kInvalidArgument, "peer 0 cannot be a member: ids begin at 1");
+    if (id == NodeId(0))
+      return Error(Errc::kInvalidArgument, "invalid ID '0' in the change: expected an integer of at least 1");
     std::set<NodeId>& seen = IsOfKind(step) ? kinds : IsAbout(step, StepKind::kSetAddr) ? addrs : datas;
     if (!seen.insert(id).second)
-      return Error(Errc::kInvalidArgument, Name(id) + " is named twice in one change: name it once");
+      return Refusal(Errc::kInvalidArgument, id, "is named twice in one change: name it once");
   }
   return Success();
 }
@@ -41,82 +45,89 @@ void Erase(std::vector<Member>& members, NodeId id) {
   std::erase_if(members, [id](const Member& member) { return member.id == id; });
 }
 
+void Move(Member member, std::vector<Member>& from, std::vector<Member>& to) {
+  Erase(from, member.id);
+  Insert(to, member);
+}
+
 Member& At(Configuration& of, NodeId id) {
   return const_cast<Member&>(*of.Find(id));  // NOLINT: `of` is not const
 }
 
 Result<void> CheckAddr(const Peer& peer) {
   auto addr = ParseAddr(peer.addr.text());
-  if (!addr) return Error(Errc::kInvalidArgument, Name(peer.id) + ": " + addr.error().message());
-  if (peer.addr.text().size() > kMaxAddrBytes) {
-    return Error(Errc::kInvalidArgument, Name(peer.id) + ": its address has " +
-                                             std::to_string(peer.addr.text().size()) +
-                                             " bytes, more than the limit of 1024");
-  }
+  if (!addr) return Error(Errc::kInvalidArgument, fmt::format("peer {}: {}", peer.id, addr.error().message()));
+  const size_t bytes = peer.addr.text().size();
+  if (bytes > kMaxAddrBytes)
+    return Refusal(Errc::kInvalidArgument, peer.id,
+                   fmt::format("would have an address of {} bytes: expected at most {}", bytes, kMaxAddrBytes));
   return Success();
 }
 
-Error IsAWitness(NodeId id) {
-  return Error(Errc::kInvalidArgument, Name(id) +
-                                           " is a witness and has no commands: remove it, and add it again with "
-                                           "an empty data directory");
-}
-
-// One step, on a configuration that is not joint.
-Result<void> Apply(const Step& step, Configuration& to) {
+// Whether the step fits the member's present kind. `to` is not joint.
+Result<void> CheckKind(const Step& step, const Configuration& to) {
   const NodeId id = step.peer.id;
   const Member* known = to.Find(id);
   const bool adds = IsAbout(step, StepKind::kAddVoter) || IsAbout(step, StepKind::kAddLearner) ||
                     IsAbout(step, StepKind::kAddWitness);
-  if (adds && known != nullptr) {
-    return Error(Errc::kAlreadyMember, Name(id) + " is a member already: promote or demote it, or change its address");
+  const bool promotes = IsAbout(step, StepKind::kPromote), demotes = IsAbout(step, StepKind::kDemote);
+  const bool is_witness = known != nullptr && known->is_witness;
+  const struct {
+    bool applies;
+    Errc code;
+    const char* why;
+  } refusals[] = {  // the first that applies
+      {adds && known != nullptr, Errc::kAlreadyMember,
+       "is a member already: promote or demote it, or change its address"},
+      {!adds && known == nullptr, Errc::kNotMember, "is not a member: nothing to remove or change"},
+      {(promotes || demotes) && is_witness, Errc::kInvalidArgument,
+       "is a witness, which stores no commands: remove it, and add it again with an empty data directory"},
+      {promotes && to.IsNewVoter(id), Errc::kAlreadyMember, "is a voter already: nothing to promote"},
+      {demotes && !to.IsNewVoter(id), Errc::kAlreadyMember, "is a learner already: nothing to demote"},
+  };
+  for (const auto& refusal : refusals) {
+    if (refusal.applies) return Refusal(refusal.code, id, refusal.why);
   }
-  if (!adds && known == nullptr)
-    return Error(Errc::kNotMember, Name(id) + " is no member: nothing to remove or to change");
+  return Success();
+}
+
+// Applies one step to a configuration that is not joint.
+Result<void> Apply(const Step& step, Configuration& to) {
+  const NodeId id = step.peer.id;
+  RINGRAFT_TRYV(CheckKind(step, to));
   switch (step.kind) {
     case StepKind::kAddVoter:
     case StepKind::kAddLearner:
     case StepKind::kAddWitness: {
-      if (auto good = CheckAddr(step.peer); !good) return good.error();
+      RINGRAFT_TRYV(CheckAddr(step.peer));
       Member added = step.peer;
       added.is_witness = IsAbout(step, StepKind::kAddWitness);
       Insert(IsAbout(step, StepKind::kAddLearner) ? to.learners : to.voters, added);
       break;
     }
     case StepKind::kReadmit:
-      At(to, id).incarnation = 0;  // whichever answers next
+      At(to, id).incarnation = 0;  // that of the directory that replies next
       break;
     case StepKind::kRemove:
       Erase(to.voters, id);
       Erase(to.learners, id);
       to.data.erase(id);
       break;
-    case StepKind::kPromote: {
-      if (known->is_witness) return IsAWitness(id);
-      if (to.IsNewVoter(id)) return Error(Errc::kAlreadyMember, Name(id) + " is a voter already: nothing to promote");
-      const Member member = *known;
-      Erase(to.learners, id);
-      Insert(to.voters, member);
+    case StepKind::kPromote:
+      Move(At(to, id), to.learners, to.voters);
       break;
-    }
-    case StepKind::kDemote: {
-      if (known->is_witness) return IsAWitness(id);
-      if (!to.IsNewVoter(id)) return Error(Errc::kAlreadyMember, Name(id) + " is a learner already: nothing to demote");
-      const Member member = *known;
-      Erase(to.voters, id);
-      Insert(to.learners, member);
+    case StepKind::kDemote:
+      Move(At(to, id), to.voters, to.learners);
       break;
-    }
-    case StepKind::kSetAddr: {
-      if (auto good = CheckAddr(step.peer); !good) return good.error();
+    case StepKind::kSetAddr:
+      RINGRAFT_TRYV(CheckAddr(step.peer));
       At(to, id).addr = step.peer.addr;
       break;
-    }
     case StepKind::kSetData:
-      if (step.data.size() > kMaxMemberDataBytes) {
-        return Error(Errc::kInvalidArgument, Name(id) + ": its data has " + std::to_string(step.data.size()) +
-                                                 " bytes, more than the limit of 4096");
-      }
+      if (step.data.size() > kMaxMemberDataBytes)
+        return Refusal(
+            Errc::kInvalidArgument, id,
+            fmt::format("would have data of {} bytes: expected at most {}", step.data.size(), kMaxMemberDataBytes));
       if (step.data.empty()) {
         to.data.erase(id);
       } else {
@@ -135,25 +146,25 @@ Result<void> CheckWhole(const Configuration& target) {
   const size_t majority = target.voters.size() / 2 + 1;
   if (witnesses >= majority) {
     return Error(Errc::kInvalidArgument,
-                 std::to_string(witnesses) + " witnesses among " + std::to_string(target.voters.size()) +
-                     " voters could commit what none of the others has: have fewer than " + std::to_string(majority));
+                 fmt::format("{} witnesses among {} voters could commit entries that no other voter has: expected "
+                             "fewer than {} witnesses",
+                             witnesses, target.voters.size(), majority));
   }
   const std::vector<Peer> members = target.Members();
-  if (members.size() > kMaxPeers) {
-    return Error(Errc::kInvalidArgument, std::to_string(members.size()) + " members are more than the limit of 1024");
-  }
+  if (members.size() > kMaxPeers)
+    return Error(Errc::kInvalidArgument,
+                 fmt::format("the change would leave {} members: expected at most {}", members.size(), kMaxPeers));
   for (const Peer& peer : members) {
     for (const Peer& other : members) {
-      if (other.id < peer.id && other.addr == peer.addr) {
-        return Error(Errc::kInvalidArgument, Name(peer.id) + " would have the address " + peer.addr.text() +
-                                                 ", which is that of " + Name(other.id) + ": give each its own");
-      }
+      if (other.id < peer.id && other.addr == peer.addr)
+        return Refusal(Errc::kInvalidArgument, peer.id,
+                       fmt::format("would have the address {} of peer {}: give each its own", peer.addr, other.id));
     }
   }
   return Success();
 }
 
-// Every majority of the one is a majority of the other.
+// True if every majority of one is a majority of the other.
 bool AreTheSame(const std::vector<Member>& a, const std::vector<Member>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](auto& x, auto& y) { return x.id == y.id && x.incarnation == y.incarnation; });
@@ -163,16 +174,16 @@ bool AreTheSame(const std::vector<Member>& a, const std::vector<Member>& b) {
 
 Result<Configuration> Configuration::Changed(const ConfigChange& change) const {
   if (is_joint()) return Error(Errc::kConfigInProgress);
-  if (auto good = CheckNames(change); !good) return good.error();
+  RINGRAFT_TRYV(CheckNames(change));
   Configuration next = *this;
-  // First what the members are to be, so that what belongs to a new one may be given with it.
+  // The kinds of the members first, so that one change may add a member and set its data.
   for (bool of_kind : {true, false}) {
     for (const Step& step : change.steps()) {
       if (IsOfKind(step) != of_kind) continue;
-      if (auto done = Apply(step, next); !done) return done.error();
+      RINGRAFT_TRYV(Apply(step, next));
     }
   }
-  if (auto good = CheckWhole(next); !good) return good.error();
+  RINGRAFT_TRYV(CheckWhole(next));
   if (!AreTheSame(next.voters, voters)) next.old_voters = voters;
   return next;
 }

@@ -1,17 +1,19 @@
-// How a configuration is stored and sent: schemas/stored.md, "A configuration".
+// The stored and sent form of a configuration: schemas/stored.md, "A configuration".
 #include <string>
 #include <utility>
 
+#include "base/format.h"
+#include "base/try.h"
 #include "core/configuration.h"
 
 namespace ringraft::core {
 namespace {
 
-// The first that can say it all, so that older builds read what is not news to them.
+// Format versions. A configuration is written in the lowest one that can hold it, so that older builds can read it.
 constexpr uint8_t kOnlyVoters = 1;
 constexpr uint8_t kWithLearners = 2;     // and data of members
-constexpr uint8_t kWithDirectories = 3;  // and whose data directory it is, and witnesses
-constexpr uint8_t kWitness = 1;          // among the flags of a member
+constexpr uint8_t kWithDirectories = 3;  // and incarnations and witnesses
+constexpr uint8_t kWitness = 1;          // a flag of a member
 
 void PutNumber(std::string& out, uint64_t value, size_t bytes) {
   for (size_t i = 0; i < bytes; ++i) out.push_back(static_cast<char>(value >> (8 * i) & 0xff));
@@ -30,10 +32,10 @@ void PutMembers(std::string& out, const std::vector<Member>& members, uint8_t ve
 }
 
 Error Corrupt(std::string_view cause) {
-  return Error(Errc::kCorrupt, "a configuration entry is malformed: " + std::string(cause));
+  return Error(Errc::kCorrupt, fmt::format("malformed configuration entry: {}", cause));
 }
 
-// Takes bytes from the front of a text; after the first that is missing, everything fails.
+// Reads from the front of a text. Once bytes are missing, all further reads fail.
 struct Reader {
   std::string_view rest;
   bool failed = false;
@@ -57,7 +59,7 @@ struct Reader {
 
 Result<std::vector<Member>> TakeMembers(Reader& reader, uint64_t version) {
   uint64_t count = reader.Number(2);
-  if (count > kMaxPeers) return Corrupt("it names " + std::to_string(count) + " peers, more than the limit of 1024");
+  if (count > kMaxPeers) return Corrupt(fmt::format("{} peers; at most {} are allowed", count, kMaxPeers));
   std::vector<Member> members;
   for (uint64_t i = 0; i < count; ++i) {
     NodeId id(reader.Number(8));
@@ -69,14 +71,12 @@ Result<std::vector<Member>> TakeMembers(Reader& reader, uint64_t version) {
       flags = reader.Number(1);
     }
     if (reader.failed) return Corrupt("it ends inside a peer");
-    if (id == NodeId(0)) return Corrupt("a peer has id 0");
-    if (!members.empty() && members.back().id >= id)
-      return Corrupt("the ids do not ascend at " + std::to_string(id.value()));
-    if (addr_bytes == 0 || addr_bytes > kMaxAddrBytes) {
-      return Corrupt("the address of peer " + std::to_string(id.value()) + " has " + std::to_string(addr_bytes) +
-                     " bytes, not 1 to 1024");
-    }
-    if (flags > kWitness) return Corrupt("peer " + std::to_string(id.value()) + " has unknown flags");
+    if (id == NodeId(0)) return Corrupt("a peer has ID 0");
+    if (!members.empty() && members.back().id >= id) return Corrupt(fmt::format("ID {} is out of order", id));
+    if (addr_bytes == 0 || addr_bytes > kMaxAddrBytes)
+      return Corrupt(
+          fmt::format("the address of peer {} has {} bytes; expected 1 to {}", id, addr_bytes, kMaxAddrBytes));
+    if (flags > kWitness) return Corrupt(fmt::format("peer {} has unknown flags", id));
     member.is_witness = flags == kWitness;
     members.push_back(std::move(member));
   }
@@ -93,11 +93,9 @@ Result<void> TakeData(Reader& reader, Configuration& configuration) {
     std::string_view data = reader.Text(bytes);
     if (reader.failed) return Corrupt("it ends inside the data of a member");
     if (id <= last || !configuration.Contains(id))
-      return Corrupt("the data of " + std::to_string(id.value()) + " is out of order, or of no member");
-    if (bytes == 0 || bytes > kMaxMemberDataBytes) {
-      return Corrupt("the data of peer " + std::to_string(id.value()) + " has " + std::to_string(bytes) +
-                     " bytes, not 1 to 4096");
-    }
+      return Corrupt(fmt::format("the data of peer {} is out of order, or it is not a member", id));
+    if (bytes == 0 || bytes > kMaxMemberDataBytes)
+      return Corrupt(fmt::format("the data of peer {} has {} bytes; expected 1 to {}", id, bytes, kMaxMemberDataBytes));
     configuration.data.emplace(id, data);
     last = id;
   }
@@ -138,27 +136,23 @@ Result<Configuration> Configuration::Decode(std::string_view command) {
   uint64_t version = reader.Number(1);
   if (reader.failed) return Corrupt("it is empty");
   if (version < kOnlyVoters || version > kWithDirectories)
-    return Corrupt("format version " + std::to_string(version) + ", this build reads versions 1 to 3");
+    return Corrupt(fmt::format("format version {}; this build reads versions 1 to 3", version));
   Configuration configuration;
-  auto voters = TakeMembers(reader, version);
-  if (!voters) return voters.error();
-  configuration.voters = std::move(voters.value());
-  auto old_voters = TakeMembers(reader, version);
-  if (!old_voters) return old_voters.error();
-  configuration.old_voters = std::move(old_voters.value());
+  RINGRAFT_TRY(voters, TakeMembers(reader, version));
+  configuration.voters = std::move(voters);
+  RINGRAFT_TRY(old_voters, TakeMembers(reader, version));
+  configuration.old_voters = std::move(old_voters);
   if (configuration.voters.empty()) return Corrupt("it has no voters");
   if (version >= kWithLearners) {
-    auto learners = TakeMembers(reader, version);
-    if (!learners) return learners.error();
-    for (const Member& learner : learners.value()) {
+    RINGRAFT_TRY(learners, TakeMembers(reader, version));
+    for (const Member& learner : learners) {
       if (configuration.IsNewVoter(learner.id) || learner.is_witness)
-        return Corrupt("peer " + std::to_string(learner.id.value()) + " is a voter and a learner");
+        return Corrupt(fmt::format("peer {} is a voter and a learner", learner.id));
     }
-    configuration.learners = std::move(learners.value());
-    auto data = TakeData(reader, configuration);
-    if (!data) return data.error();
+    configuration.learners = std::move(learners);
+    RINGRAFT_TRYV(TakeData(reader, configuration));
   }
-  if (!reader.rest.empty()) return Corrupt(std::to_string(reader.rest.size()) + " bytes follow its end");
+  if (!reader.rest.empty()) return Corrupt(fmt::format("{} bytes follow its end", reader.rest.size()));
   return configuration;
 }
 

@@ -1,5 +1,5 @@
-// The configurations of the log in memory, in log order. The newest one counts, committed or not (§4.1); when its entry
-// is truncated, the one before it counts again. Owned by the core.
+// The configurations of the log in memory, in log order. The newest one is in effect, committed or not (§4.1); when its
+// entry is truncated, the one before it is in effect again. Owned by the core.
 #pragma once
 
 #include <vector>
@@ -13,12 +13,12 @@ namespace ringraft::core {
 
 class ConfigurationHistory {
  public:
-  // Index 0 and no members if the log holds none.
+  // Index 0 and no members if the log has none.
   const Configuration& newest() const;
   Index newest_index() const;
-  // The one that counted before the newest; without members if there was none.
+  // The one before the newest; without members if there is none.
   const Configuration& previous() const;
-  // The first entry behind `index`; null if there is none.
+  // The first entry after `index`; null if there is none.
   struct Entry {
     Index index;
     Configuration configuration;
@@ -27,7 +27,7 @@ class ConfigurationHistory {
   const std::vector<Entry>& entries() const { return entries_; }
 
   void Append(Index index, Configuration configuration);
-  // True if the newest one has changed.
+  // Returns true if the newest one has changed.
   bool TruncateAfter(Index index);
 
  private:

@@ -1,9 +1,9 @@
 #include "core/core.h"
 
 #include <algorithm>
-#include <string>
-
 #include "base/assert.h"
+#include "base/format.h"
+#include "base/try.h"
 #include "core/state.h"
 
 namespace ringraft::core {
@@ -14,7 +14,7 @@ Core::~Core() = default;
 
 Core::State::State(const CoreOptions& options, const RecoveredLog& recovered, Index applied, TimePoint now)
     : options(options),
-      time_outs(options.seed, options.self),
+      timeouts(options.seed, options.self),
       now(now),
       term(recovered.hard_state.term),
       vote(recovered.hard_state.vote),
@@ -24,13 +24,13 @@ Core::State::State(const CoreOptions& options, const RecoveredLog& recovered, In
       commit_index(applied),
       applied_index(applied),
       taken_index(applied),
-      led_by_somebody(now) {
+      last_led(now) {
   RINGRAFT_ASSERT(options.self != NodeId(0));
   RINGRAFT_ASSERT(options.election_timeout_min > Duration::zero());
   RINGRAFT_ASSERT(options.election_timeout_min < options.election_timeout_max);
   RINGRAFT_ASSERT(options.peer_window_calls > 0);
   RINGRAFT_ASSERT(applied <= recovered.last_index);
-  // The entry that founds a cluster has term 1 and is written without an election: its term has been seen all the same.
+  // The bootstrap entry has term 1 and is written without an election: the server has reached its term all the same.
   if (history.last_term() > term) {
     term = history.last_term();
     vote = NodeId(0);
@@ -45,55 +45,48 @@ Core::State::State(const CoreOptions& options, const RecoveredLog& recovered, In
 }
 
 Result<void> Core::CheckRecovered(const RecoveredLog& recovered) {
-  auto corrupt = [](const std::string& what) {
-    return Error(Errc::kCorrupt, "the recovered log makes no sense: " + what);
+  auto corrupt = [](std::string_view what) {
+    return Error(Errc::kCorrupt, fmt::format("the recovered log is inconsistent: {}", what));
   };
-  const std::string last = std::to_string(recovered.last_index.value());
-  if (recovered.last_index.value() > kMaxNumber || recovered.hard_state.term.value() > kMaxNumber) {
-    return corrupt("last index " + last + " and term " + std::to_string(recovered.hard_state.term.value()) +
-                   " must not be larger than 2^62");
-  }
-  if (recovered.terms.empty() != (recovered.last_index == Index(0))) {
-    return corrupt("last index " + last + " with " + std::to_string(recovered.terms.size()) + " runs of terms");
-  }
+  const Index last = recovered.last_index;
+  const Term stored_term = recovered.hard_state.term;
+  if (last.value() > kMaxNumber || stored_term.value() > kMaxNumber)
+    return corrupt(fmt::format("last index {} and term {}: expected at most 2^62", last, stored_term));
+  if (recovered.terms.empty() != (last == Index(0)))
+    return corrupt(fmt::format("last index {} with {} runs of terms", last, recovered.terms.size()));
   Index before;
   Term term_before;
   for (const TermRun& run : recovered.terms) {
     const bool is_first = before == Index(0);
     if ((is_first && run.first_index != Index(1)) || (!is_first && run.first_index <= before) ||
-        run.first_index > recovered.last_index || run.term <= term_before) {
-      return corrupt("the run of term " + std::to_string(run.term.value()) + " from index " +
-                     std::to_string(run.first_index.value()) +
-                     " does not follow the one before it, or lies behind the end");
+        run.first_index > last || run.term <= term_before) {
+      return corrupt(fmt::format("the run of term {} from index {} does not follow the one before it, or is beyond {}",
+                                 run.term, run.first_index, last));
     }
     before = run.first_index;
     term_before = run.term;
   }
-  // A server adopts a term durably before it appends entries of it; only the founding entry, of term 1, comes without.
-  if (term_before > Term(1) && term_before > recovered.hard_state.term) {
-    return corrupt("it has entries of term " + std::to_string(term_before.value()) + ", but the stored term is " +
-                   std::to_string(recovered.hard_state.term.value()));
-  }
+  // A term is durable before entries of it are appended, except for the bootstrap entry, of term 1.
+  if (term_before > Term(1) && term_before > stored_term)
+    return corrupt(fmt::format("it has entries of term {}, but the stored term is {}", term_before, stored_term));
   Index configuration_before;
   for (const StoredConfiguration& stored : recovered.configurations) {
-    if (stored.index <= configuration_before || stored.index > recovered.last_index) {
-      return corrupt("a configuration entry at index " + std::to_string(stored.index.value()) +
-                     ", out of order or behind " + last);
-    }
+    if (stored.index <= configuration_before || stored.index > last)
+      return corrupt(
+          fmt::format("the configuration entry at index {} is out of order, or beyond {}", stored.index, last));
     configuration_before = stored.index;
-    auto configuration = Configuration::Decode(stored.command);
-    if (!configuration) return configuration.error();
+    RINGRAFT_TRYV(Configuration::Decode(stored.command));
   }
   return Success();
 }
 
-// --- looking ---
+// --- state ---
 
 Role Core::State::role_name() const {
   if (leadership() != nullptr) return Role::kLeader;
-  const Candidacy* standing = std::get_if<Candidacy>(&role);
-  if (standing == nullptr) return Role::kFollower;
-  return standing->ticket.pre_vote ? Role::kPreCandidate : Role::kCandidate;
+  const Candidacy* campaign = std::get_if<Candidacy>(&role);
+  if (campaign == nullptr) return Role::kFollower;
+  return campaign->ticket.pre_vote ? Role::kPreCandidate : Role::kCandidate;
 }
 
 Role Core::role() const { return state_->role_name(); }
@@ -163,31 +156,31 @@ TimePoint Core::NextTick() const {
   const State& s = *state_;
   if (const Leadership* leading = s.leadership()) {
     const TimePoint give_up = leading->transfer ? leading->transfer->deadline : TimePoint::max();
-    return std::min({leading->quorum_check_at, give_up, s.NextYield(), s.SilenceDeadline(), s.NextDiskTick()});
+    return std::min({leading->quorum_check_at, give_up, s.NextYield(), s.SilenceDeadline(), s.NextDiskHealthTick()});
   }
-  return std::min(s.MayStand() ? s.election_deadline : TimePoint::max(), s.NextDiskTick());
+  return std::min(s.MayCampaign() ? s.election_deadline : TimePoint::max(), s.NextDiskHealthTick());
 }
 
 void Core::OnTick(TimePoint now) {
   State& s = *state_;
   s.See(now);
-  if (s.leadership() != nullptr) s.led_by_somebody = s.now;
-  if (s.now >= s.NextDiskTick()) s.OnDiskTick();
+  if (s.leadership() != nullptr) s.last_led = s.now;
+  if (s.now >= s.NextDiskHealthTick()) s.OnDiskHealthTick();
   if (s.leadership() != nullptr) {
-    // §6.2, CheckQuorum: a leader that a majority does not answer may have been replaced without knowing it.
+    // §6.2, CheckQuorum: a leader that hears from no majority may have been replaced without knowing it.
     if (s.now >= s.leadership()->quorum_check_at && s.QuorumHasFallenSilent())
       return s.BecomeFollower(s.term, NodeId(0));
-    if (s.leadership()->transfer && s.now >= s.leadership()->transfer->deadline) s.GiveTransferUp();
-    if (s.now >= s.SilenceDeadline()) s.GiveSilentVotersUp();
+    if (s.leadership()->transfer && s.now >= s.leadership()->transfer->deadline) s.AbandonTransfer();
+    if (s.now >= s.SilenceDeadline()) s.RefuseSilentVoters();
     if (s.now >= s.NextYield()) s.YieldToHigherPriority();
     return;
   }
-  if (s.now < s.election_deadline || !s.MayStand()) return;
-  if (s.MayStandOnDisk()) {
-    s.BecomePreCandidate(State::Reason::kTimeOut);
+  if (s.now < s.election_deadline || !s.MayCampaign()) return;
+  if (s.IsDiskFitToCampaign()) {
+    s.BecomePreCandidate(State::Reason::kTimeout);
   } else {
     s.leader = NodeId(0);
-    s.ResetElectionTimer();  // somebody else may
+    s.ResetElectionTimer();  // another server may campaign
   }
 }
 

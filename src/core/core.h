@@ -1,15 +1,14 @@
-// The protocol, and nothing else: no I/O, no clock, no coroutine, no thread. Time, randomness (a seed) and "this write
-// is durable" are inputs. Every call runs to its end. What has to be done is asked for (`NextX`), what happened is told
-// (`OnX`).
+// The protocol, and nothing else: no I/O, clock, coroutine or thread. Time, randomness (a seed) and "this write is
+// durable" are inputs. No call blocks. The driver reports what happened (`OnX`) and asks what to do (`NextX`).
 //
-// Rules for the one who drives it (src/node):
-//  1. After any `On...` or `Propose...`: take `NextWrite` while there is one and hand it to the storage, in order.
-//  2. A reply or request that names a `gate` leaves only when the write of that number is durable.
-//  3. `NextTick` says when `OnTick` is due at the latest.
+// Rules for the driver (src/node):
+//  1. After any `On...` or `Propose...`, take `NextWrite` while `HasWrite`, and pass them on to the storage, in order.
+//  2. A reply or request with a `gate` is sent only when the write of that number is durable.
+//  3. `OnTick` is called at `NextTick` at the latest.
 //  4. Committed entries are taken with `NextApply` and confirmed with `OnApplied`, in order.
 //
-// References: "paper" is Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended
-// version); a bare § is Ongaro's dissertation.
+// References in src/core: "paper" is Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm"
+// (extended version); a bare § is Ongaro's dissertation; codes such as B10 are hazards listed in tests/CATALOGUE.md.
 #pragma once
 
 #include <cstdint>
@@ -37,38 +36,38 @@ namespace ringraft::core {
 struct CoreOptions {
   NodeId self;
   uint64_t incarnation = 0;  // of the data directory
-  bool is_witness = false;   // the data directory is for a log without commands
-  // It belongs to those who begin the cluster: that its log is empty means that it has not begun, or that the log is
-  // lost, and with it what this server has voted (C17). It does not vote then.
+  bool is_witness = false;   // the data directory stores no commands
+  // This server bootstraps the cluster with others. If its log is empty, either the cluster has not been bootstrapped,
+  // or the log is lost and with it the votes of this server (hazard C17: a member's directory was emptied). It does not
+  // vote then.
   bool bootstraps = false;
   GroupId group;
   Duration election_timeout_min{};
   Duration election_timeout_max{};
   Duration heartbeat_interval{};
-  size_t peer_window_bytes = 8 << 20;  // sent to a peer and not answered
+  size_t peer_window_bytes = 8 << 20;  // sent to a peer and not acknowledged
   size_t peer_window_calls = 16;
-  size_t max_append_bytes = 4 << 20;    // batches in one append, if they are more than one
-  size_t cached_tail_bytes = 64 << 20;  // batches kept in memory once they are durable and applied
-  // New voters catch up before the change begins (§4.2.1): in at most so many rounds, the last of them shorter than
-  // the shortest election time-out. 0: they are not waited for.
+  size_t max_append_bytes = 4 << 20;    // of the batches of one append, unless it has only one
+  size_t cached_tail_bytes = 64 << 20;  // durable and applied batches that stay in memory
+  // New voters catch up before the change enters the log (§4.2.1), in at most so many rounds, the last of them shorter
+  // than the shortest election timeout. 0: the change does not wait for them.
   int catch_up_rounds = 10;
-  // A disk that takes longer for a write is stalled: who leads on it hands the leadership over, and nobody stands on
-  // it, until it is well again. 0: whatever it takes.
+  // A disk is stalled if a write takes longer: the server transfers leadership and does not campaign until the disk has
+  // recovered. 0: no limit.
   Duration disk_stall_limit{};
-  // A leader hands over to a voter of a higher one, if that answers and has the log.
+  // A leader transfers leadership to a voter of a higher priority that is reachable and has the log.
   uint8_t priority = 0;
   uint64_t seed = 1;
-  // It has run before, and may have heard from a leader just before it ended.
+  // This server has run before, and may have received an append of a leader just before it stopped.
   bool is_restart = false;
-  // Wall clock minus `now`, for the append time of the entries that the core makes itself (no-op, C(new)). Display
-  // only.
+  // Wall clock minus `now`, for the append time of the entries that the core creates (no-op, C(new)). Display only.
   int64_t wall_clock_offset_ns = 0;
-  // Tell an idle peer a new commit index at once, with an append without entries; otherwise the next append or
-  // heartbeat does.
+  // Sends a new commit index to an idle peer at once, in an append without entries; otherwise the next append or
+  // heartbeat carries it.
   bool tell_commit_when_idle = true;
 };
 
-// Writes are numbered from 1, in the order in which they have to become durable. 0 is durable always.
+// Writes are numbered from 1, in the order in which they must become durable. Number 0 is always durable.
 using WriteNumber = uint64_t;
 
 struct Write {
@@ -86,27 +85,27 @@ struct VoteTicket {
   uint64_t round = 0;
 };
 
-// A pre-vote or an election that has begun: send `args` (with `to` filled in) to every peer in `peers`.
+// A pre-vote or an election that has begun: `args`, with `to` filled in, is to be sent to each of `peers`.
 struct VoteRound {
   VoteTicket ticket;
-  WriteNumber gate = 0;  // an election's requests follow the candidate's own durable vote
+  WriteNumber gate = 0;  // the candidate's own vote is durable before the requests of an election are sent
   RequestVoteArgs args;
   std::vector<Peer> peers;
 };
 
 struct VoteReply {
   RequestVoteResults results;
-  WriteNumber gate = 0;  // the term and the vote are on disk before the reply leaves
+  WriteNumber gate = 0;  // the term and the vote are durable before the reply is sent
 };
 
 // --- replication, as a follower ---
 
-// What `OnAppendEntries` found, to be finished once `gate` is durable.
+// The outcome of `OnAppendEntries`; `FinishAppend` makes the reply of it once `gate` is durable.
 struct AppendTicket {
-  WriteNumber gate = 0;  // of a heartbeat: at most the hard state's, never that of data
-  Term term;             // the node's when it answered
+  WriteNumber gate = 0;  // of a heartbeat: at most that of the hard state, never that of data
+  Term term;             // the server's term at that time
   bool accepted = false;
-  Index verified;  // up to here the log in memory is the leader's
+  Index verified;  // the log in memory up to here is the leader's
   ConflictHint conflict;
 };
 
@@ -115,12 +114,12 @@ struct AppendTicket {
 struct PeerTicket {
   NodeId peer;
   Term term;
-  uint64_t sequence = 0;  // of this append, among all of the leadership; 0 for a heartbeat
+  uint64_t sequence = 0;  // of this append, unique within the leadership; 0 for a heartbeat
   Index prev_index;
   Index last_index;
-  Index known_match;  // the peer's, when this was sent
+  Index known_match;  // the peer's match index when this was sent
   size_t bytes = 0;
-  bool asks_to_stand = false;
+  bool is_timeout_now = false;
   TimePoint sent;
 };
 
@@ -130,7 +129,7 @@ struct AppendRequest {
   AppendEntriesArgs args;
 };
 
-// The peer or the applier needs batches that are not in memory any more: read them with Storage::Read(from, max_bytes).
+// The peer or the applier needs batches that are no longer in memory: read them with Storage::Read(from, max_bytes).
 struct ReadRequest {
   Index from;
   size_t max_bytes = 0;
@@ -141,21 +140,21 @@ using NextAppendResult = std::variant<std::monostate, AppendRequest, ReadRequest
 
 // --- configuration changes ---
 
-// A change on its way, shared by the core and the one who asked for it.
+// A change in progress, shared by the core and the caller that requested it.
 struct ConfigChangeState {
   Term term;
   Index index;  // of C(old,new), or of the only entry; 0 while new voters catch up
   bool is_joint = false;
-  Error refusal;  // why nothing of it came into the log; kOk otherwise
+  Error refusal;  // why the change did not enter the log; kOk otherwise
 };
 using ConfigTicket = std::shared_ptr<const ConfigChangeState>;
 
 enum class ConfigProgress {
-  kCatchingUp,  // nothing is in the log
+  kCatchingUp,  // nothing is in the log yet
   kPending,
   kDone,
-  kRefused,  // nothing has changed; the ticket says why
-  kLost,     // this node cannot tell any more
+  kRefused,  // nothing has changed; the ticket has the reason
+  kLost,     // this server can no longer tell the outcome
 };
 
 // --- apply ---
@@ -164,20 +163,21 @@ using NextApplyResult = std::variant<std::monostate, std::vector<BatchRef>, Read
 
 class Core {
  public:
-  // Does it make sense? kCorrupt with the cause. The constructor takes this for granted.
+  // Checks that `recovered` is consistent, which is a precondition of the constructor. Errors: kCorrupt, naming the
+  // defect.
   static Result<void> CheckRecovered(const RecoveredLog& recovered);
 
-  // `recovered` as Storage::Recover gave it. `applied`: what a durable state machine has applied already; at most the
-  // last index of the log.
+  // `recovered`: the result of Storage::Recover. `applied`: the last index that a durable state machine has applied; at
+  // most the last index of the log.
   Core(const CoreOptions& options, const RecoveredLog& recovered, Index applied, TimePoint now);
   ~Core();
 
-  // --- looking ---
+  // --- state ---
   Role role() const;
   bool is_leader() const { return role() == Role::kLeader; }
   Term term() const;
   NodeId vote() const;    // in this term; 0: none
-  NodeId leader() const;  // of the current term, as far as known; 0 otherwise
+  NodeId leader() const;  // of the current term; 0 if not known
   Index last_index() const;
   Index durable_index() const;  // the log in memory up to here is on this node's disk
   Index commit_index() const;
@@ -188,8 +188,8 @@ class Core {
   bool IsMember() const;
   std::vector<PeerStatus> PeerStatuses(TimePoint now) const;
   void FillPeerStatuses(TimePoint now, std::vector<PeerStatus>& statuses) const;  // in place, no allocation
-  // Leaders: whom they replicate to, that is the other members, and new voters that catch up. Changes along with
-  // `peers_version`.
+  // The peers that a leader replicates to: the other members, and new voters that catch up. `peers_version` changes
+  // with them.
   std::vector<Peer> ReplicationPeers() const;
   uint64_t peers_version() const;
   size_t unapplied_bytes() const;  // in memory and not yet applied
@@ -197,108 +197,109 @@ class Core {
 
   // --- time ---
   TimePoint NextTick() const;
-  // Starts a pre-vote when the election time-out has passed (§9.6), gives an unfinished one up for a new one, makes a
-  // leader that has not heard from a majority for an election time-out step down (CheckQuorum, §6.2), and gives up a
-  // transfer whose deadline has passed, or new voters that have long been silent.
+  // Starts a pre-vote when the election timeout has passed (§9.6), in place of an unfinished one; makes a leader step
+  // down that has not heard from a majority for an election timeout (CheckQuorum, §6.2); abandons a transfer at its
+  // deadline, and a change with new voters that have long been silent.
   void OnTick(TimePoint now);
 
   // --- elections (§3.4) ---
   std::optional<VoteRound> NextVoteRound();  // once for each round
   void OnVoteReply(TimePoint now, NodeId from, const VoteTicket& ticket, const RequestVoteResults& results);
-  // Withholds the vote while a leader is alive (§4.2.3), checks that the candidate's log is up to date (§3.6.1), votes
-  // once a term.
+  // Refuses the vote while a leader is alive (§4.2.3) and if the candidate's log is not up to date (§3.6.1). Votes once
+  // per term.
   VoteReply OnRequestVote(TimePoint now, const RequestVoteArgs& args);
 
-  // --- follower ---
-  // `args.entries` are checked batches (BatchRef::Decode); their indexes and terms are checked here: kProtocol.
+  // --- follower --- Precondition: `args.entries` are results of BatchRef::Decode. Errors: kProtocol if their indexes
+  // or terms are invalid.
   Result<AppendTicket> OnAppendEntries(TimePoint now, const AppendEntriesArgs& args);
-  // The write that the reply still waits for, 0 if none: the ticket's, and if the term has moved on since, the one that
-  // makes the newer term durable, since the reply will name it. Ask again after each wait.
+  // The write that the reply still has to wait for, 0 if none: that of the ticket, or, if there is a newer term by now,
+  // that which makes this term durable, since the reply names it. To be called again after each wait.
   WriteNumber AppendGate(const AppendTicket& ticket) const;
-  // The reply, when the gate is durable (asserted); it names no match that is not on this node's disk. If the term has
-  // moved on in between, it is a refusal with the new term.
+  // The reply. Precondition: `AppendGate` is 0. It never names a match that is not on this server's disk. If there is a
+  // newer term by now, it is a refusal with that term.
   AppendEntriesResults FinishAppend(const AppendTicket& ticket) const;
 
   // --- leader ---
-  // Appends what the builder holds as one batch, sealed with the next index and the term. Leaders only.
+  // Appends the builder's entries as one batch, sealed with the next index and the term. Precondition: is_leader().
   BatchRef Propose(BatchBuilder& builder, int64_t append_time_ns);
-  // Lets new voters catch up, without an entry, and then appends C(old,new), or the whole change if the voters stay the
-  // same; C(new) follows by itself. Errors: kNotLeader, kConfigInProgress, kConfigChanged, kTransferInProgress, and
-  // those of Configuration::Changed. Also kConfigInProgress until an entry of this term is committed (§4.1, Ongaro
-  // 2015). Those that it adds count as heard from at the time of the last call that told the time: `OnTick` comes
-  // first.
+  // Lets new voters catch up, without an entry in the log, and then appends C(old,new), or the whole change if the
+  // voters stay the same; C(new) follows automatically. New peers count as heard from at the core's present time, so
+  // call `OnTick` first. Errors: kNotLeader, kConfigChanged, kTransferInProgress, kNoQuorum, those of
+  // Configuration::Changed, and kConfigInProgress, also until an entry of this term is committed (§4.1; Ongaro's bug
+  // report of 2015).
   Result<ConfigTicket> ProposeConfig(const ConfigChange& change);
   ConfigProgress CheckConfig(const ConfigTicket& ticket) const;
-  // Gives up a change whose new voters catch up; `why` becomes its refusal. Success also if there is none. Errors:
-  // kNotLeader; kConfigInProgress if C(old,new) is in the log: then only another change, after it, leads back.
+  // Aborts a change that waits for its new voters to catch up; `why` becomes its refusal. Success also if there is
+  // none. Errors: kNotLeader; kConfigInProgress if the change is in the log and only another change can revert it.
   Result<void> AbortConfig(Error why);
 
-  // What the peer's pipeline should do now. An AppendRequest reserves room in the window, until its reply or failure.
+  // What the peer's pipeline does next. An AppendRequest occupies the window until its reply or failure is reported.
   NextAppendResult NextAppend(NodeId peer, TimePoint now);
-  // The batches that a ReadRequest for this peer asked for; the next NextAppend uses them. None if the read failed:
-  // must be called in any case, there is no second read for a peer before.
+  // The batches of a ReadRequest for this peer; the next NextAppend uses them. Must be called for every ReadRequest,
+  // with no batches if the read failed: until then there is no other read for this peer.
   void OnRead(NodeId peer, std::vector<BatchRef> batches);
   void OnAppendReply(TimePoint now, const PeerTicket& ticket, const AppendEntriesResults& results);
-  // The driver has dropped its calls to this peer, and its read, since the peer has moved: nothing comes of them.
+  // The driver has cancelled its calls to this peer and its read, since the peer has moved: none will be reported.
   void OnCallsDropped(NodeId peer);
-  // No answer: whatever was in flight to this peer has to be sent again, from where it is known to match.
+  // The append has failed without a reply: all that was in flight to this peer is sent again, from its match index on.
   void OnAppendFailed(const PeerTicket& ticket);
-  // An append without entries, with prev at the peer's match index (B7) and a commit index not above it (B2).
+  // An append without entries, with prev at the peer's match index (B7) and a commit index not beyond it (B2).
   std::optional<AppendRequest> NextHeartbeat(NodeId peer, TimePoint now);
   void OnHeartbeatReply(TimePoint now, const PeerTicket& ticket, const AppendEntriesResults& results);
-  // It answers, in this leadership, from another data directory than the member's, and gets nothing.
+  // True if the peer has replied, in this leadership, from another data directory than the member's. It receives no
+  // log.
   bool NeedsReadmission(NodeId peer) const;
-  // How often this peer has contradicted, in this leadership, a match that it had called durable: it has lost data.
+  // How often this peer, in this leadership, has denied a match that it had reported as durable: it has lost data.
   uint64_t LostMatches(NodeId peer) const;
 
-  // --- beginning ---
-  // The log is empty, and these members begin a cluster: the entry at index 1, of term 1, the same bytes on each of
-  // them, which needs no leader.
+  // --- bootstrap ---
+  // Writes the first entry of a cluster of these members: index 1, term 1, the same bytes on each of them, without a
+  // leader. Precondition: the log is empty.
   void Bootstrap(const Configuration& members);
-  // The number of a write that waits, made if there is none: what the driver stores along with it is durable then.
+  // The number of the waiting write, which is created if there is none: what the driver adds to it becomes durable with
+  // it.
   WriteNumber NextWriteNumber();
 
-  // --- handing leadership over (§3.10) ---
-  // Until the other one leads, this one steps down for another reason, or the deadline has passed, `IsTransferring`
-  // holds and nothing must be proposed. A leader that its own configuration removes hands over by itself. Errors:
-  // kNotLeader, kTransferInProgress, kInvalidArgument (no other voter).
+  // --- leadership transfer (§3.10) ---
+  // Starts a transfer. `IsTransferring` holds until this server steps down or the deadline has passed; nothing may be
+  // proposed meanwhile. A leader that its own configuration removes starts one by itself. Errors: kNotLeader,
+  // kTransferInProgress, kInvalidArgument (`to` is not another voter that may lead).
   Result<void> TransferLeadership(TimePoint now, NodeId to, TimePoint deadline);
   bool IsTransferring() const;
-  std::optional<NodeId> successor() const;  // to whom it is being handed over
-  bool IsYielding() const;                  // because that one has a higher priority
-  // The other voter that answers and would be the best leader: one that is not behind, of the highest priority, with
-  // most of the log, in this order. 0 if there is none.
+  std::optional<NodeId> successor() const;  // of the transfer in progress
+  bool IsYielding() const;                  // the transfer is to a higher priority, and was not requested
+  // The most suitable reachable voter: one that does not lag, of the highest priority, with most of the log, in this
+  // order. 0 if there is none.
   NodeId BestSuccessor(TimePoint now);
-  // When the other one has the whole log, and all of it is committed: the heartbeat that makes it stand, once. Its
-  // regular heartbeats repeat that.
+  // The heartbeat that makes the successor campaign, once, when it has the whole log and all of it is committed. The
+  // regular heartbeats repeat the request.
   std::optional<AppendRequest> NextTimeoutNow(TimePoint now);
 
   // --- persistence ---
-  // A write has taken longer than the limit, or does so now; until three in a row have not. An idle core writes its
-  // hard state again to find out.
+  // True from the time a write takes longer than the limit until three in a row have been in time. An idle core writes
+  // its hard state again to find out.
   bool is_disk_stalled() const;
-  Duration disk_latency(
-      TimePoint now) const;  // of the last write, or of the oldest that is not durable if it is longer
+  // Of the last write, or of the oldest that is not durable if that has taken longer.
+  Duration disk_latency(TimePoint now) const;
   bool HasWrite() const;
-  Write NextWrite(TimePoint now);  // everything that waits, as one write
-  // This write and all before it are durable. The core knows which entries that still means: a write whose entries have
-  // been overwritten since counts for nothing (B10).
+  Write NextWrite(TimePoint now);  // all pending changes, as one write. Precondition: HasWrite()
+  // This write and all before it are durable. The core derives which entries are: entries that have been overwritten
+  // since do not count (B10).
   void OnPersisted(TimePoint now, WriteNumber number);
   WriteNumber persisted() const;
 
-  // --- apply ---
-  // Committed batches behind the last that was taken, up to about `max_bytes`. With `durable_only` none that is not on
-  // this node's disk. What is not in memory comes back as a ReadRequest: the driver reads, and applies what
-  // `OnApplyRead` returns.
+  // --- apply --- Committed batches after the last one taken, up to about `max_bytes`; with `durable_only` only those
+  // on this server's disk. For batches that are not in memory it returns a ReadRequest: the driver reads, and applies
+  // what `OnApplyRead` returns.
   NextApplyResult NextApply(size_t max_bytes, bool durable_only);
-  // What a ReadRequest of NextApply brought, cut to what may be applied now: a read begins with the batch that holds
-  // `from` and may end behind the commit index. Counts as taken.
+  // Takes the batches of a ReadRequest of NextApply and returns those that may be applied now: a read begins with the
+  // batch that holds `from` and may extend beyond the commit index.
   std::vector<BatchRef> OnApplyRead(std::vector<BatchRef> batches, bool durable_only);
-  // Everything up to here has been applied; the next NextApply goes on behind it (so confirm one group before taking
-  // the next, or a later group is given out again). May lie inside a batch: the rest of it comes again, as a batch.
+  // Everything up to here has been applied, and the next NextApply continues after it: confirm one group before taking
+  // the next, or the next is returned twice. `index` may be inside a batch; the rest of it is returned again.
   void OnApplied(Index index);
 
-  // Aborts the process if an invariant of the state is broken. For tests, after every step.
+  // Asserts the invariants of the state. For tests, after every step.
   void CheckInvariants() const;
 
  private:

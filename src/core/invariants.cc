@@ -1,5 +1,5 @@
-// What holds between any two events. Checked by the tests after each step; the cheap and vital ones are asserted where
-// they could break as well.
+// The invariants that hold between any two events. Tests check them after each step; the cheap and vital ones are also
+// asserted where they could be broken.
 #include "base/assert.h"
 #include "core/state.h"
 
@@ -9,7 +9,7 @@ void Core::CheckInvariants() const {
   State& s = *state_;
   s.CheckLog();
   s.CheckRole();
-  s.CheckHistoryOfChecks();
+  s.CheckMonotonic();
 }
 
 void Core::State::CheckLog() const {
@@ -19,7 +19,7 @@ void Core::State::CheckLog() const {
   RINGRAFT_ASSERT(verified <= last_index());
   RINGRAFT_ASSERT(history.last_term() <= term);
   persistence.CheckInvariants(last_index());
-  // Whatever is not durable is in memory, and the tail is the end of the log.
+  // Entries that are not durable are in memory, and the tail ends at the last index.
   const Index durable = persistence.durable_index();
   RINGRAFT_ASSERT(durable == last_index() || tail.Holds(durable + 1));
   Index expected = tail.empty() ? last_index() + 1 : tail[0].first();
@@ -71,9 +71,9 @@ void Core::State::CheckProgress(const Leadership& leading) const {
   }
 }
 
-void Core::State::CheckHistoryOfChecks() {
+void Core::State::CheckMonotonic() {
   RINGRAFT_ASSERT(term >= checked.term);
-  if (term == checked.term && checked.vote) RINGRAFT_ASSERT(vote == checked.vote);  // §3.4: one vote a term
+  if (term == checked.term && checked.vote) RINGRAFT_ASSERT(vote == checked.vote);  // §3.4: one vote per term
   RINGRAFT_ASSERT(commit_index >= checked.commit_index);
   RINGRAFT_ASSERT(applied_index >= checked.applied_index);
   if (checked.commit_term) RINGRAFT_ASSERT(history.TermAt(checked.commit_index) == checked.commit_term);

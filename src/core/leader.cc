@@ -1,4 +1,4 @@
-// Becoming a leader, proposing, and ceasing to be one: §3.4, §3.5, §6.2, §6.4.
+// Becoming leader, proposing, and CheckQuorum: §3.4, §3.5, §6.2, §6.4.
 #include <algorithm>
 #include <chrono>
 
@@ -15,7 +15,7 @@ void Core::State::BecomeLeader() {
   leadership()->yield_at = now + options.election_timeout_max;
   leadership()->yield_pause = options.election_timeout_max;
   UpdatePeers();
-  // §6.4: entries of earlier terms are committed only along with one of this term, so there is one at once.
+  // §6.4: entries of earlier terms are committed only with one of this term, so it appends one at once.
   BatchBuilder noop;
   noop.Add(LogEntryType::kNoop, {});
   AppendOwn(noop, AppendTimeNow());
@@ -30,7 +30,7 @@ std::vector<Peer> Core::State::ReplicationPeers() const {
 std::vector<Peer> Core::ReplicationPeers() const { return state_->ReplicationPeers(); }
 uint64_t Core::peers_version() const { return state_->peers_version; }
 
-// All that we replicate to, with what we know of them: nothing for a new one, which the first append finds out.
+// Known peers keep their progress; a new peer starts with a probe.
 void Core::State::UpdatePeers() {
   ++peers_version;
   Leadership* leading = leadership();
@@ -44,20 +44,21 @@ void Core::State::UpdatePeers() {
     if (!is_new) {
       const bool has_moved = known->second.peer.addr != peer.addr;
       known->second.peer = peer;
-      // Whoever catches up at another address may be another machine: nothing is known of it.
-      if (has_moved && CatchesUp(peer.id)) known->second.BeginAnew(0, last_index() + 1);
+      // A new voter at another address may be another machine: nothing is known of it.
+      if (has_moved && CatchesUp(peer.id)) known->second.Reset(0, last_index() + 1);
     }
     known->second.is_witness =
         configuration().IsWitness(peer.id) || (leading->catch_up && leading->catch_up->next.IsWitness(peer.id));
   }
-  leading->quorum_check_at = now;  // another quorum now; the next tick looks again
+  leading->quorum_check_at = now;  // the quorum may be another one: the next tick checks it
   if (leading->transfer && !configuration().IsNewVoter(leading->transfer->to)) leading->transfer->deadline = now;
 }
 
-// Looks whether a majority has answered within the longest election time-out, and if so when to look again.
+// Returns true if no majority has replied within the longest election timeout; otherwise sets the time of the next
+// check.
 bool Core::State::QuorumHasFallenSilent() {
   Leadership* leading = leadership();
-  // The time since which a majority has been heard from is found like the index that a majority has: times as numbers.
+  // The time at which a majority has replied is found like the index that a majority has, with times as numbers.
   const Index always(UINT64_MAX);
   Index contact = QuorumIndex(configuration(), [&](const Member& voter) {
     if (voter.id == options.self) return always;
@@ -79,7 +80,7 @@ int64_t Core::State::AppendTimeNow() const {
          options.wall_clock_offset_ns;
 }
 
-// §3.5. The leader counts itself only when the batch is durable (B9): that is `OnPersisted`.
+// §3.5. The leader counts itself only when the batch is durable (hazard B9 in tests/CATALOGUE.md), in `OnPersisted`.
 BatchRef Core::State::AppendOwn(BatchBuilder& builder, int64_t append_time_ns) {
   RINGRAFT_ASSERT(leadership() != nullptr);
   RINGRAFT_ASSERT(!builder.empty());

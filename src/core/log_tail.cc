@@ -28,7 +28,7 @@ void LogTail::TruncateAfter(Index index) {
     batches_.pop_back();
     bytes_ -= last.size();
     unapplied_bytes_ -= last.size();
-    // Only logs that split batches make a cut inside one possible.
+    // A cut inside a batch needs a log that splits batches.
     if (last.first() <= index) Append(last.Slice(last.first(), index));
   }
 }

@@ -1,6 +1,6 @@
-// The newest batches of the log, in memory: what pipelines and the applier need, and what is not on disk yet.
-// Contiguous, ends at the last index (or is empty after a restart). Owned by the core; it may never drop a batch that
-// is not durable.
+// The newest batches of the log, in memory: for pipelines and applying, and those that are not on disk yet. Invariant:
+// consecutive, up to the last index (or empty after a restart). Owned by the core. Never drops a batch that is not
+// durable.
 #pragma once
 
 #include <deque>
@@ -18,24 +18,24 @@ class LogTail {
   bool Holds(Index index) const {
     return !empty() && index >= batches_.front().first() && index <= batches_.back().last();
   }
-  // Where the batch is that holds `index`; it must be held.
+  // The position of the batch that holds `index`. Precondition: Holds(index).
   size_t PositionOf(Index index) const;
 
   size_t bytes() const { return bytes_; }
-  size_t unapplied_bytes() const { return unapplied_bytes_; }  // of batches with an entry that is not applied
+  size_t unapplied_bytes() const { return unapplied_bytes_; }  // of batches that are not applied completely
 
   void Append(BatchRef batch);
-  void TruncateAfter(Index index);  // nothing that is applied
+  void TruncateAfter(Index index);  // Precondition: no applied entry is removed
   void MarkApplied(Index index);
-  // Drops durable batches from the front while there are more than `limit` bytes. Those that are not applied yet stay
-  // for twice as long, since the applier would have to read them back.
+  // Drops durable batches from the front while there are more than `limit` bytes. For batches that are not applied yet
+  // the limit is twice that, since they would have to be read back.
   void Evict(size_t limit, Index durable_index);
 
  private:
   std::deque<BatchRef> batches_;
   size_t bytes_ = 0;
   size_t unapplied_bytes_ = 0;
-  size_t applied_count_ = 0;  // so many at the front are applied as a whole
+  size_t applied_count_ = 0;  // batches at the front that are applied completely
 };
 
 }  // namespace ringraft::core

@@ -22,14 +22,14 @@ void Persistence::Append(const BatchRef& batch) {
 }
 
 void Persistence::TruncateAfter(Index index) {
-  // What waits and is cut off is never written.
+  // Pending batches that are cut off are never written.
   while (!pending_.batches.empty() && pending_.batches.back().last() > index) {
     BatchRef last = std::move(pending_.batches.back());
     pending_.batches.pop_back();
     if (last.first() <= index) pending_.batches.push_back(last.Slice(last.first(), index));
   }
-  // Several cuts before the write is taken are one, at the smallest index. Nothing has to be cut if only waiting
-  // batches were.
+  // Several cuts in one pending write are one, at the smallest index. If only pending batches were cut off, the disk
+  // needs no cut.
   Index disk_last = pending_.truncate_after.value_or(taken_last_);
   if (index < disk_last) pending_.truncate_after = index;
 

@@ -1,12 +1,21 @@
-// What waits to be written, what is being written, and what that means for the log in memory. Owned by the core.
+// Which part of the log in memory is on this server's disk. Owned by the core.
 //
 //      Append, TruncateAfter, SetHardState          Next                        OnPersisted
 //   ----------------------------------> pending ----------> outstanding (FIFO) -------------> durable
 //
-// A write covers the log up to the last index at the time when it was taken. If the log is truncated after that, all
-// writes taken before count at most up to the cut: what they bring to the disk behind it is not the log any more, even
-// if an equal-looking (index, term) stands there again later. (B10: comparing positions cannot tell these apart;
-// numbers can.)
+// The problem: writes take time, and the log may change while they are on their way. The naive way, to remember the
+// last (index, term) of a write and to compare it with the log when the write is done, fails if an entry is overwritten
+// and comes back (hazard B10: ABA of overwritten entries):
+//  1. Write 1 is taken: entry 2 of term 1.
+//  2. A leader of term 2 replaces it. Write 2 is taken: truncate after 1, append entry 2 of term 2.
+//  3. A leader of term 3 has the first entry 2 and replaces it again. Write 3: truncate after 1, entry 2 of term 1.
+//  4. Write 1 is done. The log has (2, term 1), and so has the disk, but write 2 is about to remove it: after a crash
+//     before write 3 it is gone. It must not be acknowledged yet.
+//
+// So writes are numbered. Each covers the log up to the last index at the time it was taken, and a truncation lowers
+// that for all writes taken before it. A reply that needs something durable carries a gate, the number of a write, and
+// is sent when that write is done. etcd's raft describes the problem at newStorageAppendRespMsg (rawnode.go);
+// workerd's io-gate.h has the idea of gates.
 #pragma once
 
 #include <deque>
@@ -17,27 +26,27 @@ namespace ringraft::core {
 
 class Persistence {
  public:
-  // The log that was recovered is durable up to its end.
+  // The recovered log is durable up to its last index.
   explicit Persistence(Index last_index) : taken_last_(last_index), durable_index_(last_index) {}
 
   void SetHardState(const HardState& hard_state);
-  // Something to write, if nothing else waits: what the disk has already, so that no gate moves.
+  // Adds a write of what the disk has already, without moving a gate, if nothing else is pending.
   void Probe(const HardState& hard_state);
   void Append(const BatchRef& batch);
   void TruncateAfter(Index index);
 
   bool HasWrite() const;
   Write Next(TimePoint now);
-  // False if this was known already.
+  // Returns false if this was known already.
   bool OnPersisted(TimePoint now, WriteNumber number);
 
-  // When the oldest write that is not durable was taken; never if there is none.
+  // When the oldest write that is not durable was taken; TimePoint::max() if there is none.
   TimePoint oldest() const { return outstanding_.empty() ? TimePoint::max() : outstanding_.front().taken; }
   Duration last_latency() const { return last_latency_; }
 
   Index durable_index() const { return durable_index_; }  // the log in memory up to here is on the disk
   WriteNumber persisted() const { return persisted_; }
-  // The write that makes the newest hard state durable, or the log up to `index`; 0 if that is durable already.
+  // The gates of the newest hard state and of the log up to `index`; 0 if that is durable already.
   WriteNumber HardStateGate() const { return hard_state_number_ > persisted_ ? hard_state_number_ : 0; }
   WriteNumber LogGate(Index index) const;
 
@@ -47,17 +56,17 @@ class Persistence {
   struct Outstanding {
     WriteNumber number = 0;
     TimePoint taken;
-    Index last;  // once it is durable, the log in memory up to here is
+    Index last;  // once this write is durable, the log in memory up to here is
   };
 
-  Index WrittenLast() const;  // the last index after all that was taken and all that waits
+  Index WrittenLast() const;  // the last index of the disk after all outstanding writes and the pending one
 
-  Write pending_;                        // its number is given when it is taken
-  std::deque<Outstanding> outstanding_;  // ascending numbers, `last` does not descend
-  WriteNumber taken_ = 0;                // the number of the last write that was taken
+  Write pending_;                        // gets its number when it is taken
+  std::deque<Outstanding> outstanding_;  // Invariant: numbers ascend, `last` never decreases
+  WriteNumber taken_ = 0;                // the number of the last write taken
   WriteNumber persisted_ = 0;
   WriteNumber hard_state_number_ = 0;  // of the write with the newest hard state; taken_ + 1 while it waits
-  Index taken_last_;                   // the last index on the disk when all taken writes are durable
+  Index taken_last_;                   // the last index of the disk after all outstanding writes
   Index durable_index_;
   Duration last_latency_{};  // of the write that became durable last
 };

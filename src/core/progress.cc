@@ -31,7 +31,7 @@ void Progress::ProbeFrom(Index from) {
 
 void Progress::ProbeAgain() { ProbeFrom(state == State::kProbe ? next : match + 1); }
 
-void Progress::BeginAnew(uint64_t directory, Index next_index) {
+void Progress::Reset(uint64_t directory, Index next_index) {
   incarnation = directory;
   match = Index(0);
   lost_matches = 0;

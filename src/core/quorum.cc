@@ -20,7 +20,7 @@ size_t Count(const std::vector<Member>& voters, const std::function<bool(const M
 }
 
 Index MajorityIndex(const std::vector<Member>& voters, const std::function<Index(const Member&)>& match) {
-  std::array<Index, 16> few;  // no allocation for clusters of ordinary size: this runs for every reply
+  std::array<Index, 16> few;  // no allocation for clusters of usual size: this runs for every reply
   std::vector<Index> many(voters.size() > few.size() ? voters.size() : 0);
   Index* matches = many.empty() ? few.data() : many.data();
   for (size_t i = 0; i < voters.size(); ++i) matches[i] = match(voters[i]);

@@ -1,4 +1,4 @@
-// Majorities of one set, or of both halves of a joint configuration.
+// Majorities of the voters, or of both halves of a joint configuration.
 #pragma once
 
 #include <functional>
@@ -8,9 +8,9 @@
 
 namespace ringraft::core {
 
-// Is `has` true of a majority of every half? False for an empty configuration.
+// True if `has` is true for a majority of every half. False for an empty configuration.
 bool HasQuorum(const Configuration& configuration, const std::function<bool(const Member&)>& has);
-// Can it still become true, if `lost` members never will?  (an election is lost when this is false)
+// True if HasQuorum may still become true when `is_lost` members never have it: otherwise an election is lost.
 bool CanReachQuorum(const Configuration& configuration, const std::function<bool(const Member&)>& is_lost);
 // The largest index that a majority of every half has reached; 0 for an empty configuration.
 Index QuorumIndex(const Configuration& configuration, const std::function<Index(const Member&)>& match);

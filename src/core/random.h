@@ -1,5 +1,5 @@
-// A small generator (splitmix64): the same numbers from the same seed on every compiler and standard library. The
-// core's only randomness, for election time-outs.
+// A small pseudo-random generator (splitmix64) with the same sequence on every compiler and standard library. The
+// core's only randomness, for election timeouts.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ namespace ringraft::core {
 
 class Random {
  public:
-  // Nodes that were given the same seed still draw different time-outs (A20).
+  // Nodes with the same seed draw different timeouts (A20).
   Random(uint64_t seed, NodeId self) : state_(seed) {
     uint64_t mixed = Next();
     state_ = mixed ^ (self.value() * 0x9e3779b97f4a7c15u);
@@ -24,7 +24,7 @@ class Random {
     return z ^ (z >> 31);
   }
 
-  // In [min, max); min < max.
+  // In [min, max). Precondition: min < max.
   Duration Between(Duration min, Duration max) {
     auto range = static_cast<uint64_t>((max - min).count());
     uint64_t draw = Next();

@@ -1,4 +1,4 @@
-// Appends as the leader: §3.5, with the pipeline of §10.2.1 and a write of its own in parallel.
+// Appends as the leader: §3.5, pipelined and in parallel with the leader's own write (§10.2.1).
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -25,7 +25,8 @@ NextAppendResult Core::NextAppend(NodeId peer, TimePoint now) {
   if (progress->in_flight.size() >= calls) return std::monostate{};
 
   if (progress->next > s.SendableTo(*progress)) {
-    // Nothing to send, but a probe finds out whether the logs match, and an idle peer is told what is committed.
+    // There are no entries to send, but a probe finds out whether the logs match, and an idle peer gets the commit
+    // index.
     const bool has_news =
         s.options.tell_commit_when_idle && s.commit_index > progress->commit_told && progress->in_flight.empty();
     if (is_probing || has_news) return s.SendEmpty(*progress, now);
@@ -53,13 +54,15 @@ bool Core::NeedsReadmission(NodeId peer) const {
   return progress != nullptr && state_->NeedsReadmission(*progress);
 }
 
-// A data directory that is not the member's gets nothing until it is admitted (C17): heartbeats find out what it is.
+// A peer on another data directory than the member's receives nothing until it is readmitted (hazard C17 in
+// tests/CATALOGUE.md: a member's directory was emptied). Heartbeats find out which directory it has.
 bool Core::State::GetsLog(const Progress& progress) const {
   return !NeedsReadmission(progress) || CatchesUp(progress.peer.id);
 }
 
-// A witness never stands, and refuses its vote to whoever has less than it. So it gets only what is on the disk of a
-// member that may lead: otherwise a leader that dies before its own flush could not be elected again, nor anybody else.
+// A witness never campaigns, and refuses its vote to candidates that have less of the log. So it is only sent what is
+// on the disk of a member that may lead: otherwise, after a crash of the leader before its own flush, no server could
+// win.
 Index Core::State::SendableTo(const Progress& progress) const {
   if (!progress.is_witness) return last_index();
   Index on_disk = persistence.durable_index();
@@ -70,7 +73,7 @@ Index Core::State::SendableTo(const Progress& progress) const {
   return on_disk;
 }
 
-// False if this answer is of another data directory than those before: then nothing that was sent is answered by it.
+// Returns false if this reply is from another data directory than those before: it then acknowledges nothing.
 bool Core::State::Recognize(Progress& progress, const AppendEntriesResults& results) {
   progress.is_witness_directory = results.is_witness;
   progress.priority = results.priority;
@@ -80,12 +83,12 @@ bool Core::State::Recognize(Progress& progress, const AppendEntriesResults& resu
     progress.incarnation = results.incarnation;
     return true;
   }
-  progress.BeginAnew(results.incarnation, last_index() + 1);
+  progress.Reset(results.incarnation, last_index() + 1);
   return false;
 }
 
-// Consecutive batches from the one that holds `next`, as many as append and window have room for. A first one is sent
-// whatever its size, if nothing else is on its way.
+// Consecutive batches from the one that holds `next`, within the limits of an append and of the window. The first one
+// is sent whatever its size if nothing else is in flight.
 std::vector<BatchRef> Core::State::CollectBatches(Progress& progress) const {
   const bool is_cached = tail.Holds(progress.next);
   if (is_cached) progress.read.clear();
@@ -108,8 +111,8 @@ std::vector<BatchRef> Core::State::CollectBatches(Progress& progress) const {
     if (bytes + batch.size() > room) break;
     if (!batches.empty() && (is_probing || bytes + batch.size() > options.max_append_bytes)) break;
     if (batch.first() < progress.next) {
-      // A probe landed inside the batch: it goes as a whole. If the peer's log splits it differently and has a part,
-      // the rest.
+      // `next` is inside the batch: send it as a whole, or what follows the match, if the peer's log splits batches and
+      // has a part of it.
       progress.next = std::max(batch.first(), progress.match + 1);
       if (batch.first() < progress.next) batch = batch.Slice(progress.next, batch.last());
     }
@@ -168,7 +171,7 @@ void Core::OnRead(NodeId peer, std::vector<BatchRef> batches) {
   Progress* progress = s.FindPeer(peer);
   if (progress == nullptr) return;
   progress->is_reading = false;
-  // The read may have begun in an earlier leadership, so only what is in the log now is taken.
+  // The read may have begun in an earlier leadership: only batches that are in the log now are taken.
   size_t good = 0;
   for (; good < batches.size(); ++good) {
     const BatchRef& batch = batches[good];
@@ -179,15 +182,15 @@ void Core::OnRead(NodeId peer, std::vector<BatchRef> batches) {
   progress->read = std::move(batches);
 }
 
-// False if this reply says nothing about the present leadership's peer.
+// Returns false if the reply does not belong to the present leadership.
 bool Core::State::HandleReplyTerm(const PeerTicket& ticket, Term reply_term) {
   if (reply_term.value() > kMaxNumber) return false;
   if (reply_term > term) {  // paper, Figure 2, rules for all servers
     BecomeFollower(reply_term, NodeId(0));
     return false;
   }
-  // B6: what an answer of an earlier term says may have been overwritten since. No answer comes from before its
-  // question.
+  // B6: what a reply of an earlier term acknowledges may have been overwritten since. No correct reply has a lower term
+  // than its request.
   return leadership() != nullptr && ticket.term == term && reply_term == term;
 }
 
@@ -195,7 +198,7 @@ void Core::OnAppendReply(TimePoint now, const PeerTicket& ticket, const AppendEn
   State& s = *state_;
   s.See(now);
   if (!s.HandleReplyTerm(ticket, results.term)) {
-    OnAppendFailed(ticket);  // no answer: its room in the window is given back
+    OnAppendFailed(ticket);  // frees its part of the window
     return;
   }
   Progress* progress = s.FindPeer(ticket.peer);
@@ -211,19 +214,19 @@ void Core::OnAppendReply(TimePoint now, const PeerTicket& ticket, const AppendEn
 }
 
 void Core::State::OnAppendSucceeded(Progress& progress, const PeerTicket& ticket, Index durable_match) {
-  if (durable_match > ticket.last_index) {  // no peer can know that: believe none of it
+  if (durable_match > ticket.last_index) {  // no correct peer can match what it was not sent: ignore all of it
     progress.ProbeFrom(progress.match + 1);
     return;
   }
   progress.match = std::max(progress.match, durable_match);
   progress.next = std::max(progress.next, ticket.last_index + 1);
   progress.state = Progress::State::kReplicate;
-  FollowCatchUp();  // first, since the configuration that it appends counts at once
+  FollowCatchUp();  // first, since a configuration that it appends is in effect at once
   MaybeCommit();
 }
 
-// §3.5: the logs part before `prev_index`. Both sides skip whole terms: the peer has named its last entry that could
-// match, and we go to our last one that could match that.
+// §3.5: the logs diverge before `prev_index`. Both sides skip whole terms: the peer has sent its last position that
+// could match, and the leader continues from its own last position that could match that.
 void Core::State::OnAppendRefused(Progress& progress, const PeerTicket& ticket, const ConflictHint& hint) {
   if (ticket.last_index <= progress.match) return;  // overtaken by a success
   if (ticket.prev_index <= ticket.known_match) ++progress.lost_matches;
@@ -239,7 +242,7 @@ void Core::OnAppendFailed(const PeerTicket& ticket) {
   State& s = *state_;
   if (ticket.term != s.term) return;
   Progress* progress = s.FindPeer(ticket.peer);
-  // Several calls fail together: the first one starts the probe, the others are not in flight any more.
+  // If several calls fail together, the first one starts the probe, and the others are no longer in flight.
   if (progress == nullptr || !progress->Receive(ticket.sequence)) return;
   progress->ProbeAgain();
 }
@@ -252,8 +255,8 @@ void Core::OnCallsDropped(NodeId peer) {
   progress->read.clear();
 }
 
-// With prev at the match, so that it fits whatever is on its way behind it (B7), and never naming as committed
-// what the peer is not known to have (B2).
+// With prev at the match index, so that it agrees with all appends in flight (B7), and without a commit index beyond
+// what the peer is known to have (B2).
 std::optional<AppendRequest> Core::NextHeartbeat(NodeId peer, TimePoint now) {
   State& s = *state_;
   s.See(now);
@@ -262,13 +265,14 @@ std::optional<AppendRequest> Core::NextHeartbeat(NodeId peer, TimePoint now) {
   AppendRequest request = s.MakeAppend(*progress, progress->match);
   request.args.leader_commit = std::min(s.commit_index, progress->match);
   const std::optional<Transfer>& transfer = s.leadership()->transfer;
-  request.args.timeout_now = transfer && transfer->to == peer && transfer->told == s.last_index();
-  request.ticket.asks_to_stand = request.args.timeout_now;
+  request.args.timeout_now = transfer && transfer->to == peer && transfer->timeout_now_at == s.last_index();
+  request.ticket.is_timeout_now = request.args.timeout_now;
   request.ticket.sent = now;
   return request;
 }
 
-// A heartbeat says only that the peer is there. Its match cannot be news: it was durable there when the heartbeat left.
+// The reply to a heartbeat shows only that the peer is reachable. Its match is not new: it was durable there when the
+// heartbeat was sent.
 void Core::OnHeartbeatReply(TimePoint now, const PeerTicket& ticket, const AppendEntriesResults& results) {
   State& s = *state_;
   s.See(now);
@@ -279,8 +283,8 @@ void Core::OnHeartbeatReply(TimePoint now, const PeerTicket& ticket, const Appen
   if (!s.Recognize(*progress, results)) return;
   if (!results.success) {
     ++progress->lost_matches;
-  } else if (ticket.asks_to_stand && s.IsToLeave()) {
-    // Its successor stands, and nobody would tell who leads now: it is no member any more.
+  } else if (ticket.is_timeout_now && s.IsToLeave()) {
+    // Its successor campaigns. This server is no longer a member and would not learn of the new leader.
     s.BecomeFollower(s.term, NodeId(0));
   }
 }

@@ -1,13 +1,11 @@
-// The state of one server (paper, Figure 2) and the steps that its events share. Private to the core. Which file has
-// what:
+// The state of one server (paper, Figure 2) and the steps that several events share. Private to the core. The files:
 //
-//   core.cc          construction, looking, time      follower_log.cc  appends as a follower
-//   election.cc      standing for election            leader.cc        proposals, becoming and ceasing to be leader
+//   core.cc          construction, state, time        follower_log.cc  appends as a follower
+//   election.cc      campaigning                      leader.cc        becoming leader, proposals, CheckQuorum
 //   votes.cc         voting for others                replication.cc   appends as the leader
 //   commit.cc        commit, apply, durability        membership.cc    configuration changes
-//   transfer.cc      handing leadership over          catch_up.cc      new voters, before they vote
-//   disk.cc          stalled disks
-//   invariants.cc    what always holds
+//   transfer.cc      leadership transfer              catch_up.cc      new voters, before they vote
+//   disk_health.cc   stalled disks                    invariants.cc    assertions between events
 #pragma once
 
 #include <algorithm>
@@ -27,58 +25,59 @@
 
 namespace ringraft::core {
 
-// Terms and indexes beyond this come from no honest peer; below it, nothing that the core adds can overflow (I9).
+// No correct peer sends larger terms or indexes; up to here no addition in the core can overflow (hazard I9 in
+// tests/CATALOGUE.md: terms and indexes near 2^64 from the network).
 constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
 
-// The roles (paper, Figure 4), with the pre-candidate of §9.6. What only one role needs lives and dies with it.
+// The roles (paper, Figure 4), with the pre-candidate of §9.6. State that only one role needs is part of that role.
 //
-//                  time-out              majority of pre-votes           majority of votes
+//                  timeout               majority of pre-votes           majority of votes
 //   [ follower ] -------------> [ pre-candidate ] -------------> [ candidate ] -------------> [ leader ]
 //     ^  ^  ^                     |        ^                       |      |                       |
-//     |  |  +--- round lost ------+        +------ time-out -------+      |                       |
+//     |  |  +--- round lost ------+        +------ timeout --------+      |                       |
 //     |  +------ round lost ---------------------------------------------+                       |
-//     +--------- higher term, a leader's append; for a leader also: no quorum answers, or removed --+
+//     +--------- higher term, a leader's append; for a leader also: no quorum replies, or removed --+
 struct Following {};
 
 // A pre-vote (kPreCandidate) or an election (kCandidate).
 struct Candidacy {
   VoteTicket ticket;
-  WriteNumber own_vote = 0;  // our vote for ourselves counts when this write is durable; 0 for a pre-vote
-  std::map<NodeId, uint64_t> granted;  // and by which data directory
+  WriteNumber own_vote = 0;  // the own vote counts when this write is durable; 0 for a pre-vote
+  std::map<NodeId, uint64_t> granted;  // with the incarnation of the data directory that voted
   std::set<NodeId> refused;
   bool is_transfer = false;
   std::optional<VoteRound> round;  // until it is taken
 };
 
-constexpr int kLongestPause = 20;  // election time-outs between attempts to hand over that come to nothing
+constexpr int kLongestPause = 20;  // longest pause between unsuccessful transfers, in longest election timeouts
 
-// §3.10. While there is one, the driver proposes nothing.
+// A leadership transfer (§3.10). During one, the driver proposes nothing.
 struct Transfer {
   NodeId to;
   TimePoint deadline;
-  Index told;  // when `to` was asked to stand, the log ended here; 0: it was not
-  bool is_yield = false;  // to a higher priority, which nobody has asked for
+  Index timeout_now_at;   // the last index when `to` was requested to campaign; 0: not yet requested
+  bool is_yield = false;  // to a higher priority; no caller has requested it
 };
 
-// §4.2.1. A change whose new voters do not have the log yet. Nothing of it is in the log.
+// A change with new voters that do not have the log yet (§4.2.1). It is not in the log.
 struct CatchUp {
-  Configuration next;        // to be appended then
-  std::vector<Peer> voters;  // who catch up; some may be learners already
+  Configuration next;        // to be appended when they have caught up
+  std::vector<Peer> voters;  // those that catch up; some may be learners already
   std::shared_ptr<ConfigChangeState> state;
   int round = 1;
-  Index target;  // what the log was when the round began
+  Index target;  // the last index when the round began
   TimePoint began;
 };
 
 struct Leadership {
-  Index first_index;                 // of our no-op, the first entry of our term
-  TimePoint quorum_check_at;         // not before this does a majority become silent (§6.2)
-  std::map<NodeId, Progress> peers;  // all members but ourselves, and those that catch up
-  uint64_t last_sequence = 0;        // of all appends of this leadership, whoever they went to
+  Index first_index;                 // of the no-op, the first entry of the term
+  TimePoint quorum_check_at;         // no majority can have fallen silent before this (§6.2)
+  std::map<NodeId, Progress> peers;  // the other members, and new voters that catch up
+  uint64_t last_sequence = 0;        // of the appends of this leadership, to all peers together
   std::optional<Transfer> transfer{};
   std::optional<CatchUp> catch_up{};
-  TimePoint yield_at{};    // looks then for a voter of a higher priority
-  Duration yield_pause{};  // between two attempts to hand over to one
+  TimePoint yield_at{};    // next look for a voter of a higher priority
+  Duration yield_pause{};  // between two transfers to one
 };
 
 struct Core::State {
@@ -95,10 +94,10 @@ struct Core::State {
   const Peer* LeaderPeer() const { return leader ? configuration().Find(leader) : nullptr; }
 
   // --- election.cc ---
-  bool MayStand() const;
+  bool MayCampaign() const;
   void ResetElectionTimer();
   void BecomeFollower(Term new_term, NodeId new_leader);
-  enum class Reason { kTimeOut, kTransfer };
+  enum class Reason { kTimeout, kTransfer };
   void BecomePreCandidate(Reason reason);
   void BecomeCandidate(Reason reason);
   void StartRound(bool pre_vote, Reason reason, WriteNumber own_vote);
@@ -116,13 +115,13 @@ struct Core::State {
   BatchRef AppendOwn(BatchBuilder& builder, int64_t append_time_ns);
   int64_t AppendTimeNow() const;
   std::vector<Peer> ReplicationPeers() const;
-  // Follows the newest configuration, and those that catch up, with the peers of the leadership.
+  // Makes the leadership's peers those of the newest configuration, and the new voters that catch up.
   void UpdatePeers();
 
   // --- replication.cc ---
   Progress* FindPeer(NodeId peer);
   bool GetsLog(const Progress& progress) const;
-  Index SendableTo(const Progress& progress) const;  // up to where it may have the log now
+  Index SendableTo(const Progress& progress) const;  // the last index that may be sent to it now
   bool NeedsReadmission(const Progress& progress) const;
   bool Recognize(Progress& progress, const AppendEntriesResults& results);
   AppendRequest MakeAppend(const Progress& progress, Index prev_index) const;
@@ -137,7 +136,7 @@ struct Core::State {
   // --- follower_log.cc ---
   Result<void> CheckAppend(const AppendEntriesArgs& args) const;
   Result<void> AppendFromLeader(const BatchRef& batch);
-  // Any batch that extends the log, of whatever origin.
+  // Appends a batch that extends the log: the leader's, or one of this server.
   void AppendToLog(const BatchRef& batch);
   void TruncateLogAfter(Index index);
 
@@ -145,24 +144,24 @@ struct Core::State {
   void AppendConfigurations(const BatchRef& batch);
   Error NotLeader() const;
   Error WhyNoChange() const;  // kOk if a change may begin
-  // kOk if there is a reason for it, or none is asked for.
+  // kOk if every member that the change readmits needs it.
   Error WhyNoReadmission(const ConfigChange& change, const Configuration& next) const;
-  Error WhyNoMajority(const Configuration& next) const;  // kOk if a majority of the voters of C(new) answers
+  Error WhyNoMajority(const Configuration& next) const;  // kOk if a majority of the voters of C(new) is reachable
   void FillDirectories(Configuration& next) const;
   void AppendConfiguration(const Configuration& configuration, ConfigChangeState& state);
-  // What a committed configuration asks of the leader: C(new) behind C(old,new), or to leave.
+  // What a leader does when a configuration is committed: append C(new) after C(old,new), or leave.
   void OnCommittedAsLeader();
-  bool IsToLeave() const;  // a leader that the newest configuration, which is committed, does not let vote
+  bool IsToLeave() const;  // the newest configuration is committed and does not let this server vote
   void Leave();
 
   // --- catch_up.cc ---
   void FollowCatchUp();
   void EndCatchUp(Error why);
-  Error WhyUnfit(const CatchUp& catch_up) const;  // kOk if all of them may become what they shall
+  Error WhyUnfit(const CatchUp& catch_up) const;  // kOk if each new voter runs with a suitable data directory
   void BeginChange();
-  void GiveSlowVotersUp();
-  void GiveSilentVotersUp();
-  TimePoint SilenceDeadline() const;  // of those that catch up
+  void RefuseSlowVoters();
+  void RefuseSilentVoters();
+  TimePoint SilenceDeadline() const;  // of the new voters that catch up
   bool CatchesUp(NodeId id) const;
   std::vector<Peer> MembersAndJoining() const;  // ascending
 
@@ -173,13 +172,13 @@ struct Core::State {
   void BeginTransfer(NodeId to, TimePoint deadline);
   TimePoint NextYield() const;
   void YieldToHigherPriority();
-  void GiveTransferUp();
+  void AbandonTransfer();
 
-  // --- disk.cc ---
-  void FollowDisk(bool has_written);  // looks how long writes take
-  void OnDiskTick();
-  TimePoint NextDiskTick() const;
-  bool MayStandOnDisk() const;
+  // --- disk_health.cc ---
+  void UpdateDiskHealth(bool has_written);
+  void OnDiskHealthTick();
+  TimePoint NextDiskHealthTick() const;
+  bool IsDiskFitToCampaign() const;
 
   // --- commit.cc ---
   void MaybeCommit();
@@ -190,13 +189,13 @@ struct Core::State {
   void CheckLog() const;
   void CheckRole() const;
   void CheckProgress(const Leadership& leading) const;
-  void CheckHistoryOfChecks();
+  void CheckMonotonic();
 
   const CoreOptions options;
-  Random time_outs;  // of elections
-  TimePoint now;     // the latest that we were told
+  Random timeouts;  // draws election timeouts
+  TimePoint now;    // the latest time that an input has carried
 
-  // Persistent on all servers (Figure 2), as decided; what of it is durable, `persistence` knows.
+  // Persistent on all servers (Figure 2). `persistence` tracks how much of this is durable.
   Term term;
   NodeId vote;  // 0: none in this term
   TermHistory history;
@@ -207,28 +206,28 @@ struct Core::State {
 
   // Volatile on all servers.
   Index commit_index;
-  Index applied_index;  // confirmed by the driver; <= taken_index
-  Index taken_index;    // handed to the driver; <= commit_index
-  NodeId leader;        // of `term`, as far as known; 0 otherwise
-  Index verified;       // the log up to here is the leader's of `term`; it may not contradict itself
-  std::optional<TimePoint> leader_contact;  // when we last heard from the leader of `term`
+  Index applied_index;  // confirmed by the driver. Invariant: <= taken_index
+  Index taken_index;    // returned to the driver. Invariant: <= commit_index
+  NodeId leader;        // of `term`; 0 if not known
+  Index verified;       // the log up to here is that of the leader of `term`, which must not contradict it later
+  std::optional<TimePoint> leader_contact;  // of the last append or heartbeat of the leader of `term`
   TimePoint withholds_vote_until;           // after a restart
   TimePoint election_deadline;
-  TimePoint led_by_somebody;  // when we heard of a leader last, or led
+  TimePoint last_led;  // the last time when this server received an append of a leader, or was leader
 
-  // While the disk is stalled.
+  // Set while the disk is stalled.
   struct Stall {
-    int good_writes = 0;  // in a row
-    TimePoint look_at;    // write again then, if nothing else does
-    TimePoint hand_over_at;
-    Duration pause{};  // before the next attempt to hand over
+    int good_writes = 0;    // in a row
+    TimePoint probe_at;     // next test write, if there is no other write
+    TimePoint transfer_at;  // next transfer of leadership
+    Duration pause{};       // after it
   };
   std::optional<Stall> stall;
   uint64_t last_round = 0;
   uint64_t peers_version = 0;
   std::variant<Following, Candidacy, Leadership> role;
 
-  // What the last CheckInvariants saw: some things only grow.
+  // The state at the last CheckInvariants, for what may only grow.
   struct Checked {
     Term term;
     NodeId vote;

@@ -8,11 +8,11 @@
 namespace ringraft::core {
 namespace {
 
-// The run that holds `index`: the last one that begins at or before it; `runs.end()` if there is none.
+// The run of `index`: the last one that begins at or before it; `runs.end()` if there is none.
 std::vector<TermRun>::const_iterator RunOf(const std::vector<TermRun>& runs, Index index) {
-  auto behind = std::upper_bound(runs.begin(), runs.end(), index,
-                                 [](Index wanted, const TermRun& run) { return wanted < run.first_index; });
-  return behind == runs.begin() ? runs.end() : behind - 1;
+  auto next = std::upper_bound(runs.begin(), runs.end(), index,
+                               [](Index wanted, const TermRun& run) { return wanted < run.first_index; });
+  return next == runs.begin() ? runs.end() : next - 1;
 }
 
 }  // namespace
@@ -32,7 +32,7 @@ Term TermHistory::last_term() const { return runs_.empty() ? Term(0) : runs_.bac
 
 Term TermHistory::TermAt(Index index) const {
   if (index > last_index_) return Term(0);
-  // Almost every question is about the current term's run.
+  // Almost every call is for the last run.
   if (!runs_.empty() && index >= runs_.back().first_index) return runs_.back().term;
   auto run = RunOf(runs_, index);
   return run == runs_.end() ? Term(0) : run->term;
@@ -42,7 +42,7 @@ LogPosition TermHistory::LastNotAfter(Index index, Term term) const {
   index = std::min(index, last_index_);
   auto run = RunOf(runs_, index);
   if (run == runs_.end()) return LogPosition{};
-  // Terms ascend along the log, so the runs that are too new lie at the end.
+  // Terms ascend along the log, so the runs with a larger term are at the end.
   while (run->term > term) {
     if (run == runs_.begin()) return LogPosition{};
     index = run->first_index - 1;

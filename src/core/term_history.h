@@ -1,4 +1,4 @@
-// Which term each index has, as a run-length list: the core never reads the log to compare terms.
+// The term of each index, as a list of runs, so that the core never reads the log to compare terms.
 #pragma once
 
 #include <vector>
@@ -15,13 +15,13 @@ class TermHistory {
 
   Index last_index() const { return last_index_; }
   Term last_term() const;
-  Term TermAt(Index index) const;  // 0 at index 0 and behind the end
+  Term TermAt(Index index) const;  // 0 at index 0 and beyond the last index
   bool Match(Index index, Term term) const { return index <= last_index_ && TermAt(index) == term; }  // (0, 0) matches
-  // The largest index that is not behind `index` and whose term is not larger than `term`, with its term: conflict
-  // hints skip whole terms from both sides (§3.5). (0, 0) if there is none.
+  // The last position with an index of at most `index` and a term of at most `term`, (0, 0) if there is none: for
+  // conflict hints, which skip whole terms on both sides (§3.5).
   LogPosition LastNotAfter(Index index, Term term) const;
 
-  void Append(Index last_index, Term term);  // entries up to last_index have this term
+  void Append(Index last_index, Term term);  // the new entries up to last_index have this term
   void TruncateAfter(Index index);
   const std::vector<TermRun>& runs() const { return runs_; }
 

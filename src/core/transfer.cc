@@ -1,9 +1,9 @@
-// Handing leadership over: §3.10.
+// Leadership transfer: §3.10.
 #include <algorithm>
-#include <string>
 #include <tuple>
 
 #include "base/assert.h"
+#include "base/format.h"
 #include "core/state.h"
 
 namespace ringraft::core {
@@ -14,12 +14,12 @@ Result<void> Core::TransferLeadership(TimePoint now, NodeId to, TimePoint deadli
   Leadership* leading = s.leadership();
   if (leading == nullptr) return s.NotLeader();
   if (leading->transfer)
-    return Error(Errc::kTransferInProgress, "the leadership is being handed over to node " +
-                                                std::to_string(leading->transfer->to.value()) + " already");
+    return Error(Errc::kTransferInProgress,
+                 fmt::format("leadership is being transferred to node {} already: retry with the new leader",
+                             leading->transfer->to));
   if (to == s.options.self || !s.configuration().MayLead(to))
     return Error(Errc::kInvalidArgument,
-                 "node " + std::to_string(to.value()) +
-                     " cannot take the leadership over: name another voting member that is no witness");
+                 fmt::format("node {} cannot become leader: expected another voter that is not a witness", to));
   s.BeginTransfer(to, deadline);
   return Success();
 }
@@ -38,7 +38,7 @@ NodeId Core::BestSuccessor(TimePoint now) {
   return state_->FindSuccessor();
 }
 
-// Commands wait in a transfer until the successor has the rest of the log.
+// Commands wait during a transfer until the successor has the rest of the log, so it should not lag.
 bool Core::State::IsNear(const Progress& progress) const {
   return appends.Behind(progress.match, now).time <= options.election_timeout_min / 4;
 }
@@ -64,7 +64,7 @@ void Core::State::BeginTransfer(NodeId to, TimePoint deadline) {
   leadership()->transfer = Transfer{to, deadline, Index(0), false};
 }
 
-// Never, where nobody has a higher priority.
+// TimePoint::max() if no peer has a higher priority.
 TimePoint Core::State::NextYield() const {
   const Leadership* leading = leadership();
   if (leading == nullptr) return TimePoint::max();
@@ -73,8 +73,8 @@ TimePoint Core::State::NextYield() const {
   return is_outranked ? leading->yield_at : TimePoint::max();
 }
 
-// Leadership goes where it belongs, by the way of a transfer, which costs a round trip or two: elections know of no
-// priorities. Where it is not taken the attempts become rare.
+// Elections ignore priorities, so the leader moves leadership to a higher priority by a transfer, which costs one or
+// two round trips. Unsuccessful transfers become rarer.
 void Core::State::YieldToHigherPriority() {
   Leadership* leading = leadership();
   leading->yield_at = now + options.election_timeout_max;
@@ -87,25 +87,25 @@ void Core::State::YieldToHigherPriority() {
   leading->transfer->is_yield = true;
 }
 
-// Its disk has then what it will be elected for, and our callers have their answers.
+// By then the successor's disk has the whole log, and the callers of this leader have their results.
 std::optional<AppendRequest> Core::NextTimeoutNow(TimePoint now) {
   State& s = *state_;
   if (!IsTransferring()) return std::nullopt;
   Transfer& transfer = *s.leadership()->transfer;
   const Progress* successor = s.FindPeer(transfer.to);
   const Index last = s.last_index();
-  if (successor == nullptr || successor->match != last || s.commit_index != last || transfer.told == last)
+  if (successor == nullptr || successor->match != last || s.commit_index != last || transfer.timeout_now_at == last)
     return std::nullopt;
-  transfer.told = last;
+  transfer.timeout_now_at = last;
   return NextHeartbeat(transfer.to, now);
 }
 
-// A message of the transfer may still be under way. Where there is one more entry it finds the log changed, and whoever
-// stands because of it is behind.
-void Core::State::GiveTransferUp() {
+// The request to campaign may still be in flight. After one more entry it no longer matches the end of the log, and a
+// server that campaigns because of it lacks that entry.
+void Core::State::AbandonTransfer() {
   if (IsToLeave()) return BecomeFollower(term, NodeId(0));
   Leadership* leading = leadership();
-  const bool was_told = leading->transfer->told != Index(0);
+  const bool was_told = leading->transfer->timeout_now_at != Index(0);
   leading->transfer.reset();
   if (was_told) {
     BatchBuilder noop;
@@ -115,11 +115,11 @@ void Core::State::GiveTransferUp() {
   FollowCatchUp();
 }
 
-// As a follower, of the leader whose heartbeat it is. If our log goes on behind what the leader has seen of it, the
-// leader has gone on too.
+// Whether this follower obeys the request to campaign in the heartbeat of its leader. If its log extends beyond
+// prev_index, the leader's log does too, and the request is outdated.
 bool Core::State::MayTakeOver(const AppendEntriesArgs& args) const {
   return args.timeout_now && args.entries.empty() && args.prev_index == last_index() &&
-         configuration().IsNewVoter(options.self) && MayStand() && !stall;
+         configuration().IsNewVoter(options.self) && MayCampaign() && !stall;
 }
 
 }  // namespace ringraft::core

@@ -3,15 +3,15 @@
 
 namespace ringraft::core {
 
-// §4.2.3: while a leader is alive, nobody else is helped to depose it. What was promised so, in the last moments
-// before a restart, has been forgotten, and is kept all the same.
+// §4.2.3: while a leader may be alive, no other server gets a vote to depose it. After a restart a server does not know
+// whether it had just heard from a leader, so it withholds its vote for one election timeout.
 bool Core::State::MayLeaderBeAlive() const {
   if (leadership() != nullptr || now < withholds_vote_until) return true;
   return leader_contact.has_value() && now - *leader_contact < options.election_timeout_min;
 }
 
-// §3.10: nor does it count that one is alive who has asked for it. A transfer that was given up is over: the leader
-// refuses it then, and so does everybody who has the entry that it appends for this.
+// §3.10: a leader that has requested the campaign is no reason to refuse. An abandoned transfer is over: then the
+// leader refuses the vote, and so does every server that has the entry which the leader appends in that case.
 bool Core::State::IsHandedOver(const RequestVoteArgs& args) const {
   if (!args.is_transfer || !IsUpToDate(args.last_index, args.last_term)) return false;
   const Leadership* leading = leadership();
@@ -30,19 +30,20 @@ bool IsPlausible(const CoreOptions& options, const RequestVoteArgs& args) {
   if (args.group != options.group || args.to != options.self) return false;
   if (args.candidate_id == NodeId(0) || args.candidate_id == options.self) return false;
   if (args.term == Term(0) || args.term.value() > kMaxNumber || args.last_index.value() > kMaxNumber) return false;
-  // A pre-vote for term t comes from term t - 1, and no log has entries of a later term than its server's.
+  // A pre-vote for term t comes from term t - 1, and no log has entries of a later term than its server's term.
   const Term newest = args.pre_vote ? args.term - 1 : args.term;
   return args.last_term <= newest && (args.last_term == Term(0)) == (args.last_index == Index(0));
 }
 
 }  // namespace
 
-// §4.2.1: whether the candidate is a member by our configuration is not asked; ours may be the older one, and without
-// our vote a new member might never win.
+// §4.2.1: the candidate need not be a member by this server's configuration, which may be the older one: without this
+// vote a new member might never win.
 VoteReply Core::OnRequestVote(TimePoint now, const RequestVoteArgs& args) {
   State& s = *state_;
   s.See(now);
-  // Each reply names our term, so it waits until that is durable; a granted vote is in the same hard state (A1, A3).
+  // Each reply names the term, so it waits until that is durable; a granted vote is in the same hard state (hazards A1
+  // and A3 in tests/CATALOGUE.md: a term or vote is sent before it is durable).
   auto answer = [&](bool is_granted) {
     return VoteReply{RequestVoteResults{s.term, is_granted, s.options.incarnation}, s.persistence.HardStateGate()};
   };
@@ -53,10 +54,10 @@ VoteReply Core::OnRequestVote(TimePoint now, const RequestVoteArgs& args) {
 
   const bool is_newer = args.term > s.term;
   const bool is_up_to_date = s.IsUpToDate(args.last_index, args.last_term);
-  // One vote a term (§3.4), and none where a leader of the term is known.
+  // One vote per term (§3.4), and none if a leader of the term is known.
   auto can_vote = [&] { return s.vote == args.candidate_id || (s.vote == NodeId(0) && s.leader == NodeId(0)); };
 
-  // §9.6: a pre-vote says what an election would get, and changes nothing.
+  // §9.6: a pre-vote tells what an election would get, and changes nothing.
   if (args.pre_vote) return answer((is_newer || can_vote()) && is_up_to_date);
 
   if (is_newer) s.BecomeFollower(args.term, NodeId(0));
@@ -65,7 +66,7 @@ VoteReply Core::OnRequestVote(TimePoint now, const RequestVoteArgs& args) {
     s.vote = args.candidate_id;
     s.PersistHardState();
   }
-  // An own pre-vote for the next term would now depose the one we voted for.
+  // This server's own pre-vote for the next term would now depose the candidate that it has voted for.
   s.role = Following{};
   s.ResetElectionTimer();  // A5; and only here, when a vote is granted (A4)
   return answer(true);

@@ -137,7 +137,7 @@ TEST_SUITE("4.2.1 catch-up of new voters") {
     CHECK(leader->is_leader());
     CHECK(leader->CheckConfig(ticket) == ConfigProgress::kRefused);
     CHECK(ticket->refusal == Errc::kTooSlowToCatchUp);
-    CHECK(ticket->refusal.message().find("peer 4 at 127.0.0.1:7104 has not answered for 5000 ms") != std::string::npos);
+    CHECK(ticket->refusal.message().find("peer 4 at 127.0.0.1:7104 has not replied for 5000 ms") != std::string::npos);
   }
 
   TEST_CASE("C3: a change may be aborted only before it is in the log") {

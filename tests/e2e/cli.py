@@ -94,11 +94,11 @@ def check_reports(tool, c):
 
 def check_refusals(tool, c):
     tool.bad(FAILED, 'is a member already', 'add', 2, '127.0.0.1:1')
-    tool.bad(FAILED, 'peer 9 is no member', 'remove', 9)
+    tool.bad(FAILED, 'peer 9 is not a member', 'remove', 9)
     tool.bad(FAILED, 'voter already', 'promote', 1)
     tool.bad(FAILED, 'index 999', 'remove', 3, '--if', 999)
     tool.bad(FAILED, 'no voting member', 'remove', 1, 2, 3)
-    tool.bad(FAILED, 'node 9 cannot take the leadership over', 'transfer', 9)
+    tool.bad(FAILED, 'node 9 cannot become leader', 'transfer', 9)
     tool.bad(FAILED, 'would have the address', 'move', 2, c.nodes[0].addr)
     tool.bad(FAILED, 'not of group 7', 'status', '--group', 7)
     tool.bad(FAILED, 'no connection', 'status', nodes=['127.0.0.1:1'])

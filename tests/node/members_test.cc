@@ -75,7 +75,7 @@ TEST_SUITE("node/members") {
     CatchingUp change;
     REQUIRE(change.cluster.Handle(*change.leader, "meanwhile").has_value());
     CHECK(change.Outcome() == Errc::kTooSlowToCatchUp);
-    CHECK(change.result->error().message().find("has not answered for") != std::string::npos);
+    CHECK(change.result->error().message().find("has not replied for") != std::string::npos);
   }
 
   TEST_CASE("a new voter that comes late is waited for, gets the log, and votes then") {
