@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -106,7 +107,7 @@ class BatchBuilder {
   ~BatchBuilder();
 
   void Add(LogEntryType type, std::string_view command);
-  // Adds `count` entries that are encoded as `Add` does, none of them a configuration.
+  // Adds `count` entries that `AppendEntry` has encoded, none of them a configuration.
   void AddEncoded(std::string_view entries, uint32_t count);
 
   bool empty() const { return count_ == 0; }
@@ -125,6 +126,9 @@ class BatchBuilder {
   uint32_t count_ = 0;
   uint32_t flags_ = 0;
 };
+
+// Appends one entry to `to`, encoded as `BatchBuilder::Add` does.
+void AppendEntry(LogEntryType type, std::string_view command, std::string& to);
 
 // A batch of the given entries. Precondition: at least one, consecutive, of one term.
 BatchRef MakeBatch(std::span<const LogEntry> entries, NodeId leader, GroupId group);

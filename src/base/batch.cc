@@ -88,6 +88,12 @@ BatchHeader DecodeHeader(const char* from) {
   return header;
 }
 
+void EncodeEntry(char* to, LogEntryType type, std::string_view command) {
+  Put<uint32_t>(to, static_cast<uint32_t>(command.size()));
+  Put<uint32_t>(to + 4, static_cast<uint32_t>(type));
+  if (!command.empty()) std::memcpy(to + BatchHeader::kEntryOverhead, command.data(), command.size());
+}
+
 Error Corrupt(std::string_view defect) { return Error(Errc::kCorrupt, fmt::format("corrupt batch: {}", defect)); }
 
 // The checksum does not show that an entry's length stays inside the body: a peer may send anything with a valid one.
@@ -245,10 +251,7 @@ void BatchBuilder::Reserve(size_t more) {
 
 void BatchBuilder::Add(LogEntryType type, std::string_view command) {
   Reserve(BatchHeader::kEntryOverhead + command.size());
-  char* at = rep_->bytes() + rep_->size;
-  Put<uint32_t>(at, static_cast<uint32_t>(command.size()));
-  Put<uint32_t>(at + 4, static_cast<uint32_t>(type));
-  if (!command.empty()) std::memcpy(at + BatchHeader::kEntryOverhead, command.data(), command.size());
+  EncodeEntry(rep_->bytes() + rep_->size, type, command);
   rep_->size += BatchHeader::kEntryOverhead + command.size();
   if (type == LogEntryType::kConfiguration) flags_ |= BatchHeader::kHasConfiguration;
   ++count_;
@@ -275,6 +278,12 @@ BatchRef BatchBuilder::Seal(Index base_index, Term term, NodeId leader, GroupId 
   header.leader = leader;
   EncodeHeader(rep_->bytes(), header, rep_->size);
   return BatchRef(std::exchange(rep_, nullptr));
+}
+
+void AppendEntry(LogEntryType type, std::string_view command, std::string& to) {
+  const size_t at = to.size();
+  to.resize(at + BatchHeader::kEntryOverhead + command.size());
+  EncodeEntry(to.data() + at, type, command);
 }
 
 BatchRef MakeBatch(std::span<const LogEntry> entries, NodeId leader, GroupId group) {
