@@ -25,6 +25,7 @@
 namespace RINGRAFT_PUBLIC ringraft {
 
 namespace node {
+class Calls;
 class EventQueue;
 class Node;
 struct CallSlot;
@@ -62,7 +63,7 @@ class HandleOptions {
 
  private:
   friend class Call;
-  friend class node::Node;
+  friend class node::Calls;
   std::optional<TimePoint> deadline_;
   Executor* executor_ = nullptr;
   std::stop_token stop_token_;
@@ -105,11 +106,11 @@ class Call {
   bool await_suspend(std::coroutine_handle<> caller);
 
  protected:
-  Call(node::Node& node, HandleOptions options) : node_(node), options_(std::move(options)) {}
+  Call(node::Calls& calls, HandleOptions options) : calls_(calls), options_(std::move(options)) {}
   // Precondition: `other` has not been awaited, so it has no slot.
-  Call(Call&& other) noexcept : node_(other.node_), options_(std::move(other.options_)), commands_(other.commands_) {}
+  Call(Call&& other) noexcept : calls_(other.calls_), options_(std::move(other.options_)), commands_(other.commands_) {}
   ~Call();
-  friend class node::Node;
+  friend class node::Calls;
 
   // Ends the call and returns its error, if any. On success the results stay in the slot, if there is one, until
   // `Release`.
@@ -122,7 +123,7 @@ class Call {
     void operator()() const noexcept;
   };
 
-  node::Node& node_;
+  node::Calls& calls_;
   uint32_t generation_ = 0;
   node::CallSlot* slot_ = nullptr;  // ours from await_suspend to Release
   HandleOptions options_;
@@ -134,8 +135,8 @@ class Call {
 // `Raft::Handle` of one command.
 class [[nodiscard]] HandleOneCall : public Call {
  public:
-  HandleOneCall(node::Node& node, Command command, HandleOptions options)
-      : Call(node, std::move(options)), command_(command) {
+  HandleOneCall(node::Calls& calls, Command command, HandleOptions options)
+      : Call(calls, std::move(options)), command_(command) {
     commands_ = std::span<const Command>(&command_, 1);
   }
   HandleOneCall(HandleOneCall&& other) noexcept : Call(std::move(other)), command_(other.command_) {
@@ -151,8 +152,8 @@ class [[nodiscard]] HandleOneCall : public Call {
 // `Raft::Handle` of several commands. The span, and the bytes of its commands, must live until the call is awaited.
 class [[nodiscard]] HandleManyCall : public Call {
  public:
-  HandleManyCall(node::Node& node, std::span<const Command> commands, HandleOptions options)
-      : Call(node, std::move(options)) {
+  HandleManyCall(node::Calls& calls, std::span<const Command> commands, HandleOptions options)
+      : Call(calls, std::move(options)) {
     commands_ = commands;
   }
   bool await_ready() const noexcept { return commands_.empty(); }  // no commands: success at once
@@ -163,8 +164,8 @@ class [[nodiscard]] HandleManyCall : public Call {
 // `Raft::ChangeConfig`. Owns the change.
 class [[nodiscard]] ChangeConfigCall : public Call {
  public:
-  ChangeConfigCall(node::Node& node, ConfigChange change, HandleOptions options)
-      : Call(node, std::move(options)), change_(std::move(change)) {}
+  ChangeConfigCall(node::Calls& calls, ConfigChange change, HandleOptions options)
+      : Call(calls, std::move(options)), change_(std::move(change)) {}
   bool await_ready() const noexcept { return change_.empty(); }  // no steps change nothing: success at once
   bool await_suspend(std::coroutine_handle<> caller);
   Result<void> await_resume();
@@ -176,7 +177,7 @@ class [[nodiscard]] ChangeConfigCall : public Call {
 // `Raft::AbortConfigChange`.
 class [[nodiscard]] AbortConfigChangeCall : public Call {
  public:
-  AbortConfigChangeCall(node::Node& node, HandleOptions options) : Call(node, std::move(options)) {}
+  AbortConfigChangeCall(node::Calls& calls, HandleOptions options) : Call(calls, std::move(options)) {}
   bool await_suspend(std::coroutine_handle<> caller);
   Result<void> await_resume();
 };
@@ -184,8 +185,8 @@ class [[nodiscard]] AbortConfigChangeCall : public Call {
 // `Raft::TransferLeadership`.
 class [[nodiscard]] TransferLeadershipCall : public Call {
  public:
-  TransferLeadershipCall(node::Node& node, NodeId to, HandleOptions options)
-      : Call(node, std::move(options)), to_(to) {}
+  TransferLeadershipCall(node::Calls& calls, NodeId to, HandleOptions options)
+      : Call(calls, std::move(options)), to_(to) {}
   bool await_suspend(std::coroutine_handle<> caller);
   Result<void> await_resume();
 
@@ -196,7 +197,7 @@ class [[nodiscard]] TransferLeadershipCall : public Call {
 // `Raft::Done`.
 class [[nodiscard]] DoneCall : public Call {
  public:
-  explicit DoneCall(node::Node& node, HandleOptions options) : Call(node, std::move(options)) {}
+  explicit DoneCall(node::Calls& calls, HandleOptions options) : Call(calls, std::move(options)) {}
   bool await_suspend(std::coroutine_handle<> caller);
   // Success after `Stop`; otherwise the reason why the node stopped by itself (a failed disk, for instance).
   Result<void> await_resume();
@@ -205,8 +206,8 @@ class [[nodiscard]] DoneCall : public Call {
 // `EventStream::Next`.
 class [[nodiscard]] NextEventCall : public Call {
  public:
-  NextEventCall(node::Node& node, std::shared_ptr<node::EventQueue> queue, HandleOptions options)
-      : Call(node, std::move(options)), queue_(std::move(queue)) {}
+  NextEventCall(node::Calls& calls, std::shared_ptr<node::EventQueue> queue, HandleOptions options)
+      : Call(calls, std::move(options)), queue_(std::move(queue)) {}
   bool await_ready() const noexcept;  // true if an event waits, or the stream has ended
   bool await_suspend(std::coroutine_handle<> caller);
   Result<Event> await_resume();
@@ -220,7 +221,8 @@ class [[nodiscard]] NextEventCall : public Call {
 // node stops.
 class EventStream {
  public:
-  EventStream(node::Node& node, std::shared_ptr<node::EventQueue> queue) : node_(&node), queue_(std::move(queue)) {}
+  EventStream(node::Calls& calls, std::shared_ptr<node::EventQueue> queue)
+      : calls_(&calls), queue_(std::move(queue)) {}
   EventStream(EventStream&&) noexcept = default;
   EventStream& operator=(EventStream&& other) noexcept;
   ~EventStream();
@@ -230,13 +232,13 @@ class EventStream {
   // is used. Errors: kStopped after the last event (EventKind::kStopped); kBusy (Limits::max_waiting_calls);
   // kInvalidArgument for a `Next` that waits when another one is awaited.
   NextEventCall Next(HandleOptions options = HandleOptions()) {
-    return NextEventCall(*node_, queue_, std::move(options));
+    return NextEventCall(*calls_, queue_, std::move(options));
   }
 
  private:
   void Close();
 
-  node::Node* node_;
+  node::Calls* calls_;
   std::shared_ptr<node::EventQueue> queue_;
 };
 
@@ -267,7 +269,7 @@ class Raft {
   // `co_await raft.Done()` completes once the node has stopped, after all other calls. Of the options only the executor
   // is used. Errors: the reason if the node stopped by itself; kBusy (Limits::max_waiting_calls). See `Call` about
   // cancelling.
-  DoneCall Done(HandleOptions options = HandleOptions()) { return DoneCall(*node_, std::move(options)); }
+  DoneCall Done(HandleOptions options = HandleOptions()) { return DoneCall(calls_, std::move(options)); }
 
   // Both as of the end of the reactor's last turn; another node may be leader already.
   bool IsLeader() const;
@@ -282,12 +284,12 @@ class Raft {
   // kTooLarge, kStopped, and kNoLeader with Forward: the command is certainly not in the log; kUnknown: it may be
   // applied, now or later, or never. See `Call` about cancelling.
   HandleOneCall Handle(Command command, HandleOptions options = HandleOptions()) {
-    return HandleOneCall(*node_, command, std::move(options));
+    return HandleOneCall(calls_, command, std::move(options));
   }
   // The same for several commands as one append: all or none, next to each other in the log. The span must live until
   // the call is awaited.
   HandleManyCall Handle(std::span<const Command> commands, HandleOptions options = HandleOptions()) {
-    return HandleManyCall(*node_, commands, std::move(options));
+    return HandleManyCall(calls_, commands, std::move(options));
   }
   // Adds, removes, promotes and demotes any number of members in one change (joint consensus, dissertation §4.3).
   // Success once C(new) is committed; at once for a change without steps. Leader only.
@@ -301,7 +303,7 @@ class Raft {
   // kTransferInProgress, kTooSlowToCatchUp, kChangeAborted, kAlreadyMember, kNotMember, kEmptyConfig, kInvalidArgument,
   // kNoQuorum. kUnknown: the change may take effect, or not.
   ChangeConfigCall ChangeConfig(ConfigChange change, HandleOptions options = HandleOptions()) {
-    return ChangeConfigCall(*node_, std::move(change), std::move(options));
+    return ChangeConfigCall(calls_, std::move(change), std::move(options));
   }
   // The same for voters to add and members to remove.
   ChangeConfigCall ChangeConfig(std::vector<Peer> added, std::vector<NodeId> removed,
@@ -309,13 +311,13 @@ class Raft {
     ConfigChange change;
     for (Peer& peer : added) change.AddVoter(std::move(peer));
     for (NodeId id : removed) change.Remove(id);
-    return ChangeConfigCall(*node_, std::move(change), std::move(options));
+    return ChangeConfigCall(calls_, std::move(change), std::move(options));
   }
   // Aborts the change that waits for its new voters to catch up: the call that requested it, on any client, ends with
   // kChangeAborted. Success also if no change is in progress. Leader only. Errors: kNotLeader, kBusy, kStopped,
   // kUnknown; kConfigInProgress if the change is in the log already and only another change can revert it.
   AbortConfigChangeCall AbortConfigChange(HandleOptions options = HandleOptions()) {
-    return AbortConfigChangeCall(*node_, std::move(options));
+    return AbortConfigChangeCall(calls_, std::move(options));
   }
 
   // Transfers leadership to a voter (dissertation §3.10). With `to` 0 to the most suitable reachable one: not lagging,
@@ -325,7 +327,7 @@ class Raft {
   // kInvalidArgument (`to` is this node, a witness, or not a voter); kUnknown if this node does not learn which node is
   // leader before the deadline, or without one within four times the longest election timeout.
   TransferLeadershipCall TransferLeadership(NodeId to = NodeId(0), HandleOptions options = HandleOptions()) {
-    return TransferLeadershipCall(*node_, to, std::move(options));
+    return TransferLeadershipCall(calls_, to, std::move(options));
   }
 
   // For the library's own parts.
@@ -334,6 +336,7 @@ class Raft {
  private:
   explicit Raft(std::unique_ptr<node::Node> node);
   std::unique_ptr<node::Node> node_;
+  node::Calls& calls_;  // the node's
 };
 
 }  // namespace ringraft

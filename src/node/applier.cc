@@ -1,11 +1,9 @@
 #include "node/applier.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/duration.h"
-#include "node/node.h"
+#include "base/format.h"
 
 namespace ringraft::node {
 namespace {
@@ -16,24 +14,30 @@ constexpr Duration kLastRetry = std::chrono::seconds(1);
 
 }  // namespace
 
-Applier::Applier(Node& node, StateMachine* machine, AsyncStateMachine* async_machine)
-    : node_(node),
-      machine_(machine),
-      async_machine_(async_machine),
-      durable_only_(machine != nullptr ? machine->IsDurable() : async_machine->IsDurable()),
-      work_(node.loop()) {}
+Applier::Applier(const Parts& parts)
+    : machine_(parts.machine),
+      async_machine_(parts.async_machine),
+      options_(parts.options),
+      loop_(parts.loop),
+      core_(parts.core),
+      storage_(parts.storage),
+      proposer_(parts.proposer),
+      control_(parts.control),
+      log_(parts.log),
+      durable_only_(machine_ != nullptr ? machine_->IsDurable() : async_machine_->IsDurable()),
+      work_(parts.loop) {}
 
 Task<void> Applier::Run() {
   for (;;) {
-    core::NextApplyResult next = node_.core().NextApply(kApplyBytes, durable_only_);
+    core::NextApplyResult next = core_.NextApply(kApplyBytes, durable_only_);
     if (auto* batches = std::get_if<std::vector<BatchRef>>(&next)) {
       auto applying = Apply(std::move(*batches));
       co_await applying;
     } else if (auto* read = std::get_if<core::ReadRequest>(&next)) {
-      auto reading = node_.ReadLog(read->from, read->max_bytes);
+      auto reading = storage_.ReadLog(read->from, read->max_bytes);
       auto stored = co_await reading;
-      if (!stored) co_return node_.Fail(stored.error());
-      auto applying = Apply(node_.core().OnApplyRead(std::move(stored.value()), durable_only_));
+      if (!stored) co_return control_.Fail(stored.error());
+      auto applying = Apply(core_.OnApplyRead(std::move(stored.value()), durable_only_));
       co_await applying;
     } else {
       auto woken = work_.Wait();
@@ -45,8 +49,8 @@ Task<void> Applier::Run() {
 Task<void> Applier::Apply(std::vector<BatchRef> batches) {
   if (batches.empty()) co_return;  // the log has changed under the read
   entries_.clear();
-  // A witness has no commands, and gives its machine none of the few that came along with a configuration.
-  const bool is_witness = node_.options().is_witness;
+  // A witness has no commands, and gives its machine none of the few that come in a batch with a configuration.
+  const bool is_witness = options_.is_witness;
   for (const BatchRef& batch : batches)
     if (!is_witness)
       for (LogEntry entry : batch)
@@ -55,11 +59,11 @@ Task<void> Applier::Apply(std::vector<BatchRef> batches) {
     auto applying = ApplyEntries();
     co_await applying;
   }
-  node_.core().OnApplied(batches.back().last());
-  node_.Touch();
+  core_.OnApplied(batches.back().last());
+  control_.Touch();
 }
 
-// Until all of entries_ is applied. What fails is tried again, less and less often: the log cannot go on without it.
+// Until all of entries_ is applied. What fails is retried, less and less often: the log cannot continue without it.
 Task<void> Applier::ApplyEntries() {
   Duration retry = kFirstRetry;
   for (size_t done = 0; done < entries_.size();) {
@@ -80,12 +84,11 @@ Task<void> Applier::ApplyEntries() {
       continue;
     }
     std::string why = !applied ? applied.error().message()
-                               : fmt::format("it says that it applied {} of {} entries and gave {} results",
-                                             applied.value(), rest.size(), results_.size());
-    node_.logger().Write(LogLevel::kError,
-                         fmt::format("{}: the state machine made no progress at index {}: {}; trying again in {} ms",
-                                     node_.Name(), rest.front().index.value(), why, Milliseconds(retry)));
-    auto later = node_.loop().SleepUntil(node_.loop().Now() + retry);
+                               : fmt::format("it reports {} of {} entries as applied and {} results", applied.value(),
+                                             rest.size(), results_.size());
+    log_.Error(fmt::format("the state machine made no progress at index {}: {}; retrying in {} ms", rest.front().index,
+                           why, Milliseconds(retry)));
+    auto later = loop_.SleepUntil(loop_.Now() + retry);
     co_await later;
     retry = std::min(retry * 2, kLastRetry);
   }
@@ -101,7 +104,7 @@ void Applier::Deliver(size_t from, size_t count) {
       ++end;
     Index index = first.index;
     Term term = first.term;
-    node_.proposer().Deliver(index, term, results_, at, end - at);
+    proposer_.Deliver(index, term, results_, at, end - at);
     at = end;
   }
 }

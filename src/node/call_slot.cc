@@ -3,7 +3,7 @@
 #include <thread>
 
 #include "base/assert.h"
-#include "node/node.h"
+#include "node/calls.h"
 
 namespace ringraft {
 
@@ -20,7 +20,7 @@ void Resumption::operator()() {
 namespace ringraft::node {
 namespace {
 
-// What a slot keeps of its buffers between calls, so that one large call does not cost memory for ever.
+// What a slot keeps of its buffers between calls, so that one large call does not cost memory forever.
 constexpr size_t kKeptBytes = 16384;
 
 constexpr uint64_t Pack(uint32_t generation, SlotState state) {
@@ -46,7 +46,7 @@ bool CallSlot::IsAwaited(uint32_t of_generation) const {
 bool CallSlot::Complete(uint32_t of_generation) {
   if (!IsWithNode(of_generation)) return false;  // it ended earlier, by its deadline or a stop request
   base::ListHook::Unlink();
-  Executor* on = executor;  // from kReady on the slot is not ours
+  Executor* on = executor;  // from kReady on the slot is the caller's
   if (Move(of_generation, SlotState::kPending, SlotState::kReady)) {
     Resumption resumption(this, of_generation);
     if (on != nullptr) {
@@ -66,7 +66,7 @@ void CallSlot::Abandon(uint32_t of_generation) {
     if (Move(of_generation, SlotState::kPending, SlotState::kAbandoned)) return;
     if (Move(of_generation, SlotState::kReady, SlotState::kAbandonedReady)) return;
     if (Move(of_generation, SlotState::kDropped, SlotState::kResumed)) return Unreference();
-    // Between two of the tries above it went from kPending to kReady, or from kReady to kDropped: once more.
+    // Between two of the attempts above it went from kPending to kReady, or from kReady to kDropped: again.
     auto now = static_cast<SlotState>(state.load(std::memory_order_acquire) & 0xff);
     RINGRAFT_ASSERT(now == SlotState::kReady || now == SlotState::kDropped);
   }
@@ -90,28 +90,27 @@ void CallSlot::DropResumption(uint32_t of_generation) {
 void CallSlot::Release() { Unreference(); }
 
 void CallSlot::RequestCancel(uint32_t of_generation) {
-  // The caller lives until its stop_callback's destructor has waited for us, so the slot is still this call's.
+  // The destructor of the caller's stop_callback waits for this function, so the slot is still this call's.
   if (cancel_requested.exchange(true, std::memory_order_acq_rel)) return;
   if (!pool->BeginPost()) return;  // stopping: every call ends anyway; or gone
   references.fetch_add(1, std::memory_order_relaxed);
   cancel.slot = this;
   cancel.generation = of_generation;
   SlotPool& posted_through = *pool;
-  node->mailbox().Post(cancel);
+  calls->mailbox().Post(cancel);
   posted_through.EndPost();
 }
 
 void CallSlot::CancelNode::OnDelivered() {
-  Node& of = *slot->node;
-  of.EndPost();
-  // A call that has not arrived yet is ended on its arrival, which looks at cancel_requested.
-  if (slot->arrived && slot->IsAwaited(generation)) of.OnCancel(*slot, generation);
+  slot->pool->EndPost();
+  // A call that has not arrived yet ends on its arrival, which checks cancel_requested.
+  if (slot->arrived && slot->IsAwaited(generation)) slot->calls->OnCancel(*slot, generation);
   slot->Unreference();
 }
 
 void CallSlot::OnDelivered() {
-  node->EndPost();
-  node->OnCallArrived(*this);
+  pool->EndPost();
+  calls->OnCallArrived(*this);
 }
 
 void CallSlot::Unreference() {
@@ -141,7 +140,7 @@ void SlotPool::Unreference() {
   if (in_use_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
 }
 
-CallSlot* SlotPool::Acquire(Node& node) {
+CallSlot* SlotPool::Acquire(Calls& calls) {
   if (static_cast<size_t>(in_use_.fetch_add(1, std::memory_order_acq_rel)) > most_) {
     Unreference();
     return nullptr;
@@ -155,7 +154,7 @@ CallSlot* SlotPool::Acquire(Node& node) {
     slot = Pop();
   }
   slot->pool = this;
-  slot->node = &node;
+  slot->calls = &calls;
   slot->arrived = false;
   slot->is_out = false;
   slot->kind = CallKind::kCommands;
@@ -177,7 +176,7 @@ void SlotPool::Free(CallSlot& slot) {
   Unreference();
 }
 
-// A stack of numbers whose head carries a tag, so that a slot that was popped and pushed in between is noticed. Chunks
+// A stack of numbers. Its head carries a tag, so that a slot that was popped and pushed in between is noticed. Chunks
 // are never freed while the pool lives, so reading next_free of a slot that has just been taken is harmless.
 CallSlot* SlotPool::Pop() {
   uint64_t head = free_head_.load(std::memory_order_acquire);
@@ -199,7 +198,7 @@ void SlotPool::Push(CallSlot& slot) {
 
 bool SlotPool::Grow() {
   if (growing_.test_and_set(std::memory_order_acquire)) {
-    std::this_thread::yield();  // another thread is adding a chunk; try again
+    std::this_thread::yield();  // another thread adds a chunk; the caller retries
     return true;
   }
   uint32_t chunk = chunk_count_.load(std::memory_order_relaxed);

@@ -1,7 +1,7 @@
 // The place of one call (Handle, ChangeConfig, Done) between its caller and the node. Pooled: no allocation per call.
 //
-// Who may touch a slot follows from its state; every hand-over is one compare-and-swap on `state`, which carries the
-// slot's generation, so that a stale reference (a timer, a queue entry, an executor's item) is recognised.
+// The state of a slot says which side may touch it; each change of sides is one compare-and-swap on `state`, which also
+// carries the slot's generation, so that a stale reference (a timer, a queue entry, an executor's item) is recognized.
 //
 //            Acquire                 Complete (node)              Resume (reactor or executor)
 //     kFree ---------> kPending ------------------------> kReady --------------------------> kResumed --> kFree
@@ -32,12 +32,11 @@
 
 namespace ringraft::node {
 
-class Node;
+class Calls;
 class SlotPool;
 
 enum class SlotState : uint8_t { kFree, kPending, kAbandoned, kReady, kAbandonedReady, kDropped, kResumed };
 
-// What a call is about.
 enum class CallKind : uint8_t { kCommands, kChangeConfig, kAbortConfig, kTransfer };
 
 struct CallSlot final : reactor::MailboxNode, base::ListHook {  // the hook is the deadline wheel's
@@ -51,16 +50,16 @@ struct CallSlot final : reactor::MailboxNode, base::ListHook {  // the hook is t
   void OnDelivered() override;  // the call has reached the reactor
 
   uint32_t generation() const { return static_cast<uint32_t>(state.load(std::memory_order_acquire) >> 8); }
-  // Is this (still) the call of that generation, with the node?
+  // The slot is still that of the call of this generation, and with the node.
   bool IsWithNode(uint32_t of_generation) const;
-  bool IsAwaited(uint32_t of_generation) const;  // kPending: somebody still wants the result
+  bool IsAwaited(uint32_t of_generation) const;  // also: and its caller lives
 
-  // Node: the outcome is in `error` and `results`; hands the slot to its caller. False if nobody waits any more (the
-  // slot is then freed if it was the node's, and must not be touched in any case). May run the caller inline.
+  // Node: the outcome is in `error` and `results`; gives the slot to its caller, which may run inline. False if no
+  // caller waits; the slot must not be touched then, as it may be free.
   bool Complete(uint32_t of_generation);
-  // Caller: it dies while it is suspended.
+  // Caller: it is destroyed while it is suspended.
   void Abandon(uint32_t of_generation);
-  // Reactor or executor: runs the caller, or frees the slot of one that has died.
+  // Reactor or executor: runs the caller, or frees the slot of one that has been destroyed.
   void Resume(uint32_t of_generation);
   // An executor will never run the resumption.
   void DropResumption(uint32_t of_generation);
@@ -75,23 +74,23 @@ struct CallSlot final : reactor::MailboxNode, base::ListHook {  // the hook is t
   std::atomic<bool> cancel_requested{false};
   uint32_t number = 0;  // its own, in the pool
   SlotPool* pool = nullptr;
-  Node* node = nullptr;
+  Calls* calls = nullptr;
 
-  // Written by the caller before the hand-over.
+  // Written by the caller before the slot is posted.
   std::coroutine_handle<> caller;
   Executor* executor = nullptr;
   TimePoint deadline = TimePoint::max();
   bool forward = false;
   CallKind kind = CallKind::kCommands;
-  uint32_t count = 0;   // commands
-  std::string encoded;  // the commands as entries of a batch
+  uint32_t count = 0;                    // commands
+  std::string encoded;                   // the commands as entries of a batch
   std::unique_ptr<ConfigChange> config;  // of kChangeConfig
-  NodeId transfer_to;                    // of kTransfer; 0: to the best
+  NodeId transfer_to;                    // of kTransfer; 0: to the best one
   CancelNode cancel;
 
   // Reactor only.
   bool arrived = false;
-  bool is_out = false;  // it may be in a log by now: with the proposer, or in a message to the leader
+  bool is_out = false;  // it may be in a log: with the proposer, or in a message to the leader
 
   // The outcome.
   Error error;
@@ -109,15 +108,16 @@ class SlotPool {
   static SlotPool* New(size_t most);
   void Orphan();  // the node is gone
 
-  CallSlot* Acquire(Node& node);  // kPending; null at the limit. Any thread, lock-free once warm.
-  void Free(CallSlot& slot);      // any thread
+  CallSlot* Acquire(Calls& calls);  // kPending; null at the limit. Any thread, lock-free once warm.
+  void Free(CallSlot& slot);        // any thread
 
-  // Brackets of a post to the reactor: the node, and the reactor's mailbox, outlive what is between them. One post ends
-  // twice: when it has been delivered, and when the poster has left the mailbox. They are here because a stop request
-  // may come when the node is gone, while the slot of its call still waits in an executor's queue.
+  // Brackets around a post to the reactor: the node and the mailbox outlive what is between them. One post ends twice:
+  // when it has been delivered, and when the poster has left the mailbox. They belong to the pool because a stop
+  // request may come after the node is gone, while the slot of its call still waits in an executor's queue.
   void OpenPosts() { accepts_posts_.store(true, std::memory_order_seq_cst); }
   void ClosePosts() { accepts_posts_.store(false, std::memory_order_seq_cst); }
-  bool BeginPost();  // false if the node does not run
+  bool accepts_posts() const { return accepts_posts_.load(std::memory_order_seq_cst); }
+  bool BeginPost();  // false if the node does not run; otherwise two EndPost follow
   void EndPost() { posts_.fetch_sub(1, std::memory_order_seq_cst); }
   bool HasPosts() const { return posts_.load(std::memory_order_seq_cst) > 0; }
 
@@ -137,7 +137,7 @@ class SlotPool {
 
   const size_t most_;
   std::atomic<bool> accepts_posts_{false};
-  std::atomic<int64_t> posts_{0};       // ends that are to come
+  std::atomic<int64_t> posts_{0};       // ends still to come
   std::atomic<int64_t> in_use_{1};      // slots outside the free list, and one for the node
   std::atomic<uint64_t> free_head_{0};  // tag << 32 | number + 1 of the first free slot
   std::atomic<uint32_t> chunk_count_{0};

@@ -2,19 +2,15 @@
 
 #include <algorithm>
 
-#include "node/node.h"
-
 namespace ringraft::node {
 
 void Deadlines::Add(CallSlot& slot) {
   if (!is_scheduled()) last_tick_ = TickOf(loop_.Now());
-  // Rounded up, so that no call ends before its deadline; what is due already ends at the next tick.
+  // Rounded up, so that no call ends before its deadline; one that is due already ends at the next tick.
   int64_t tick = std::max(TickOf(slot.deadline) + 1, last_tick_ + 1);
   buckets_[static_cast<size_t>(tick) % kBuckets].PushBack(slot);
   Schedule();
 }
-
-void Deadlines::Clear() { loop_.Cancel(*this); }
 
 void Deadlines::Schedule() {
   if (!is_scheduled()) loop_.Schedule(*this, TimePoint(kTick * (last_tick_ + 1)));
@@ -32,7 +28,7 @@ void Deadlines::OnTimer() {
       if (TickOf(slot->deadline) >= now_tick) {
         bucket.PushBack(*slot);  // of a later round
       } else {
-        node_.OnDeadline(*slot);
+        on_deadline_(*slot);
       }
     }
   }

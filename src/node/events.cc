@@ -65,7 +65,7 @@ std::optional<EventQueue::Waiter> EventQueue::End() {
 std::shared_ptr<EventQueue> Events::Open() {
   auto queue = std::make_shared<EventQueue>();
   std::lock_guard lock(mutex_);
-  // A closed one with a waiter still owes it its end: see Tell.
+  // A closed one still has to end its waiter: see Report.
   std::erase_if(queues_, [](const auto& one) { return one->is_closed() && !one->HasWaiter(); });
   if (has_ended_) {
     queue->End();
@@ -109,10 +109,10 @@ void Events::Follow(const RaftStatus& status) {
   last_.configuration_index = status.configuration_index;
   last_.is_disk_stalled = status.is_disk_stalled;
   is_committed_ = is_committed;
-  for (const Event& event : events) Tell(event);
+  for (const Event& event : events) Report(event);
 }
 
-// A new leader takes every peer for well until it knows better.
+// A new leader takes every peer for reachable until it learns otherwise.
 void Events::FollowPeers(const RaftStatus& status, std::vector<Event>& events) {
   if (status.role != Role::kLeader) return peers_.clear();
   const auto is_known = [&] {
@@ -141,7 +141,7 @@ void Events::FollowPeers(const RaftStatus& status, std::vector<Event>& events) {
   }
 }
 
-void Events::Tell(const Event& event) {
+void Events::Report(const Event& event) {
   if (callback_) callback_(event);
   std::vector<EventQueue::Waiter> waiters;
   {
@@ -157,7 +157,7 @@ void Events::Tell(const Event& event) {
 void Events::End(const RaftStatus& status, const Error& reason) {
   Event event = Make(EventKind::kStopped, status);
   event.reason = reason;
-  Tell(event);
+  Report(event);
   std::vector<EventQueue::Waiter> waiters;
   {
     std::lock_guard lock(mutex_);

@@ -1,4 +1,4 @@
-// Turns changes of the status into events, for the callback and for the streams.
+// Turns changes of the status into events, for the callback and for the streams. Owned by the node.
 #pragma once
 
 #include <deque>
@@ -15,24 +15,25 @@
 
 namespace ringraft::node {
 
-// What one stream has not taken yet. Shared by the stream, which takes, and the node, which puts. Any thread.
+// The events that one stream has not taken yet. Shared by the stream, which takes, and the node, which puts. Any
+// thread.
 class EventQueue {
  public:
-  static constexpr size_t kMost = 1024;  // then the oldest is dropped, and counted
+  static constexpr size_t kMost = 1024;  // beyond that the oldest is dropped, and counted
 
   using Waiter = std::pair<CallSlot*, uint32_t>;  // a call and its generation
 
-  bool IsReady() const;  // there is an event, or there will be none any more
+  bool IsReady() const;  // there is an event, or the end has been reached
   bool HasWaiter() const;
-  std::optional<Event> Take();  // nothing once it is at its end
-  // False if it is ready already. `former` is one that has waited, and waits no more.
+  std::optional<Event> Take();  // none at the end
+  // False if it is ready already. `former` becomes the waiter that this one replaces.
   bool Wait(Waiter waiter, std::optional<Waiter>& former);
 
   // The stream is gone.
   void Close();
   bool is_closed() const;
 
-  // Each returns the call that has waited for it, to be completed outside all locks.
+  // Both return the waiting call, which the caller completes outside all locks.
   std::optional<Waiter> Put(const Event& event);
   std::optional<Waiter> End();
 
@@ -53,7 +54,7 @@ class Events {
 
   // Reactor, at the end of a turn. Runs users' code.
   void Follow(const RaftStatus& status);
-  // Once, when the node has stopped; nothing follows.
+  // Once, when the node has stopped: the last event.
   void End(const RaftStatus& status, const Error& reason);
 
  private:
@@ -65,10 +66,10 @@ class Events {
 
   static Event Make(EventKind kind, const RaftStatus& status);
   void FollowPeers(const RaftStatus& status, std::vector<Event>& events);
-  void Tell(const Event& event);
+  void Report(const Event& event);
 
   const std::function<void(const Event&)> callback_;
-  RaftStatus last_;  // what has been told; without its peers
+  RaftStatus last_;  // what has been reported; without its peers
   bool is_committed_ = true;
   std::vector<PeerFacts> peers_;  // of a leader; ascending by id
 

@@ -1,11 +1,9 @@
 #include "node/forwarder.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 
-#include "node/node.h"
+#include "base/format.h"
 
 namespace ringraft::node {
 namespace {
@@ -29,17 +27,25 @@ std::vector<Bytes> Decode(const CallSlot& slot) {
 
 }  // namespace
 
-Forwarder::Forwarder(Node& node) : node_(node), work_(node.loop()) {}
+Forwarder::Forwarder(const Parts& parts)
+    : options_(parts.options),
+      loop_(parts.loop),
+      core_(parts.core),
+      rpc_(parts.rpc),
+      proposer_(parts.proposer),
+      scope_(parts.scope),
+      calls_(parts.calls),
+      work_(parts.loop) {}
 
 Result<void> Forwarder::Check(size_t bytes) {
-  if (waiting_bytes_ + bytes > node_.limits().max_waiting_bytes && node_.loop().Now() >= sweep_at_) {
-    sweep_at_ = node_.loop().Now() + kSweepInterval;
+  if (waiting_bytes_ + bytes > options_.limits.max_waiting_bytes && loop_.Now() >= sweep_at_) {
+    sweep_at_ = loop_.Now() + kSweepInterval;
     DropEnded();
   }
-  if (waiting_bytes_ + bytes <= node_.limits().max_waiting_bytes) return Success();
+  if (waiting_bytes_ + bytes <= options_.limits.max_waiting_bytes) return Success();
   return Error(Errc::kBusy,
                fmt::format("{} bytes wait to be forwarded and limits.max_waiting_bytes is {}; try again later",
-                           waiting_bytes_, node_.limits().max_waiting_bytes));
+                           waiting_bytes_, options_.limits.max_waiting_bytes));
 }
 
 void Forwarder::Add(CallSlot& slot) {
@@ -52,22 +58,22 @@ void Forwarder::Add(CallSlot& slot) {
 Task<void> Forwarder::Run() {
   for (;;) {
     if (!waiting_.empty() && !waiting_.front().slot->IsWithNode(waiting_.front().generation)) DropEnded();
-    if (node_.core().is_leader()) GiveToProposer();
+    if (core_.is_leader()) GiveToProposer();
     std::optional<Peer> leader;
-    if (NodeId id = node_.core().leader(); id && id != node_.options().id)
-      if (const Peer* peer = node_.core().configuration().Find(id)) leader = *peer;
-    const bool is_early = leader && leader->id == refused_by_ && node_.loop().Now() < retry_at_;
+    if (NodeId id = core_.leader(); id && id != options_.id)
+      if (const Peer* peer = core_.configuration().Find(id)) leader = *peer;
+    const bool is_early = leader && leader->id == refused_by_ && loop_.Now() < retry_at_;
     if (waiting_.empty() || !leader || messages_.size() >= kMessages || is_early) {
       auto woken = work_.WaitUntil(is_early && !waiting_.empty() ? retry_at_ : TimePoint::max());
       co_await woken;
       continue;
     }
     ForwardArgs args;
-    args.group = node_.options().group;
+    args.group = options_.group;
     args.to = leader->id;
     Message calls;
     size_t bytes = 0;
-    TimePoint deadline = node_.loop().Now();
+    TimePoint deadline = loop_.Now();
     while (!waiting_.empty() && (calls.empty() || bytes < kMessageBytes)) {
       Waiting next = waiting_.front();
       waiting_.pop_front();
@@ -82,13 +88,13 @@ Task<void> Forwarder::Run() {
       calls.push_back(next);
     }
     if (calls.empty()) continue;
-    args.timeout = deadline - node_.loop().Now();
+    args.timeout = deadline - loop_.Now();
     messages_.push_back(std::move(calls));
-    node_.StartForwarding(Send(*leader, std::prev(messages_.end()), std::move(args)));
+    scope_.Start(Send(*leader, std::prev(messages_.end()), std::move(args)));
   }
 }
 
-// Calls that ended by their deadline still stand in the queue; their bytes must not count for ever.
+// Calls that ended by their deadline are still in the queue; their bytes must not count forever.
 void Forwarder::DropEnded() {
   std::deque<Waiting> rest;
   waiting_bytes_ = 0;
@@ -106,17 +112,17 @@ void Forwarder::GiveToProposer() {
   waiting_bytes_ = 0;
   for (const Waiting& call : calls) {
     if (!call.slot->IsWithNode(call.generation)) continue;
-    if (Result<void> room = node_.proposer().Check(call.slot->encoded.size()); !room) {
+    if (Result<void> room = proposer_.Check(call.slot->encoded.size()); !room) {
       call.slot->error = room.error();
       call.slot->Complete(call.generation);
     } else {
-      node_.proposer().AddEncoded(*call.slot);
+      proposer_.AddEncoded(*call.slot);
     }
   }
 }
 
 Task<void> Forwarder::Send(Peer leader, std::list<Message>::iterator message, ForwardArgs args) {
-  auto call = node_.rpc().CallForward(leader.addr, std::move(args));
+  auto call = rpc_.CallForward(leader.addr, std::move(args));
   auto reply = co_await call;
   Message calls = std::move(*message);
   messages_.erase(message);
@@ -127,14 +133,14 @@ Task<void> Forwarder::Send(Peer leader, std::list<Message>::iterator message, Fo
     PauseWith(leader.id);
     for (const Waiting& waiting : calls) Retry(waiting);
   } else {
-    for (const Waiting& waiting : calls) node_.EndCall(*waiting.slot, waiting.generation, Errc::kUnknown);
+    for (const Waiting& waiting : calls) calls_.EndCall(*waiting.slot, waiting.generation, Errc::kUnknown);
   }
   Wake();
 }
 
 void Forwarder::PauseWith(NodeId leader) {
   refused_by_ = leader;
-  retry_at_ = node_.loop().Now() + kRetryDelay;
+  retry_at_ = loop_.Now() + kRetryDelay;
 }
 
 void Forwarder::Settle(const Waiting& call, NodeId leader, ForwardOutcome& outcome) {
@@ -142,7 +148,7 @@ void Forwarder::Settle(const Waiting& call, NodeId leader, ForwardOutcome& outco
   if (!slot.IsWithNode(call.generation)) return;
   switch (outcome.error.code()) {
     case Errc::kOk:
-      if (outcome.results.size() != slot.count) return node_.EndCall(slot, call.generation, Errc::kUnknown);
+      if (outcome.results.size() != slot.count) return calls_.EndCall(slot, call.generation, Errc::kUnknown);
       if (slot.IsAwaited(call.generation)) {
         if (slot.count == 1) {
           slot.result = std::move(outcome.results.front());
@@ -154,7 +160,7 @@ void Forwarder::Settle(const Waiting& call, NodeId leader, ForwardOutcome& outco
       return;
     case Errc::kNotLeader:
     case Errc::kStopped:
-      // Certainly not in its log: the next leader gets it.
+      // Certainly not in its log: retried with the next leader.
       PauseWith(leader);
       Retry(call);
       return;
@@ -176,11 +182,11 @@ void Forwarder::OnStop() {
   std::list<Message> messages;
   messages.swap(messages_);
   for (const Message& message : messages)
-    for (const Waiting& call : message) node_.EndCall(*call.slot, call.generation, Errc::kUnknown);
+    for (const Waiting& call : message) calls_.EndCall(*call.slot, call.generation, Errc::kUnknown);
   std::deque<Waiting> calls;
   calls.swap(waiting_);
   waiting_bytes_ = 0;
-  for (const Waiting& call : calls) node_.EndCall(*call.slot, call.generation, Errc::kStopped);
+  for (const Waiting& call : calls) calls_.EndCall(*call.slot, call.generation, Errc::kStopped);
 }
 
 }  // namespace ringraft::node

@@ -1,6 +1,5 @@
 #include "node/identity.h"
 
-#include <fmt/format.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -9,15 +8,16 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "core/configuration.h"
+#include "base/format.h"
 #include "base/try.h"
+#include "core/configuration.h"
 #include "storage/commit_queue.h"
 
 namespace ringraft::node {
 namespace {
 
 constexpr uint32_t kFormat = 1;
-constexpr uint32_t kWitness = 1;  // among the flags: the directory is for a log without commands
+constexpr uint32_t kWitness = 1;  // a flag: the directory is for a log without commands
 
 // The stored value, little-endian; schemas/stored.md says the same.
 struct StoredIdentity {
@@ -49,7 +49,7 @@ Result<StoredIdentity> Decode(const std::string& value) {
   return stored;
 }
 
-// Of older builds the first number alone.
+// Older builds stored the first number alone.
 struct StoredGeneration {
   uint64_t counter = 0, origin = 0;
 };
@@ -71,13 +71,13 @@ std::string EncodeProcesses(const Identity& identity) {
   return std::string(reinterpret_cast<const char*>(&stored), sizeof stored);
 }
 
-// Up to this start. None are known of a directory of an older build.
+// The processes up to this start. Unknown for a directory of an older build.
 Processes DecodeProcesses(const std::string& value, uint64_t start_count) {
   StoredProcesses stored;
   if (value.size() != sizeof stored) return {};
   std::memcpy(&stored, value.data(), sizeof stored);
   Processes processes{};
-  const uint64_t ahead = stored.start_count - start_count;  // 1 if the last start was cut short
+  const uint64_t ahead = stored.start_count - start_count;  // 1 if the last start was interrupted
   if (ahead <= 1)
     std::copy(stored.processes.begin() + static_cast<ptrdiff_t>(ahead), stored.processes.end(), processes.begin());
   return processes;
@@ -101,7 +101,7 @@ ClusterId NamedCluster(const Options& options) {
     std::vector<Peer> members = options.initial_members;
     std::sort(members.begin(), members.end());
     name = "members:";
-    for (const Peer& peer : members) name += fmt::format("{}={};", peer.id.value(), peer.addr.text());
+    for (const Peer& peer : members) name += fmt::format("{}={};", peer.id, peer.addr);
   } else {
     return ClusterId();
   }
@@ -165,55 +165,83 @@ Result<Generation> ReadGeneration(Storage& storage, const RecoveredLog& recovere
   return generation;
 }
 
-Result<Claim> ClaimStorage(const Options& options, Storage& storage, const RecoveredLog& recovered) {
-  Result<std::string> value = storage.Store().Get(kIdentityKey);
-  if (!value) return value.error();
-  std::string where = options.data_dir.empty() ? "the storage" : "data directory " + options.data_dir;
-  ClusterId named = NamedCluster(options);
-  Claim claim;
-  Identity& identity = claim.identity;
+namespace {
+
+// The stored identity is that of a node of these options. `where` names the storage.
+Result<void> CheckOwner(const StoredIdentity& stored, const Options& options, const std::string& where) {
+  if (stored.node != options.id.value())
+    return Error(Errc::kWrongNode, fmt::format("{} belongs to node {}, and this is node {}; give each node a directory "
+                                               "of its own",
+                                               where, stored.node, options.id));
+  if (stored.group != options.group.value())
+    return Error(Errc::kWrongNode, fmt::format("{} belongs to group {}, and this is group {}; give each group a "
+                                               "directory of its own",
+                                               where, stored.group, options.group));
+  const bool was_witness = (stored.flags & kWitness) != 0;
+  if (was_witness != options.is_witness)
+    return Error(Errc::kInvalidArgument,
+                 fmt::format("{} is that of {}, and the options say is_witness = {}; start it as it was, or begin with "
+                             "an empty directory",
+                             where, was_witness ? "a witness" : "a node with commands", options.is_witness));
+  return Success();
+}
+
+// As of the last start, or a new one if the storage is empty.
+Result<Identity> ReadIdentity(const Options& options, Storage& storage, const RecoveredLog& recovered) {
+  const std::string where = options.data_dir.empty() ? "the storage" : "data directory " + options.data_dir;
+  RINGRAFT_TRY(value, storage.Store().Get(kIdentityKey));
+  Identity identity;
   identity.node = options.id;
-  identity.cluster = named;
-  if (value.value().empty()) {
+  identity.cluster = NamedCluster(options);
+  if (value.empty()) {
     if (recovered.last_index)
       return Error(
           Errc::kCorrupt,
           fmt::format("{} has a log up to index {} but no identity; it was not written by a node, or is damaged", where,
-                      recovered.last_index.value()));
+                      recovered.last_index));
     identity.incarnation = RandomNumber(storage);
-  } else {
-    Result<StoredIdentity> decoded = Decode(value.value());
-    if (!decoded) return decoded.error();
-    const StoredIdentity& stored = decoded.value();
-    if (stored.node != options.id.value())
-      return Error(Errc::kWrongNode,
-                   fmt::format("{} belongs to node {}, and this is node {}; give each node its own directory", where,
-                               stored.node, options.id.value()));
-    if (stored.group != options.group.value())
-      return Error(Errc::kWrongNode, fmt::format("{} belongs to group {}, and this is group {}", where, stored.group,
-                                                 options.group.value()));
-    const bool was_witness = (stored.flags & kWitness) != 0;
-    if (was_witness != options.is_witness)
-      return Error(Errc::kInvalidArgument,
-                   fmt::format("{} is that of {}, and the options say is_witness = {}; start it as it was, or begin "
-                               "with an empty directory",
-                               where, was_witness ? "a witness" : "a node with commands", options.is_witness));
-    RINGRAFT_TRY(refusal, storage.Store().Get(kRefusedKey));
-    if (!refusal.empty())
-      return Error(Errc::kDuplicateNode, fmt::format("{} has been refused before: {}", where, refusal));
-    ClusterId stored_cluster;
-    stored_cluster.high = stored.cluster_high;
-    stored_cluster.low = stored.cluster_low;
-    // A name is checked always; a member list only says how a cluster began, so it counts only where no name is given.
-    if (stored_cluster && named && stored_cluster != named)
-      return Error(Errc::kWrongCluster, fmt::format("{} belongs to cluster {}, and the options name cluster {}; check "
-                                                    "the cluster name, the member list and the directory",
-                                                    where, ToString(stored_cluster), ToString(named)));
-    if (stored_cluster) identity.cluster = stored_cluster;
-    identity.incarnation = stored.incarnation;
-    identity.start_count = stored.start_count;
+    return identity;
   }
-  // Also of a directory that has waited to be added before, in vain: what it has heard of is another cluster.
+  RINGRAFT_TRY(stored, Decode(value));
+  RINGRAFT_TRYV(CheckOwner(stored, options, where));
+  RINGRAFT_TRY(refusal, storage.Store().Get(kRefusedKey));
+  if (!refusal.empty())
+    return Error(Errc::kDuplicateNode, fmt::format("{} has been refused before: {}", where, refusal));
+  const ClusterId cluster{stored.cluster_high, stored.cluster_low};
+  if (cluster && identity.cluster && cluster != identity.cluster)
+    return Error(Errc::kWrongCluster, fmt::format("{} belongs to cluster {}, and the options name cluster {}; check "
+                                                  "the cluster name, the member list and the directory",
+                                                  where, ToString(cluster), ToString(identity.cluster)));
+  if (cluster) identity.cluster = cluster;
+  identity.incarnation = stored.incarnation;
+  identity.start_count = stored.start_count;
+  return identity;
+}
+
+// The log has no entries, so none of a generation: one that was stored along with a leader's entries, which did not
+// come so far, must not become that of the log to be.
+Result<void> ForgetGeneration(Storage& storage) {
+  RINGRAFT_TRY(stored, storage.Store().Get(kGenerationKey));
+  if (stored.empty()) return Success();
+  return storage.Store().Set(kGenerationKey, EncodeGeneration(Generation()));
+}
+
+// Makes this the next start of the directory, durably.
+Result<void> RecordStart(const Options& options, Storage& storage, Identity& identity) {
+  ++identity.start_count;
+  identity.process = RandomNumber(storage);
+  // The processes first: a start that is cut short between the two writes is repeated, and no peer has seen its
+  // process.
+  RINGRAFT_TRYV(storage.Store().Set(kProcessesKey, EncodeProcesses(identity)));
+  return storage.Store().Set(kIdentityKey, EncodeIdentity(identity, options));
+}
+
+}  // namespace
+
+Result<Claim> ClaimStorage(const Options& options, Storage& storage, const RecoveredLog& recovered) {
+  Claim claim;
+  RINGRAFT_TRY(identity, ReadIdentity(options, storage, recovered));
+  // Also if this directory has waited in vain to be added before: the cluster that it has learned is another one.
   if (options.bootstrap_as_leader && !recovered.last_index) {
     identity.cluster.high = RandomNumber(storage);
     identity.cluster.low = RandomNumber(storage);
@@ -222,16 +250,9 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
   identity.earlier = DecodeProcesses(processes, identity.start_count);
   RINGRAFT_TRY(generation, ReadGeneration(storage, recovered));
   identity.generation = generation;
-  // One that was stored along with a leader's entries, which did not come so far: the log to be may be of another.
-  RINGRAFT_TRY(stored_generation, storage.Store().Get(kGenerationKey));
-  if (!recovered.last_index && !stored_generation.empty())
-    RINGRAFT_TRYV(storage.Store().Set(kGenerationKey, EncodeGeneration(Generation())));
-  ++identity.start_count;
-  identity.process = RandomNumber(storage);
-  // This first: a start that is cut short between the two is made again, and its process was told to nobody.
-  RINGRAFT_TRYV(storage.Store().Set(kProcessesKey, EncodeProcesses(identity)));
-  if (auto written = storage.Store().Set(kIdentityKey, EncodeIdentity(identity, options)); !written)
-    return written.error();
+  if (!recovered.last_index) RINGRAFT_TRYV(ForgetGeneration(storage));
+  RINGRAFT_TRYV(RecordStart(options, storage, identity));
+  claim.identity = identity;
   RINGRAFT_TRY(members, storage.Store().Get(kMembersKey));
   claim.members = std::move(members);
   RINGRAFT_TRY(starts, storage.Store().Get(kStartsKey));
@@ -240,7 +261,7 @@ Result<Claim> ClaimStorage(const Options& options, Storage& storage, const Recov
   return claim;
 }
 
-Result<void> BeginAlone(const Options& options, Identity& identity, Storage& storage, RecoveredLog& recovered) {
+Result<void> BootstrapAlone(const Options& options, Identity& identity, Storage& storage, RecoveredLog& recovered) {
   if (!options.bootstrap_as_leader || recovered.last_index) return Success();
   core::Configuration alone;
   alone.voters.emplace_back(options.id, options.addr);

@@ -1,41 +1,79 @@
 #include "node/node.h"
 
-#include <fmt/format.h>
-
-#include <cstring>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/duration.h"
-#include "storage/storage_thread.h"
+#include "base/format.h"
+#include "node/applier.h"
+#include "node/bootstrap.h"
+#include "node/elector.h"
+#include "node/forwarder.h"
+#include "node/leadership.h"
+#include "node/operator_service.h"
+#include "node/peer_service.h"
+#include "node/storage_driver.h"
 
 namespace ringraft::node {
-Node::Node(Options options, Parts parts)
-    : options_(std::move(options)),
-      logger_(options_.logger != nullptr ? options_.logger : &StderrLogger()),
-      storage_(std::move(parts.storage)),
-      recovered_(std::move(parts.recovered)),
-      identity_(parts.claim.identity),
-      written_members_(std::move(parts.claim.members)),
-      starts_(std::move(parts.claim.starts)),
-      machine_(parts.machine),
-      async_machine_(parts.async_machine),
-      slots_(SlotPool::New(options_.limits.max_waiting_calls)),
-      events_(options_.on_event) {
-  status_.id = options_.id;
-  status_.term = recovered_.hard_state.term;
-  status_.last_index = recovered_.last_index;
+namespace {
+
+int64_t WallNanoseconds(const coro::Loop& loop) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(loop.WallNow().time_since_epoch()).count();
 }
 
-Node::~Node() { slots_->Orphan(); }
+Duration DiskStallLimit(const Options& options) {
+  return options.disk_stall_limit != Duration::zero() ? options.disk_stall_limit : options.election_timeout_max;
+}
 
-std::string Node::Name() const { return fmt::format("node {}", options_.id.value()); }
+core::CoreOptions MakeCoreOptions(const Options& options, const Identity& identity, reactor::Host& host) {
+  const coro::Loop& loop = host.loop();
+  core::CoreOptions core_options;
+  core_options.self = options.id;
+  core_options.incarnation = identity.incarnation;
+  core_options.is_witness = options.is_witness;
+  core_options.bootstraps = !options.initial_members.empty();
+  core_options.group = options.group;
+  core_options.election_timeout_min = options.election_timeout_min;
+  core_options.election_timeout_max = options.election_timeout_max;
+  core_options.heartbeat_interval = options.heartbeat_interval;
+  core_options.disk_stall_limit = DiskStallLimit(options);
+  core_options.priority = options.election_priority;
+  core_options.peer_window_bytes = options.limits.peer_window_bytes;
+  core_options.peer_window_calls = options.limits.peer_window_calls;
+  core_options.max_append_bytes = options.limits.max_batch_bytes;
+  core_options.cached_tail_bytes = options.limits.cached_tail_bytes;
+  core_options.tell_commit_when_idle = false;  // the next append or heartbeat does, for nothing
+  core_options.wall_clock_offset_ns =
+      WallNanoseconds(loop) -
+      std::chrono::duration_cast<std::chrono::nanoseconds>(loop.Now().time_since_epoch()).count();
+  core_options.is_restart = identity.start_count > 1;
+  core_options.seed = options.seed != 0 ? options.seed : host.RandomSeed();
+  return core_options;
+}
 
-// --- life ---
+}  // namespace
+
+Node::Node(Options options, Parts parts)
+    : options_(std::move(options)),
+      log_(options_.logger != nullptr ? *options_.logger : StderrLogger(), options_.id),
+      parts_(std::move(parts)),
+      calls_(options_, stopped_),
+      events_(options_.on_event) {
+  status_.Update([this](RaftStatus& status) {
+    status.id = options_.id;
+    status.term = parts_.recovered.hard_state.term;
+    status.last_index = parts_.recovered.last_index;
+  });
+}
+
+Node::~Node() = default;
+
+// --- start ---
 
 Result<void> Node::Run(Reactor& reactor) {
   {
     std::lock_guard lock(mutex_);
-    if (is_done_) return Errc::kStopped;
+    if (stopped_.is_open()) return Errc::kStopped;
     if (reactor_ != nullptr) return Errc::kRanRepeatedly;
     reactor_ = &reactor;
   }
@@ -44,87 +82,192 @@ Result<void> Node::Run(Reactor& reactor) {
   if (Result<void> listening = rpc_->Listen(options_.addr); !listening) {
     reactor.Post([rpc = std::shared_ptr<Rpc>(std::move(rpc_))] {});  // ends where it lived
     std::lock_guard lock(mutex_);
-    reactor_ = nullptr;  // the caller may try again, or destroy the node
+    reactor_ = nullptr;  // the caller may retry, or destroy the node
     return listening;
   }
-  // A `Stop`, also one of our own because serving fails, comes before all of this or behind it.
+  // A `Stop`, also one of this node's own because serving fails, comes before all of this or after it.
   std::lock_guard lock(mutex_);
-  if (life_.load(std::memory_order_relaxed) != Life::kNew) {
+  if (life_ != Life::kNew) {
     rpc_.reset();
     return Errc::kStopped;
   }
-  // In this order: a call that sees kRunning arrives behind the start message.
+  // In this order: a call that sees the calls open arrives after the start message.
   host_->mailbox().Post(start_message_);
-  slots_->OpenPosts();
-  life_.store(Life::kRunning, std::memory_order_release);
+  calls_.Open(*host_);
+  life_ = Life::kRunning;
   return Success();
 }
 
 void Node::StartOnReactor() {
-  core::CoreOptions core_options;
-  core_options.self = options_.id;
-  core_options.incarnation = identity_.incarnation;
-  core_options.is_witness = options_.is_witness;
-  core_options.bootstraps = !options_.initial_members.empty();
-  core_options.group = options_.group;
-  core_options.election_timeout_min = options_.election_timeout_min;
-  core_options.election_timeout_max = options_.election_timeout_max;
-  core_options.heartbeat_interval = options_.heartbeat_interval;
-  core_options.disk_stall_limit = DiskStallLimit();
-  core_options.priority = options_.election_priority;
-  core_options.peer_window_bytes = options_.limits.peer_window_bytes;
-  core_options.peer_window_calls = options_.limits.peer_window_calls;
-  core_options.max_append_bytes = options_.limits.max_batch_bytes;
-  core_options.cached_tail_bytes = options_.limits.cached_tail_bytes;
-  core_options.tell_commit_when_idle = false;  // the next append or heartbeat does, for nothing
-  core_options.wall_clock_offset_ns =
-      WallNanoseconds() - std::chrono::duration_cast<std::chrono::nanoseconds>(loop().Now().time_since_epoch()).count();
-  core_options.is_restart = identity_.start_count > 1;
-  core_options.seed = options_.seed != 0 ? options_.seed : host_->RandomSeed();
-  Index applied = machine_ != nullptr ? machine_->AppliedIndex() : async_machine_->AppliedIndex();
-  core_ = std::make_unique<core::Core>(core_options, recovered_, applied, loop().Now());
-  recovered_ = RecoveredLog();
-
-  durable_ = std::make_unique<coro::Signal>(loop());
-  leader_moved_ = std::make_unique<coro::Signal>(loop());
-  tick_moved_ = std::make_unique<coro::Signal>(loop());
-  scope_ = std::make_unique<coro::Scope>(loop());
-  shutdown_ = std::make_unique<coro::Scope>(loop());
-  proposer_ = std::make_unique<Proposer>(*core_, options_.limits, *this);
-  deadlines_ = std::make_unique<Deadlines>(loop(), *this);
-  forwarder_ = std::make_unique<Forwarder>(*this);
-  applier_ = std::make_unique<Applier>(*this, machine_, async_machine_);
-  service_ = std::make_unique<Service>(*this);
-  auto on_persisted = [this](uint64_t number, Result<void> result) { OnPersisted(number, std::move(result)); };
-  if (auto* hosted = dynamic_cast<storage::HostedStorage*>(storage_.get())) {
-    commit_queue_ = hosted->MakeQueue(std::move(on_persisted));
-  } else {
-    commit_queue_ = std::make_unique<storage::StorageThread>(*storage_, host_->mailbox(), std::move(on_persisted));
-  }
-
-  logger_->Write(LogLevel::kInfo,
-                 fmt::format("{}: starts at {} in cluster {}, term {}, last index {}, start {}", Name(),
-                             options_.addr.text(), ToString(identity_.cluster), core_->term().value(),
-                             core_->last_index().value(), identity_.start_count));
-  rpc_->Register(*service_, [this] { return identity_; });
+  StartParts();
+  const Identity& self = peers_->self();
+  log_.Info(fmt::format("starts at {} in cluster {}, term {}, last index {}, start {}", options_.addr,
+                        ToString(self.cluster), core_->term(), core_->last_index(), self.start_count));
+  rpc_->Register(*peer_service_, [this] { return peers_->self(); });
   if (Result<void> serving = rpc_->Serve(); !serving) return Fail(serving.error());
-  scope_->Start(Begin());
+  scope_->Start(StartUp());
   scope_->Start(applier_->Run());
   scope_->Start(forwarder_->Run());
   Touch();
 }
 
+void Node::StartParts() {
+  coro::Loop& loop = host_->loop();
+  NodeControl& control = *this;
+  Parts from = std::exchange(parts_, Parts());
+  const core::CoreOptions core_options = MakeCoreOptions(options_, from.claim.identity, *host_);
+  const Index applied = from.machine != nullptr ? from.machine->AppliedIndex() : from.async_machine->AppliedIndex();
+  core_ = std::make_unique<core::Core>(core_options, from.recovered, applied, loop.Now());
+  shutdown_ = std::make_unique<coro::Scope>(loop);
+  scope_ = std::make_unique<coro::Scope>(loop);
+  leader_moved_ = std::make_unique<coro::Signal>(loop);
+  storage_ = std::make_unique<StorageDriver>(std::move(from.storage), *host_, *core_, control);
+  peers_ = std::make_unique<PeerVerifier>(options_, from.claim.identity, std::move(from.claim.starts), *storage_, log_);
+  proposer_ = std::make_unique<Proposer>(*core_, options_.limits, calls_, control);
+  forwarder_ =
+      std::make_unique<Forwarder>(Forwarder::Parts{options_, loop, *core_, *rpc_, *proposer_, *scope_, calls_});
+  calls_.Start({*core_, *proposer_, *forwarder_, control, log_});
+  applier_ = std::make_unique<Applier>(
+      Applier::Parts{from.machine, from.async_machine, options_, loop, *core_, *storage_, *proposer_, control, log_});
+  elector_ = std::make_unique<Elector>(loop, *core_, *rpc_, *storage_, *scope_, control);
+  bootstrap_ = std::make_unique<Bootstrap>(
+      Bootstrap::Parts{options_, loop, *core_, *rpc_, *storage_, *peers_, *scope_, control, log_},
+      std::move(from.claim.members));
+  operator_service_ = std::make_unique<OperatorService>(
+      OperatorService::Parts{options_, loop, calls_, *peers_, status_, control, log_});
+  peer_service_ = std::make_unique<PeerService>(PeerService::Parts{
+      options_, loop, *core_, *storage_, *peers_, *bootstrap_, calls_, *operator_service_, control, log_});
+}
+
+// Elections start once this node is known not to run on a copy of its directory.
+Task<void> Node::StartUp() {
+  auto looking = bootstrap_->FindDuplicate();
+  co_await looking;
+  if (failure_.code() != Errc::kOk) co_return;
+  bootstrap_->Start();
+  auto elections = elector_->Run();
+  co_await elections;
+}
+
+// --- once a turn ---
+
+// Carries out what the core has decided during the turn, so that all of it becomes one batch, one write and one message
+// a peer. The alternative, to write and send within each event, was given up: under load it makes a write of each
+// command, and a caller that is resumed inline finds the node in the middle of a step. The cost: the first event of a
+// turn waits for the last, and each step has to find out by itself what has changed, also when nothing has.
+//
+// The order matters:
+void Node::OnTurnEnd() {
+  if (is_stopping_) return;
+  // Before the role: a leader outside C(new) steps down with the commit that ends its change, and the call succeeds.
+  calls_.leader_calls().CheckConfig();
+  // Before proposing and sending: the calls of a lost leadership end unproposed, and a new one gets its pipelines.
+  FollowRole();
+  // After the role: its log line explains these.
+  LogDisk();
+  LogYielding();
+  // After the role, which decides how a transfer has ended; before proposing, as the caller may come back with
+  // commands.
+  calls_.leader_calls().CheckTransfer();
+  // Before the write, which takes this batch along.
+  if (core_->is_leader() && !core_->IsTransferring()) proposer_->Flush(WallNanoseconds(host_->loop()));
+  // Before sending: the disk, the slowest of all, begins first, and works while the peers do (§10.2.1).
+  storage_->SubmitWrites();
+  // For latency only: coroutines run in the order of waking. A commit waits for the peers, and applying for a commit.
+  if (leadership_ != nullptr) leadership_->Wake();
+  applier_->Wake();
+  // After the write, which is the gate of a vote round.
+  elector_->Wake();
+  // Last: it shows all of the above.
+  PublishStatus();
+  events_.Follow(status_.latest());
+}
+
+void Node::FollowRole() {
+  Role role = core_->role();
+  Term term = core_->term();
+  if (leadership_ != nullptr && (role != Role::kLeader || leadership_->term() != term)) {
+    leadership_.reset();
+    log_.Info(fmt::format("leads no more; term {}", term));
+    calls_.OnLeadershipLost();
+  } else if (role != Role::kLeader && proposer_->HasWaiting()) {
+    calls_.OnLeadershipLost();  // it was elected and deposed within one turn, and took calls in between
+  }
+  const bool was_leader = status_.SetLeader(role == Role::kLeader);
+  if (was_leader != (role == Role::kLeader) || core_->leader() != last_leader_) leader_moved_->Notify();
+  if (role == Role::kLeader && leadership_ == nullptr) {
+    log_.Info(fmt::format("leads term {}", term));
+    leadership_ = std::make_unique<Leadership>(
+        Leadership::Parts{options_, host_->loop(), *core_, *rpc_, *storage_, *peers_, *this, log_}, term);
+  }
+  if (leadership_ != nullptr && core_->peers_version() != last_peers_) leadership_->FollowConfiguration();
+  last_peers_ = core_->peers_version();
+  if (core_->leader() != last_leader_) {
+    last_leader_ = core_->leader();
+    if (last_leader_ && last_leader_ != options_.id)
+      log_.Info(fmt::format("follows node {} in term {}", last_leader_, term));
+    forwarder_->Wake();
+  }
+}
+
+// Logs when the disk stalls, and when it has recovered.
+void Node::LogDisk() {
+  const bool is_stalled = core_->is_disk_stalled();
+  if (is_stalled == is_disk_stalled_) return;
+  is_disk_stalled_ = is_stalled;
+  if (!is_stalled) return log_.Info("its disk is well again");
+  std::string what = "does not campaign until it has recovered";
+  if (const std::optional<NodeId> to = core_->successor()) {
+    what = fmt::format("transfers the leadership to node {}", *to);
+  } else if (core_->is_leader()) {
+    what = "transfers the leadership as soon as another node can take it";
+  }
+  log_.Warning(fmt::format("its disk is stalled: a write has taken {} ms, more than the {} ms of disk_stall_limit; {}",
+                           Milliseconds(core_->disk_latency(host_->loop().Now())),
+                           Milliseconds(DiskStallLimit(options_)), what));
+}
+
+// Logs when the leadership is transferred without a request.
+void Node::LogYielding() {
+  const bool is_yielding = core_->IsYielding();
+  if (is_yielding && !is_yielding_)
+    log_.Info(fmt::format("hands the leadership over to node {}, which has a higher priority", *core_->successor()));
+  is_yielding_ = is_yielding;
+}
+
+void Node::PublishStatus() {
+  status_.Update([this](RaftStatus& status) {
+    const TimePoint now = host_->loop().Now();
+    status.role = core_->role();
+    status.term = core_->term();
+    status.leader = calls_.Leader();
+    status.last_index = core_->last_index();
+    status.durable_index = core_->durable_index();
+    status.commit_index = core_->commit_index();
+    status.applied_index = core_->applied_index();
+    status.configuration_index = core_->configuration_index();
+    status.is_joint = core_->configuration().is_joint();
+    core_->FillPeerStatuses(now, status.peers);
+    status.is_disk_stalled = core_->is_disk_stalled();
+    status.disk_latency = core_->disk_latency(now);
+    status.waiting_calls = calls_.in_use();
+    status.waiting_bytes = proposer_->waiting_bytes();
+  });
+}
+
+// --- stop ---
+
 void Node::Stop() {
   {
     std::lock_guard lock(mutex_);
-    Life life = life_.load(std::memory_order_relaxed);
+    const Life life = life_;
     if (life == Life::kRunning) {
-      life_.store(Life::kStopping, std::memory_order_release);
-      slots_->ClosePosts();
+      life_ = Life::kStopping;
+      calls_.Close();
       host_->mailbox().Post(stop_message_);
     }
     if (life != Life::kNew) return;
-    life_.store(Life::kStopped, std::memory_order_release);
+    life_ = Life::kStopped;
   }
   FinishStop();  // it never ran
 }
@@ -133,7 +276,7 @@ void Node::StopAtOnce() {
   Stop();
   std::lock_guard lock(mutex_);
   // Delivered before what posts the end of the stop, so the node is there.
-  if (life_.load(std::memory_order_relaxed) != Life::kStopping || is_stop_urgent_) return;
+  if (life_ != Life::kStopping || is_stop_urgent_) return;
   is_stop_urgent_ = true;
   host_->mailbox().Post(stop_at_once_message_);
 }
@@ -141,42 +284,43 @@ void Node::StopAtOnce() {
 void Node::Fail(Error error) {
   if (failure_.code() == Errc::kOk) {
     failure_ = error;
-    logger_->Write(LogLevel::kError, fmt::format("{}: stops: {}", Name(), error.message()));
+    log_.Error(fmt::format("stops: {}", error.message()));
   }
   StopAtOnce();
 }
 
-void Node::OnStopAsked() {
-  if (!is_stopping_ && !BeginHandOver()) BeginStop();
+void Node::OnStopRequested() {
+  if (!is_stopping_ && !MaybeTransferLeadership()) StopParts();
 }
 
-// §3.10: so that a planned stop costs a round trip or two, not an election time-out.
-bool Node::BeginHandOver() {
+// §3.10: so that a planned stop costs a round trip or two, not an election timeout. True if the stop waits for it.
+bool Node::MaybeTransferLeadership() {
   {
     std::lock_guard lock(mutex_);
     if (is_stop_urgent_) return false;
   }
-  const TimePoint deadline = loop().Now() + options_.election_timeout_max;
+  const TimePoint now = host_->loop().Now();
+  const TimePoint deadline = now + options_.election_timeout_max;
   if (!core_->IsTransferring()) {
-    const NodeId to = core_->BestSuccessor(loop().Now());
-    if (!to || !core_->TransferLeadership(loop().Now(), to, deadline)) return false;
-    logger_->Write(LogLevel::kInfo, fmt::format("{}: hands the leadership over to node {}", Name(), to.value()));
+    const NodeId to = core_->BestSuccessor(now);
+    if (!to || !core_->TransferLeadership(now, to, deadline)) return false;
+    log_.Info(fmt::format("hands the leadership over to node {}", to));
     Touch();
   }
   scope_->Start(AwaitSuccessor(deadline));
   return true;
 }
 
-// The successor's first message also says that our answers to it have arrived.
+// The successor's first message also shows that this node's replies to it have arrived.
 Task<void> Node::AwaitSuccessor(TimePoint deadline) {
-  while ((core_->is_leader() || !core_->leader()) && loop().Now() < deadline) {
+  while ((core_->is_leader() || !core_->leader()) && host_->loop().Now() < deadline) {
     auto moved = leader_moved_->WaitUntil(deadline);
     co_await moved;
   }
   StopAtOnce();
 }
 
-void Node::BeginStop() {
+void Node::StopParts() {
   if (is_stopping_) return;
   RINGRAFT_ASSERT(core_ != nullptr);  // the start message was posted first
   {
@@ -184,288 +328,57 @@ void Node::BeginStop() {
     is_stop_urgent_ = true;
   }
   is_stopping_ = true;
-  is_leader_.store(false, std::memory_order_release);
+  status_.SetLeader(false);
+  storage_->Close();
   leadership_.reset();
   scope_->Cancel();
-  proposer_->OnStop();
-  forwarder_->OnStop();
-  std::vector<ConfigCall> config_calls;
-  config_calls.swap(config_calls_);
-  for (const ConfigCall& call : config_calls) {
-    const bool has_begun = core_->CheckConfig(call.ticket) != core::ConfigProgress::kCatchingUp;
-    EndCall(*call.slot, call.generation, has_begun ? Errc::kUnknown : Errc::kStopped);
-  }
-  if (transfer_call_) EndCall(*transfer_call_->slot, transfer_call_->generation, Errc::kUnknown);
-  transfer_call_.reset();
+  calls_.OnStop();
   rpc_->Close();
   shutdown_->Start(Shutdown());
 }
 
-// What has been handed to the disk is finished first: durability cannot be cancelled.
 Task<void> Node::Shutdown() {
-  auto finishing = host_->RunBlocking([this] { commit_queue_.reset(); });
+  auto finishing = storage_->FinishWrites();
   co_await finishing;
-  while (slots_->HasPosts()) {
-    auto later = loop().SleepUntil(loop().Now() + std::chrono::milliseconds(1));
+  while (calls_.HasPosts()) {
+    auto later = host_->loop().SleepUntil(host_->loop().Now() + std::chrono::milliseconds(1));
     co_await later;
   }
   // Calls that arrived in between were ended on arrival.
   rpc_.reset();
-  service_.reset();
-  deadlines_.reset();
-  auto closing = host_->RunBlocking([this] { storage_.reset(); });
-  co_await closing;
+  calls_.Finish();
+  auto releasing = storage_->ReleaseStorage();
+  co_await releasing;
   PublishStatus();
-  life_.store(Life::kStopped, std::memory_order_release);
-  logger_->Write(LogLevel::kInfo, fmt::format("{}: stopped", Name()));
+  {
+    std::lock_guard lock(mutex_);
+    life_ = Life::kStopped;
+  }
+  log_.Info("stopped");
   reactor_->Post([this] { FinishStop(); });
 }
 
-// Runs outside every coroutine of the node. Once the lock is released the node may be destroyed, by another thread or
-// by the first of the callers below.
+// Runs outside every coroutine of the node. The node may be destroyed as soon as the latch is open.
 void Node::FinishStop() {
-  std::vector<std::pair<CallSlot*, uint32_t>> calls;
-  Error reason = failure_;
-  events_.End(status_, reason);
-  {
-    std::lock_guard lock(mutex_);
-    is_done_ = true;
-    status_.is_stopped = true;
-    status_.stop_reason = reason;
-    calls.swap(done_calls_);
-    stopped_.notify_all();
-  }
-  for (auto& [slot, generation] : calls) {
-    slot->error = reason;
-    slot->Complete(generation);
-  }
+  events_.End(status_.latest(), failure_);
+  status_.Update([this](RaftStatus& status) {
+    status.is_stopped = true;
+    status.stop_reason = failure_;
+  });
+  stopped_.Open(failure_);
 }
 
 void Node::WaitStopped() {
   StopAtOnce();
-  std::unique_lock lock(mutex_);
-  while (!is_done_) {
-    // Inside a turn nobody could finish the stop: stop first, await Done, and destroy the node then.
+  while (!stopped_.is_open()) {
+    // Inside a turn nothing could finish the stop: stop first, await Done, and destroy the node then.
     RINGRAFT_ASSERT(!reactor_->IsInTurn());
     if (reactor_->IsDriven()) {
-      stopped_.wait_for(lock, std::chrono::milliseconds(10));
-      continue;
-    }
-    lock.unlock();
-    reactor_->RunOnce(std::chrono::milliseconds(10));
-    lock.lock();
-  }
-}
-
-// --- once a turn ---
-
-void Node::OnTurnEnd() {
-  if (is_stopping_) return;
-  CheckConfigCalls();  // before the role: a leader outside C(new) steps down with the commit that ends the change
-  FollowRole();
-  FollowDisk();
-  FollowHandOver();
-  CheckTransferCall();
-  if (core_->is_leader() && !core_->IsTransferring()) proposer_->Flush(WallNanoseconds());
-  SubmitWrites();
-  if (leadership_ != nullptr) leadership_->Wake();
-  applier_->Wake();
-  StartVoteRounds();
-  if (core_->NextTick() < next_tick_) tick_moved_->Notify();
-  PublishStatus();
-  events_.Follow(status_);  // read without its mutex: only turns write it
-}
-
-void Node::SubmitWrites() {
-  while (core_->HasWrite()) {
-    core::Write write = core_->NextWrite(loop().Now());
-    storage::WriteRequest request;
-    request.number = write.number;
-    request.hard_state = write.hard_state;
-    request.truncate_after = write.truncate_after;
-    request.batches = std::move(write.batches);
-    request.values = std::exchange(values_, {});
-    commit_queue_->Submit(std::move(request));
-  }
-}
-
-void Node::OnPersisted(core::WriteNumber number, Result<void> result) {
-  if (is_stopping_) return;
-  if (!result) return Fail(result.error());
-  core_->OnPersisted(loop().Now(), number);
-  durable_->Notify();
-  Touch();
-}
-
-void Node::FollowRole() {
-  Role role = core_->role();
-  Term term = core_->term();
-  if (leadership_ != nullptr && (role != Role::kLeader || leadership_->term() != term)) {
-    leadership_.reset();
-    logger_->Write(LogLevel::kInfo, fmt::format("{}: leads no more; term {}", Name(), term.value()));
-    EndLeadersCalls();
-  } else if (role != Role::kLeader && proposer_->HasWaiting()) {
-    EndLeadersCalls();  // it was elected and deposed within one turn, and took calls in between
-  }
-  const bool was_leader = is_leader_.exchange(role == Role::kLeader, std::memory_order_acq_rel);
-  if (was_leader != (role == Role::kLeader) || core_->leader() != last_leader_) leader_moved_->Notify();
-  if (role == Role::kLeader && leadership_ == nullptr) {
-    logger_->Write(LogLevel::kInfo, fmt::format("{}: leads term {}", Name(), term.value()));
-    leadership_ = std::make_unique<Leadership>(*this, term);
-  }
-  if (leadership_ != nullptr && core_->peers_version() != last_peers_) leadership_->FollowConfiguration();
-  last_peers_ = core_->peers_version();
-  if (core_->leader() != last_leader_) {
-    last_leader_ = core_->leader();
-    if (last_leader_ && last_leader_ != options_.id)
-      logger_->Write(LogLevel::kInfo,
-                     fmt::format("{}: follows node {} in term {}", Name(), last_leader_.value(), term.value()));
-    forwarder_->Wake();
-  }
-}
-
-Duration Node::DiskStallLimit() const {
-  return options_.disk_stall_limit != Duration::zero() ? options_.disk_stall_limit : options_.election_timeout_max;
-}
-
-// Says so when the disk stalls, and when it is well again.
-void Node::FollowDisk() {
-  const bool is_stalled = core_->is_disk_stalled();
-  if (is_stalled == is_disk_stalled_) return;
-  is_disk_stalled_ = is_stalled;
-  if (!is_stalled) {
-    logger_->Write(LogLevel::kInfo, fmt::format("{}: its disk is well again", Name()));
-    return;
-  }
-  std::string what = "does not stand for election until it is well";
-  if (const std::optional<NodeId> to = core_->successor()) {
-    what = fmt::format("hands the leadership over to node {}", to->value());
-  } else if (core_->is_leader()) {
-    what = "hands the leadership over as soon as another node can take it";
-  }
-  logger_->Write(
-      LogLevel::kWarning,
-      fmt::format("{}: its disk is stalled: a write has taken {} ms, more than the {} ms of disk_stall_limit; {}",
-                  Name(), Milliseconds(core_->disk_latency(loop().Now())), Milliseconds(DiskStallLimit()), what));
-}
-
-// Says so when the leadership goes where nobody has asked for it to go.
-void Node::FollowHandOver() {
-  const bool is_yielding = core_->IsYielding();
-  if (is_yielding && !is_yielding_)
-    logger_->Write(LogLevel::kInfo, fmt::format("{}: hands the leadership over to node {}, which has a higher priority",
-                                                Name(), core_->successor()->value()));
-  is_yielding_ = is_yielding;
-}
-
-void Node::EndLeadersCalls() {
-  proposer_->OnLeadershipLost();
-  std::vector<ConfigCall> calls;
-  calls.swap(config_calls_);
-  for (const ConfigCall& call : calls) EndCall(*call.slot, call.generation, Errc::kUnknown);
-}
-
-void Node::CheckConfigCalls() {
-  for (size_t i = 0; i < config_calls_.size();) {
-    ConfigCall call = config_calls_[i];
-    core::ConfigProgress progress = core_->CheckConfig(call.ticket);
-    const bool is_over = !call.slot->IsAwaited(call.generation);
-    if (progress == core::ConfigProgress::kCatchingUp && is_over) {
-      // Nobody waits for it any more, and it has not begun.
-      const Result<void> aborted =
-          core_->AbortConfig(Error(Errc::kChangeAborted,
-                                   "nobody waited for the change any more while its new voters caught up: nothing has "
-                                   "changed; ask for it again if it is still wanted"));
-      RINGRAFT_ASSERT(aborted.has_value());
-      progress = core::ConfigProgress::kRefused;
-    }
-    if (progress == core::ConfigProgress::kPending || progress == core::ConfigProgress::kCatchingUp) {
-      ++i;
-      continue;
-    }
-    config_calls_.erase(config_calls_.begin() + static_cast<ptrdiff_t>(i));
-    if (progress == core::ConfigProgress::kDone) {
-      call.slot->Complete(call.generation);
+      stopped_.WaitFor(std::chrono::milliseconds(10));
     } else {
-      EndCall(*call.slot, call.generation,
-              progress == core::ConfigProgress::kRefused ? call.ticket->refusal : Error(Errc::kUnknown));
+      reactor_->RunOnce(std::chrono::milliseconds(10));
     }
   }
-}
-
-void Node::CheckTransferCall() {
-  if (!transfer_call_ || (core_->is_leader() && core_->IsTransferring())) return;
-  if (!core_->is_leader() && !core_->leader()) return;  // it has been given up; who has it is not known yet
-  const TransferCall call = *std::exchange(transfer_call_, std::nullopt);
-  if (core_->leader() == call.to) {
-    call.slot->Complete(call.generation);
-    return;
-  }
-  EndCall(*call.slot, call.generation,
-          Error(Errc::kTransferFailed,
-                core_->is_leader()
-                    ? fmt::format("node {} did not take the leadership over in time; this node leads on: see whether "
-                                  "that node runs, is caught up, and has a disk that is not stalled ('status')",
-                                  call.to.value())
-                    : fmt::format("node {} has the leadership now, not node {}", core_->leader().value(),
-                                  call.to.value())));
-}
-
-void Node::PublishStatus() {
-  std::lock_guard lock(mutex_);
-  status_.role = core_->role();
-  status_.term = core_->term();
-  status_.leader = Leader();
-  status_.last_index = core_->last_index();
-  status_.durable_index = core_->durable_index();
-  status_.commit_index = core_->commit_index();
-  status_.applied_index = core_->applied_index();
-  status_.configuration_index = core_->configuration_index();
-  status_.is_joint = core_->configuration().is_joint();
-  core_->FillPeerStatuses(loop().Now(), status_.peers);
-  status_.is_disk_stalled = core_->is_disk_stalled();
-  status_.disk_latency = core_->disk_latency(loop().Now());
-  status_.waiting_calls = slots_->in_use();
-  status_.waiting_bytes = proposer_->waiting_bytes();
-}
-
-RaftStatus Node::Status() const {
-  std::lock_guard lock(mutex_);
-  return status_;
-}
-
-int64_t Node::WallNanoseconds() const {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(host_->loop().WallNow().time_since_epoch()).count();
-}
-
-// --- for the coroutines ---
-
-Task<void> Node::Durable(core::WriteNumber number) {
-  while (core_->persisted() < number) {
-    auto woken = durable_->Wait();
-    co_await woken;
-  }
-}
-
-Task<Result<std::vector<BatchRef>>> Node::ReadLog(Index from, size_t max_bytes) {
-  // On the heap, and with its own hold on the storage: the work goes on if this coroutine is dropped.
-  auto answer = std::make_shared<Result<std::vector<BatchRef>>>(std::vector<BatchRef>());
-  auto storage = storage_;
-  auto reading = host_->RunBlocking([answer, storage, from, max_bytes] { *answer = storage->Read(from, max_bytes); });
-  co_await reading;
-  if (*answer && answer->value().empty())
-    co_return Error(
-        Errc::kCorrupt,
-        fmt::format("the log has no entry at index {}, which it should have; restore this node from its peers",
-                    from.value()));
-  co_return std::move(*answer);
-}
-
-std::optional<Peer> Node::Leader() const {
-  if (!core_->leader()) return std::nullopt;
-  if (core_->leader() == options_.id) return Peer(options_.id, options_.addr);
-  const Peer* peer = core_->configuration().Find(core_->leader());
-  return peer != nullptr ? std::optional<Peer>(*peer) : std::nullopt;
 }
 
 }  // namespace ringraft::node

@@ -1,9 +1,9 @@
 #include "node/proposer.h"
 
-#include <fmt/format.h>
+#include <algorithm>
+#include <utility>
 
-#include "base/assert.h"
-#include "node/node.h"
+#include "base/format.h"
 
 namespace ringraft::node {
 
@@ -33,7 +33,7 @@ Proposer::Waiting& Proposer::OpenBatch(size_t more_bytes) {
 void Proposer::AddWaiter(Waiting& batch, CallSlot& slot) {
   slot.is_out = true;
   batch.waiters.push_back(Waiter{&slot, slot.generation(), slot.count});
-  node_.Touch();
+  control_.Touch();
 }
 
 void Proposer::AddEncoded(CallSlot& slot) {
@@ -57,8 +57,7 @@ size_t Proposer::Uncommitted() const {
   return count;
 }
 
-bool Proposer::Flush(int64_t append_time_ns) {
-  bool proposed = false;
+void Proposer::Flush(int64_t append_time_ns) {
   while (!waiting_.empty() && !waiting_.front().builder.empty() && Uncommitted() < kWindow) {
     Waiting batch = std::move(waiting_.front());
     waiting_.pop_front();
@@ -70,15 +69,13 @@ bool Proposer::Flush(int64_t append_time_ns) {
     entry.last = sealed.last();
     entry.waiters = std::move(batch.waiters);
     in_flight_.push_back(std::move(entry));
-    proposed = true;
   }
-  return proposed;
 }
 
 void Proposer::Deliver(Index first, Term term, ApplyResults& results, size_t offset, size_t count) {
   while (count > 0 && !in_flight_.empty()) {
     InFlight& batch = in_flight_.front();
-    // Entries of another leader, or from before this node led: nobody here waits for them.
+    // Entries of another leader, or of an earlier term of leadership: no call waits for them.
     if (batch.term != term || batch.first > first || batch.last < first) return;
     Waiter waiter = batch.waiters[batch.next_waiter];
     bool is_awaited = waiter.slot->IsAwaited(waiter.generation);
@@ -105,8 +102,8 @@ void Proposer::Deliver(Index first, Term term, ApplyResults& results, size_t off
   }
 }
 
-// One append of a later leader may depose this one, overwrite its entries and move the commit index beyond them: what
-// stands at a committed index need not be ours.
+// One append of a later leader may depose this one, overwrite its entries and move the commit index beyond them: the
+// entry at a committed index need not be this leader's.
 bool Proposer::IsCertain(const InFlight& batch) const {
   return batch.last <= core_.commit_index() && core_.TermAt(batch.last) == batch.term;
 }
@@ -117,31 +114,21 @@ void Proposer::OnLeadershipLost() {
     lost.push_front(std::move(in_flight_.back()));
     in_flight_.pop_back();
   }
-  std::deque<Waiting> never;
-  never.swap(waiting_);
-  waiting_bytes_ = 0;
-  for (InFlight& batch : lost) {
-    batch.waiters.erase(batch.waiters.begin(), batch.waiters.begin() + static_cast<ptrdiff_t>(batch.next_waiter));
-    EndAll(batch.waiters, Errc::kUnknown);
-  }
-  for (Waiting& batch : never) EndAll(batch.waiters, Errc::kNotLeader);
+  EndCalls(std::move(lost), Errc::kNotLeader);
 }
 
-void Proposer::OnStop() {
-  std::deque<InFlight> lost;
-  lost.swap(in_flight_);
-  std::deque<Waiting> never;
-  never.swap(waiting_);
+void Proposer::OnStop() { EndCalls(std::exchange(in_flight_, {}), Errc::kStopped); }
+
+// Of these batches, and of all that wait. An ended call may run its caller, which may come back with the next call.
+void Proposer::EndCalls(std::deque<InFlight> in_flight, Errc waiting_end) {
+  const std::deque<Waiting> waiting = std::exchange(waiting_, {});
   waiting_bytes_ = 0;
-  for (InFlight& batch : lost) {
-    batch.waiters.erase(batch.waiters.begin(), batch.waiters.begin() + static_cast<ptrdiff_t>(batch.next_waiter));
-    EndAll(batch.waiters, Errc::kUnknown);
-  }
-  for (Waiting& batch : never) EndAll(batch.waiters, Errc::kStopped);
+  for (const InFlight& batch : in_flight) EndAll(std::span(batch.waiters).subspan(batch.next_waiter), Errc::kUnknown);
+  for (const Waiting& batch : waiting) EndAll(batch.waiters, waiting_end);
 }
 
-void Proposer::EndAll(std::vector<Waiter>& waiters, Errc code) {
-  for (const Waiter& waiter : waiters) node_.EndCall(*waiter.slot, waiter.generation, code);
+void Proposer::EndAll(std::span<const Waiter> waiters, Errc code) {
+  for (const Waiter& waiter : waiters) calls_.EndCall(*waiter.slot, waiter.generation, code);
 }
 
 std::vector<Proposer::Waiter> Proposer::SpareWaiters() {

@@ -1,35 +1,34 @@
-// The public door: Raft and the awaitables it gives out.
+// The public API: Raft and its awaitables.
 #include "ringraft/raft.h"
 
-#include <fmt/format.h>
-
 #include "base/assert.h"
+#include "base/try.h"
 #include "node/node.h"
 
 namespace ringraft {
 
 // --- calls ---
 
-bool Call::await_suspend(std::coroutine_handle<> caller) { return node_.Begin(*this, caller); }
+bool Call::await_suspend(std::coroutine_handle<> caller) { return calls_.Begin(*this, caller); }
 
 bool TransferLeadershipCall::await_suspend(std::coroutine_handle<> caller) {
-  return node_.BeginTransfer(*this, to_, caller);
+  return calls_.BeginTransfer(*this, to_, caller);
 }
 
 bool ChangeConfigCall::await_suspend(std::coroutine_handle<> caller) {
-  return node_.BeginConfig(*this, std::move(change_), caller);
+  return calls_.BeginConfig(*this, std::move(change_), caller);
 }
 
 bool AbortConfigChangeCall::await_suspend(std::coroutine_handle<> caller) {
-  return node_.BeginAbortConfig(*this, caller);
+  return calls_.BeginAbortConfig(*this, caller);
 }
 
-bool DoneCall::await_suspend(std::coroutine_handle<> caller) { return node_.BeginDone(*this, caller); }
+bool DoneCall::await_suspend(std::coroutine_handle<> caller) { return calls_.BeginDone(*this, caller); }
 
 bool NextEventCall::await_ready() const noexcept { return queue_->IsReady(); }
 
 bool NextEventCall::await_suspend(std::coroutine_handle<> caller) {
-  return node_.BeginNextEvent(*this, *queue_, caller);
+  return calls_.BeginNextEvent(*this, *queue_, caller);
 }
 
 Call::~Call() {
@@ -62,7 +61,7 @@ Result<std::vector<Bytes>> HandleManyCall::await_resume() {
   if (Error error = Finish(); error.code() != Errc::kOk) return error;
   std::vector<Bytes> results;
   if (slot_ == nullptr) {  // no commands
-    if (!node_.IsRunning()) return Errc::kStopped;
+    if (!calls_.is_open()) return Errc::kStopped;
     return results;
   }
   if (slot_->count == 1) {
@@ -76,7 +75,7 @@ Result<std::vector<Bytes>> HandleManyCall::await_resume() {
 
 Result<void> ChangeConfigCall::await_resume() {
   if (Error error = Finish(); error.code() != Errc::kOk) return error;
-  if (slot_ == nullptr && !node_.IsRunning()) return Errc::kStopped;  // an empty change
+  if (slot_ == nullptr && !calls_.is_open()) return Errc::kStopped;  // an empty change
   Release();
   return Success();
 }
@@ -109,7 +108,7 @@ Result<Event> NextEventCall::await_resume() {
 
 EventStream& EventStream::operator=(EventStream&& other) noexcept {
   Close();
-  node_ = other.node_;
+  calls_ = other.calls_;
   queue_ = std::move(other.queue_);
   return *this;
 }
@@ -125,44 +124,38 @@ void EventStream::Close() {
 namespace {
 
 Result<std::unique_ptr<node::Node>> MakeNode(Options options, StateMachine* machine, AsyncStateMachine* async_machine) {
-  if (Result<void> valid = options.Validate(); !valid) return valid.error();
+  RINGRAFT_TRYV(options.Validate());
   node::Node::Parts parts;
   parts.machine = machine;
   parts.async_machine = async_machine;
   parts.storage = options.storage;
   if (parts.storage == nullptr) {
     options.lmdb.group = options.group;
-    Result<std::shared_ptr<Storage>> opened = OpenLmdbStorage(options.data_dir, options.lmdb);
-    if (!opened) return opened.error();
-    parts.storage = std::move(opened.value());
+    RINGRAFT_TRY(opened, OpenLmdbStorage(options.data_dir, options.lmdb));
+    parts.storage = std::move(opened);
   }
-  options.storage.reset();  // the node's part is the only hold: it is let go when the node has stopped
-  Result<RecoveredLog> recovered = parts.storage->Recover();
-  if (!recovered) return recovered.error();
-  parts.recovered = std::move(recovered.value());
-  Result<node::Claim> claim = node::ClaimStorage(options, *parts.storage, parts.recovered);
-  if (!claim) return claim.error();
-  parts.claim = std::move(claim.value());
-  if (auto begun = node::BeginAlone(options, parts.claim.identity, *parts.storage, parts.recovered); !begun)
-    return begun.error();
-  if (Result<void> sound = core::Core::CheckRecovered(parts.recovered); !sound) return sound.error();
+  options.storage.reset();  // the node's is the only reference: it is released when the node has stopped
+  RINGRAFT_TRY(recovered, parts.storage->Recover());
+  parts.recovered = std::move(recovered);
+  RINGRAFT_TRY(claim, node::ClaimStorage(options, *parts.storage, parts.recovered));
+  parts.claim = std::move(claim);
+  RINGRAFT_TRYV(node::BootstrapAlone(options, parts.claim.identity, *parts.storage, parts.recovered));
+  RINGRAFT_TRYV(core::Core::CheckRecovered(parts.recovered));
   return std::make_unique<node::Node>(std::move(options), std::move(parts));
 }
 
 }  // namespace
 
-Raft::Raft(std::unique_ptr<node::Node> node) : node_(std::move(node)) {}
+Raft::Raft(std::unique_ptr<node::Node> node) : node_(std::move(node)), calls_(node_->calls()) {}
 
 Result<std::unique_ptr<Raft>> Raft::Create(Options options, StateMachine& state_machine) {
-  Result<std::unique_ptr<node::Node>> node = MakeNode(std::move(options), &state_machine, nullptr);
-  if (!node) return node.error();
-  return std::unique_ptr<Raft>(new Raft(std::move(node.value())));
+  RINGRAFT_TRY(node, MakeNode(std::move(options), &state_machine, nullptr));
+  return std::unique_ptr<Raft>(new Raft(std::move(node)));
 }
 
 Result<std::unique_ptr<Raft>> Raft::Create(Options options, AsyncStateMachine& state_machine) {
-  Result<std::unique_ptr<node::Node>> node = MakeNode(std::move(options), nullptr, &state_machine);
-  if (!node) return node.error();
-  return std::unique_ptr<Raft>(new Raft(std::move(node.value())));
+  RINGRAFT_TRY(node, MakeNode(std::move(options), nullptr, &state_machine));
+  return std::unique_ptr<Raft>(new Raft(std::move(node)));
 }
 
 Raft::~Raft() { node_->WaitStopped(); }
@@ -172,7 +165,7 @@ const Addr& Raft::Addr() const { return node_->options().addr; }
 Result<void> Raft::Run(Reactor& reactor) { return node_->Run(reactor); }
 void Raft::Stop() { node_->Stop(); }
 bool Raft::IsLeader() const { return node_->IsLeader(); }
-EventStream Raft::Events() { return EventStream(*node_, node_->events().Open()); }
+EventStream Raft::Events() { return EventStream(calls_, node_->events().Open()); }
 RaftStatus Raft::Status() const { return node_->Status(); }
 
 }  // namespace ringraft

@@ -1,11 +1,10 @@
 #include "node/recovery.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
-#include "core/core.h"
+#include "base/format.h"
 #include "base/try.h"
+#include "core/core.h"
 #include "node/identity.h"
 
 namespace ringraft::node {
@@ -13,7 +12,7 @@ namespace {
 
 Error Refuse(std::string why) { return Error(Errc::kInvalidArgument, why); }
 
-// The only member there will be: what it was, but a voter.
+// The only member from now on: as before, but a voter.
 core::Configuration Alone(const RecoveryFacts& facts) {
   core::Configuration alone;
   core::Member self = *facts.members.Find(facts.identity.node);
@@ -30,7 +29,7 @@ Result<RecoveryFacts> LookAtLog(Storage& storage) {
   RINGRAFT_TRY(recovered, storage.Recover());
   RINGRAFT_TRY(stored, storage.Store().Get(kIdentityKey));
   if (stored.empty() || !recovered.last_index || recovered.configurations.empty())
-    return Refuse("there is no log of a member of a cluster; name the data directory of one that has one");
+    return Refuse("found no log of a member of a cluster: name the data directory of a member");
   RINGRAFT_TRY(refusal, storage.Store().Get(kRefusedKey));
   if (!refusal.empty()) return Error(Errc::kDuplicateNode, fmt::format("it has been refused before: {}", refusal));
   RINGRAFT_TRYV(core::Core::CheckRecovered(recovered));
@@ -49,19 +48,19 @@ Result<RecoveryFacts> LookAtLog(Storage& storage) {
   if (!last.empty()) facts.last_append_ns = last.front().header().append_time_ns;
   const NodeId self = facts.identity.node;
   if (!facts.members.Contains(self))
-    return Refuse(fmt::format("node {} is no member by its own log: recover one that is", self.value()));
+    return Refuse(fmt::format("node {} is not a member by its own log: recover a node that is", self));
   if (facts.members.IsWitness(self))
-    return Refuse(fmt::format("node {} is a witness and has no commands: recover a node that has them", self.value()));
+    return Refuse(fmt::format("node {} is a witness and has no commands: recover a node that has them", self));
   if (facts.members.Members().size() == 1 && facts.members.IsNewVoter(self))
-    return Refuse(fmt::format("node {} is the only member already, in generation {}: start it", self.value(),
+    return Refuse(fmt::format("node {} is the only member already, in generation {}: start it", self,
                               facts.identity.generation.counter));
   return facts;
 }
 
 Result<RecoveryFacts> Recover(Storage& storage, GroupId group, int64_t now_ns) {
   RINGRAFT_TRY(facts, LookAtLog(storage));
-  // First, so that no member of the old generation is ever met by a node whose members are the new ones.
-  // Drawn, since another member may be recovered to the same counter.
+  // The generation first, so that no node with the new members ever presents the old generation. Its origin is random,
+  // since another member may be recovered to the same counter.
   ++facts.identity.generation.counter;
   facts.identity.generation.origin = RandomNumber(storage);
   RINGRAFT_TRYV(storage.Store().Set(kGenerationKey, EncodeGeneration(facts.identity.generation)));

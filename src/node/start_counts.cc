@@ -1,13 +1,13 @@
 #include "node/start_counts.h"
 
-#include <fmt/format.h>
-
 #include <cstring>
+
+#include "base/format.h"
 
 namespace ringraft::node {
 namespace {
 
-// More nodes and directories than any cluster sees; the stored value stays small.
+// More than any cluster has; bounds the stored value.
 constexpr size_t kMaxStarts = 4096;
 
 // Little-endian, one after the other; schemas/stored.md says the same.
@@ -34,8 +34,8 @@ Result<StartCounts> StartCounts::Decode(std::string_view stored) {
 
 std::string StartCounts::Encode() const {
   std::string stored;
-  for (const auto& [who, start] : starts_) {
-    const StoredStart one{who.first.value(), who.second, start.count, start.process};
+  for (const auto& [directory, start] : starts_) {
+    const StoredStart one{directory.first.value(), directory.second, start.count, start.process};
     stored.append(reinterpret_cast<const char*>(&one), sizeof one);
   }
   return stored;
@@ -63,10 +63,10 @@ Result<void> StartCounts::Check(const Identity& peer, bool& is_news) {
     return Error(
         Errc::kDuplicateNode,
         fmt::format(
-            "node {} comes with start {} of its data directory, which does not follow the known "
+            "node {} presents start {} of its data directory, which does not follow the known "
             "start {}: it runs on a copy or a restored backup; stop it, empty its directory, start it and readmit "
             "it",
-            peer.node.value(), peer.start_count, start.count));
+            peer.node, peer.start_count, start.count));
   }
   if (peer.start_count == start.count) return Success();
   start = Start{peer.start_count, peer.process};

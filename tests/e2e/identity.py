@@ -82,7 +82,7 @@ def check_emptied(c, tool):
         load.wait_for_writes(200)
         emptied.kill()
         start_emptied(emptied)
-        wait_for(lambda: any(f'node {emptied.id} answers with another data directory' in node.log()
+        wait_for(lambda: any(f'node {emptied.id} replies from another data directory' in node.log()
                              for node in (leader, other)), 'the leader to say that it does not count')
         wait_for(lambda: tool.members()[emptied.id]['needs_readmission'], 'the tool to say so')
         load.wait_for_writes(200)
@@ -129,7 +129,8 @@ def check_copies(c, tool):
     original.start()
     original.wait_ready()
     c.wait_caught_up(original)
-    refused(copy, f'node {original.id} runs at {original.addr} already, and this one at {copy.addr} would be its copy')
+    refused(copy, f'node {original.id} runs at {original.addr} already, and this one at {copy.addr} would be a copy of '
+                  'it')
     check_works(c, tool, original)
     # One of a later start than the original's: copied while that is stopped in the middle of its work.
     original.signal(signal.SIGSTOP)
@@ -161,7 +162,7 @@ def check_leader_copied(c, tool):
     leader.signal(signal.SIGCONT)
     c.make_leader(leader)  # again, if it has stood still for too long
     term = leader.info()['term']
-    refused(copy, f'node {leader.id} runs at {leader.addr} already, and this one at {copy.addr} would be its copy')
+    refused(copy, f'node {leader.id} runs at {leader.addr} already, and this one at {copy.addr} would be a copy of it')
     assert (leader.info()['role'], leader.info()['term']) == ('leader', term), leader.info()
     check_works(c, tool, leader)
 

@@ -88,7 +88,7 @@ def is_not_asked_back(scene):
         raise AssertionError(f'RAFT TRANSFER {scene.slow.id} to the node with the stalled disk was answered with OK')
     told = cluster.wait_for(refusal, 'the leader to answer RAFT TRANSFER', 60)
     print(f'RAFT TRANSFER {scene.slow.id}: {told}')
-    assert f'node {scene.slow.id} did not take the leadership over in time; this node leads on' in told, told
+    assert f'node {scene.slow.id} did not take the leadership over in time; this node remains leader' in told, told
     assert STALLED in told, f'the disk is not named: {told}'
     scene.check_leads_not('after RAFT TRANSFER')
     return scene.other_leader(scene.others)

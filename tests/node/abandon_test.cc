@@ -1,4 +1,4 @@
-// Callers that die while they are suspended, that are cancelled, or whose deadline passes: at every stage of a call.
+// Callers that are destroyed while suspended, or cancelled, or past their deadline: at every stage of a call.
 #include <thread>
 
 #include "cluster.h"
@@ -14,7 +14,7 @@ void DestroyElsewhere(Owned& caller) {
   std::thread([&] { caller.Destroy(); }).join();
 }
 
-// A cluster whose disks can be held, so that a call stays in flight while the leader goes on leading.
+// A cluster with disks that can be held, so that a call stays in flight while the leader remains leader.
 struct HeldCluster {
   std::vector<std::shared_ptr<GatedStorage>> disks;
   Cluster cluster{3, Setup{{}, [this](uint64_t) {
@@ -34,7 +34,7 @@ size_t CountOf(const Cluster::Node& node, const std::string& command) {
   return static_cast<size_t>(std::count(node.machine->applied.begin(), node.machine->applied.end(), command));
 }
 
-// The node still works, and holds no slot of a caller that is gone.
+// The node still works, and holds no slot of a destroyed caller.
 void CheckAlive(Cluster& cluster, Raft& raft) {
   CHECK(cluster.Handle(raft, "alive").has_value());
   cluster.Until("the slots to be free", [&] {
@@ -52,29 +52,27 @@ TEST_SUITE("node/abandon") {
     Cluster cluster(1);
     Raft& raft = *cluster.WaitForLeader().raft;
     MaybeResult result;
-    {
-      Owned caller = CallOne(raft, "gone", HandleOptions(), result);
-    }
+    { Owned caller = CallOne(raft, "gone", HandleOptions(), result); }
     Owned second = CallOne(raft, "gone too", HandleOptions(), result);
     DestroyElsewhere(second);
     CheckAlive(cluster, raft);
     CHECK(!result.has_value());
   }
 
-  TEST_CASE("a caller may be destroyed while its command stands in the open batch: the command is applied, once") {
+  TEST_CASE("a caller may be destroyed while its command is in the open batch: the command is applied once") {
     Cluster cluster(1);
     Cluster::Node& node = cluster.WaitForLeader();
-    MaybeResult result, neighbour;
+    MaybeResult result, neighbor;
     Owned kept;
     cluster.InTurn([&] {
       Owned caller = CallOne(*node.raft, "one", HandleOptions(), result);
-      kept = CallOne(*node.raft, "kept", HandleOptions(), neighbour);
+      kept = CallOne(*node.raft, "kept", HandleOptions(), neighbor);
       Owned other = CallOne(*node.raft, "two", HandleOptions(), result);
       caller.Destroy();
       DestroyElsewhere(other);
     });
-    cluster.Until("the neighbour", [&] { return neighbour.has_value(); });
-    CHECK(neighbour->value().view() == "2:kept");
+    cluster.Until("the neighbor", [&] { return neighbor.has_value(); });
+    CHECK(neighbor->value().view() == "2:kept");
     CheckAlive(cluster, *node.raft);
     CHECK(!result.has_value());
     CHECK(CountOf(node, "one") == 1);
@@ -87,20 +85,20 @@ TEST_SUITE("node/abandon") {
     Cluster::Node& leader = cluster.WaitForLeader();
     REQUIRE(cluster.Handle(*leader.raft, "first").has_value());
     held.ShutAll();
-    MaybeResult result, neighbour;
+    MaybeResult result, neighbor;
     Index before = leader.raft->Status().last_index;
     Owned one = CallOne(*leader.raft, "one", HandleOptions(), result);
     Owned two = CallOne(*leader.raft, "two", HandleOptions(), result);
     MaybeResults span;
     Owned three = CallSpan(*leader.raft, {"s1", "s2"}, HandleOptions(), span);
-    Owned kept = CallOne(*leader.raft, "kept", HandleOptions(), neighbour);
+    Owned kept = CallOne(*leader.raft, "kept", HandleOptions(), neighbor);
     cluster.Until("all to be in the log", [&] { return leader.raft->Status().last_index == before + 5; });
     one.Destroy();
     DestroyElsewhere(two);
     cluster.InTurn([&] { three.Destroy(); });
     held.OpenAll();
-    cluster.Until("the neighbour", [&] { return neighbour.has_value(); });
-    CHECK(neighbour->value().view() == "6:kept");
+    cluster.Until("the neighbor", [&] { return neighbor.has_value(); });
+    CHECK(neighbor->value().view() == "6:kept");
     CheckAlive(cluster, *leader.raft);
     CHECK(!result.has_value());
   }
@@ -156,29 +154,29 @@ TEST_SUITE("node/abandon") {
   TEST_CASE("a resumption, a caller and a stop request may outlive the node") {
     QueueExecutor executor;
     std::stop_source source;
-    MaybeResult run_late, destroyed, asked, dropped;
+    MaybeResult run_late, destroyed, stopped, dropped;
     Owned a, b, c, d;
     {
       Cluster cluster(1);
       Raft& raft = *cluster.WaitForLeader().raft;
       a = CallOne(raft, "a", HandleOptions().On(executor), run_late);
       b = CallOne(raft, "b", HandleOptions().On(executor), destroyed);
-      c = CallOne(raft, "c", HandleOptions().On(executor).StopOn(source.get_token()), asked);
+      c = CallOne(raft, "c", HandleOptions().On(executor).StopOn(source.get_token()), stopped);
       d = CallOne(raft, "d", HandleOptions().On(executor), dropped);
       bool waits_for_the_end = false;
-      SUBCASE("whose calls have succeeded") { waits_for_the_end = true; }
-      SUBCASE("whose calls end with the node") {}
+      SUBCASE("with calls that have succeeded") { waits_for_the_end = true; }
+      SUBCASE("with calls that end with the node") {}
       if (waits_for_the_end) cluster.Until("the calls", [&] { return executor.size() == 4; });
     }
     REQUIRE(executor.size() == 4);
-    source.request_stop();  // long too late
+    source.request_stop();  // far too late
     b.Destroy();
     CHECK(executor.RunOne());
     CHECK(executor.RunOne());
     CHECK(executor.RunOne());
     executor.DropAll();
     CHECK(run_late.has_value());
-    CHECK(asked.has_value());
+    CHECK(stopped.has_value());
     CHECK(!destroyed.has_value());
     CHECK(!dropped.has_value());
   }
@@ -212,7 +210,7 @@ TEST_SUITE("node/abandon") {
           for (MaybeResult& result : results)
             if (result && !*result && result->error() != Errc::kUnknown) ++wrong;
         }
-        // The node may be about to post: the executor lives until every call has come back.
+        // The node may be about to post: the executor lives until every call has returned.
         MaybeResult last;
         Owned flush = CallOne(raft, "flush", HandleOptions().On(executor), last);
         while (!last) executor.WaitAndRun();
@@ -225,7 +223,7 @@ TEST_SUITE("node/abandon") {
     CheckAlive(cluster, raft);
   }
 
-  TEST_CASE("a slot that is used again is not mistaken for the call that had it before") {
+  TEST_CASE("a reused slot is not mistaken for the call that had it before") {
     HeldCluster held;
     Cluster& cluster = held.cluster;
     Cluster::Node& leader = cluster.WaitForLeader();
@@ -251,7 +249,7 @@ TEST_SUITE("node/abandon") {
 }
 
 TEST_SUITE("node/cancel") {
-  TEST_CASE("a stop that was requested before ends the call at once, and nothing is appended") {
+  TEST_CASE("a stop requested before the call ends it at once, and nothing is appended") {
     Cluster cluster(1);
     Cluster::Node& node = cluster.WaitForLeader();
     std::stop_source source;
@@ -309,7 +307,7 @@ TEST_SUITE("node/cancel") {
     CHECK(CountOf(leader, "x") <= 1);
   }
 
-  TEST_CASE("a stop request after the end changes nothing") {
+  TEST_CASE("a stop request after the end of the call changes nothing") {
     Cluster cluster(1);
     Raft& raft = *cluster.WaitForLeader().raft;
     std::stop_source source;
@@ -328,7 +326,7 @@ TEST_SUITE("node/cancel") {
 }
 
 TEST_SUITE("node/deadline") {
-  TEST_CASE("the calls of a leader that is cut off end as unknown, and are applied at most once") {
+  TEST_CASE("the calls of a leader that is cut off end with kUnknown, and are applied at most once") {
     Cluster cluster(3);
     Cluster::Node& old_leader = cluster.WaitForLeader();
     REQUIRE(cluster.Handle(*old_leader.raft, "first").has_value());
@@ -353,7 +351,8 @@ TEST_SUITE("node/deadline") {
       for (const char* command : {"d", "n", "s"}) CHECK(CountOf(node, command) == 0);  // overwritten
   }
 
-  TEST_CASE("a call that waits for a leader ends with kNoLeader at its deadline, a refused one at once") {
+  TEST_CASE(
+      "a call that waits for a leader ends with kNoLeader at its deadline, and one that does not wait ends at once") {
     Cluster cluster(3);
     Cluster::Node& node = cluster.nodes[0];
     for (auto& each : cluster.nodes) cluster.network.Cut(each.options.addr);
@@ -366,7 +365,7 @@ TEST_SUITE("node/deadline") {
     CHECK(!refused->error().leader().has_value());
   }
 
-  TEST_CASE("a deadline in the past still ends the call, and far ones pile up without harm") {
+  TEST_CASE("a deadline in the past still ends the call, and distant ones do no harm") {
     Cluster cluster(1);
     Cluster::Node& node = cluster.WaitForLeader();
     std::deque<MaybeResult> results(300);
@@ -386,7 +385,7 @@ TEST_SUITE("node/deadline") {
     CheckAlive(cluster, *node.raft);
   }
 
-  TEST_CASE("a forwarded call without a last moment does not overflow the leader's clock") {
+  TEST_CASE("a forwarded call without a deadline does not overflow the leader's clock") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     Cluster::Node& follower = cluster.nodes[&leader == &cluster.nodes[0] ? 1 : 0];
@@ -394,7 +393,7 @@ TEST_SUITE("node/deadline") {
     REQUIRE_MESSAGE(result.has_value(), result.error().message());
   }
 
-  TEST_CASE("a caller that died while its call waited for a leader holds nothing beyond its deadline") {
+  TEST_CASE("a caller destroyed while its call waited for a leader holds nothing after its deadline") {
     Cluster cluster(3);
     Cluster::Node& node = cluster.nodes[0];
     for (auto& each : cluster.nodes) cluster.network.Cut(each.options.addr);

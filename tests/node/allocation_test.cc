@@ -1,5 +1,4 @@
-// "No heap allocation per command in steady state", counted. Sanitizers keep their own operator new, so the case is
-// absent there.
+// Counts heap allocations in steady state. Sanitizers have their own operator new, so the case is absent there.
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define RINGRAFT_TEST_SANITIZED
@@ -84,7 +83,7 @@ struct Machines {
       Options options = Cluster::MakeOptions(id);
       options.election_timeout_min = std::chrono::seconds(2);
       options.election_timeout_max = std::chrono::seconds(3);
-      options.heartbeat_interval = std::chrono::seconds(1);  // so that the count is of commands
+      options.heartbeat_interval = std::chrono::seconds(1);  // so that only commands are counted
       options.initial_members = members;
       options.storage = MakeMemoryStorage();
       options.make_rpc = [this](Reactor& on) { return std::make_unique<LocalRpc>(on, cluster.network); };
@@ -124,7 +123,7 @@ TEST_SUITE("node/allocation") {
         double many = static_cast<double>(Count(machines.cluster, leader, command, 40000, 4096)) / 40000;
         MESSAGE(nodes << " nodes, " << payload << " bytes: " << few << " allocations a command with 256 outstanding, "
                       << many << " with 4096");
-        // What is left is per batch, on all nodes together: a quarter of what is outstanding is in each.
+        // The rest is per batch, on all nodes together: each holds a quarter of the outstanding commands.
         CHECK(few * 256 / 4 < (nodes == 1 ? 4 : 24));
         CHECK(many < 0.05);
         if (nodes == 1) CHECK(few < 0.05);

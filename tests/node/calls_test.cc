@@ -1,4 +1,4 @@
-// `Handle` as its callers see it: from many threads, through executors, in spans, at its limits.
+// `Handle` from the side of its callers: from many threads, through executors, in spans, at its limits.
 #include <thread>
 
 #include "cluster.h"
@@ -13,11 +13,11 @@ namespace {
 struct Tally {
   std::atomic<int> right{0};
   std::atomic<int> wrong{0};
-  std::atomic<int> elsewhere{0};  // resumed on a thread that it had not asked for
+  std::atomic<int> elsewhere{0};  // resumed on a thread that it had not requested
   std::atomic<int> ended{0};      // callers
 };
 
-// One caller: a chain of calls. Each answer must be its own, and stand behind the one before.
+// One caller: a chain of calls. Each result must be its own, and come after the one before.
 Detached Chain(Raft& raft, Executor* executor, std::string name, int calls, Tally& tally) {
   const std::thread::id home = std::this_thread::get_id();
   long last_position = 0;
@@ -80,7 +80,7 @@ std::vector<std::string> Texts(const Result<std::vector<Bytes>>& results) {
 
 TEST_SUITE("node/calls") {
   TEST_CASE(
-      "eight threads call at once, and each caller gets its own results in its own order where it asked for them") {
+      "eight threads call at once, and each caller gets its own results in its own order on the thread of its choice") {
     Cluster cluster(1);
     Raft& raft = *cluster.WaitForLeader().raft;
     constexpr int kThreads = 8, kChains = 4, kCalls = 60;
@@ -134,7 +134,7 @@ TEST_SUITE("node/calls") {
     CHECK(*text == "1:t1 2:t2");
   }
 
-  TEST_CASE("temporaries in the awaited expression are right on this compiler") {
+  TEST_CASE("temporaries in the awaited expression are compiled correctly") {
     Cluster cluster(1);
     Raft& raft = *cluster.WaitForLeader().raft;
     QueueExecutor executor;
@@ -152,7 +152,7 @@ TEST_SUITE("node/calls") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     REQUIRE(cluster.Handle(*leader.raft, "first").has_value());
-    leader.machine->most_at_once = 2;  // results of one call come in pieces
+    leader.machine->most_at_once = 2;  // the results of one call come in parts
     MaybeResults results, others;
     MaybeResult single;
     Owned one, two, three;
@@ -169,21 +169,21 @@ TEST_SUITE("node/calls") {
     CHECK(single->value().view() == "7:single");
     CHECK(Texts(*others) == std::vector<std::string>{"8:f", "9:", "10:" + std::string(1000, 'g')});
     CHECK(leader.raft->Status().last_index == before + 9);
-    // The followers' disks were enough for the answer; the leader's own comes when it comes.
+    // The followers' disks were enough for the result; the leader's own may follow later.
     cluster.Until("the leader's own disk", [&] { return leader.raft->Status().durable_index == before + 9; });
     Result<std::vector<BatchRef>> stored = leader.storage->Read(before + 1, 1 << 20);
     REQUIRE(stored.has_value());
     REQUIRE(!stored.value().empty());
-    CHECK(stored.value().front().header().count == 9);  // what came in one turn is one batch
+    CHECK(stored.value().front().header().count == 9);  // the calls of one turn are one batch
   }
 
-  TEST_CASE("no commands: success at once, and kStopped as for any call where the node does not run") {
+  TEST_CASE("a call without commands succeeds at once, and ends with kStopped where the node does not run") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     Cluster::Node& follower = cluster.nodes[&leader == &cluster.nodes[0] ? 1 : 0];
     for (Cluster::Node* node : {&leader, &follower}) {
       MaybeResults results;
-      Owned caller = CallSpan(*node->raft, {}, HandleOptions(), results);  // no turn is needed
+      Owned caller = CallSpan(*node->raft, {}, HandleOptions(), results);  // without a turn
       REQUIRE(results.has_value());
       REQUIRE(results->has_value());
       CHECK(results->value().empty());
@@ -246,7 +246,7 @@ TEST_SUITE("node/limits") {
                              {},
                              [&](Reactor&, const Options& options) {
                                Options over_sockets = options;
-                               over_sockets.make_rpc = {};  // the real transport, with all that it encodes
+                               over_sockets.make_rpc = {};  // the real transport, with its encoding
                                return Raft::Create(over_sockets, machines.emplace_back());
                              }});
     Raft& raft = *cluster.WaitForLeader().raft;
@@ -268,7 +268,7 @@ TEST_SUITE("node/limits") {
     for (ListMachine& machine : machines) CHECK((machine.applied == expected));
   }
 
-  TEST_CASE("kBusy at max_waiting_calls, and room again when they end") {
+  TEST_CASE("calls beyond max_waiting_calls end with kBusy, until others end") {
     Cluster cluster(1, Setup{[](Options& options) { options.limits.max_waiting_calls = 3; }, {}});
     Raft& raft = *cluster.WaitForLeader().raft;
     std::deque<MaybeResult> results(4);
@@ -282,7 +282,7 @@ TEST_SUITE("node/limits") {
     CHECK(cluster.Handle(raft, "again").has_value());
   }
 
-  TEST_CASE("kBusy at max_waiting_bytes on the leader and in the forwarder, and room again afterwards") {
+  TEST_CASE("calls beyond max_waiting_bytes end with kBusy, on the leader and in the forwarder, until others end") {
     Cluster cluster(3, Setup{[](Options& options) {
                                options.limits.max_command_bytes = 100;
                                options.limits.max_call_bytes = 100;
@@ -300,7 +300,7 @@ TEST_SUITE("node/limits") {
     cluster.Until("the others", [&] { return results[0] && results[1] && results[2]; });
     for (int i = 0; i < 3; ++i) CHECK(results[i]->has_value());
 
-    // Nobody leads: forwarded calls wait, until their bytes are too many. Those that end make room.
+    // Without a leader, forwarded calls wait until their bytes reach the limit. Calls that end make room.
     Cluster::Node& alone = cluster.nodes[&leader == &cluster.nodes[0] ? 1 : 0];
     for (auto& node : cluster.nodes) cluster.network.Cut(node.options.addr);
     cluster.Until("no leader", [&] {
@@ -321,7 +321,7 @@ TEST_SUITE("node/limits") {
     CHECK(CodeOf(late) == Errc::kNoLeader);
   }
 
-  TEST_CASE("kBusy at max_unapplied_bytes, and room again when the machine goes on") {
+  TEST_CASE("calls beyond max_unapplied_bytes end with kBusy, until the machine continues") {
     Cluster cluster(1, Setup{[](Options& options) {
                                options.limits.max_command_bytes = 1000;
                                options.limits.max_call_bytes = 1000;

@@ -21,7 +21,7 @@ class ListMachine : public StateMachine {
   Result<size_t> Apply(std::span<const LogEntry> entries, ApplyResults& results) override {
     if (fail_next > 0) {
       --fail_next;
-      return Error(Errc::kApply, "told to fail");
+      return Error(Errc::kApply, "ordered to fail");
     }
     size_t most = std::min(entries.size(), most_at_once);
     for (size_t i = 0; i < most; ++i) {
@@ -38,7 +38,7 @@ class ListMachine : public StateMachine {
   size_t most_at_once = SIZE_MAX;
 };
 
-// A coroutine that nobody owns: it starts at once and frees itself. What a user's own coroutine type might be.
+// A coroutine without an owner: it starts at once and frees itself. What a user's own coroutine type might be.
 struct Detached {
   struct promise_type {
     Detached get_return_object() { return {}; }
@@ -51,7 +51,7 @@ struct Detached {
 
 inline Peer PeerAt(uint64_t id) { return Peer(NodeId(id), Addr("127.0.0.1:" + std::to_string(7100 + id))); }
 
-// How the nodes of a cluster differ from the default ones.
+// How the nodes of a cluster differ from the defaults.
 struct Setup {
   std::function<void(Options&)> tune = {};
   std::function<std::shared_ptr<Storage>(uint64_t id)> make_storage = {};
@@ -115,9 +115,9 @@ class Cluster {
 
   // Drives the reactor until the condition holds; fails the test after 60 s.
   void Until(const char* what, const std::function<bool()>& condition) {
-    auto give_up = Clock::now() + std::chrono::seconds(60);
+    const auto deadline = Clock::now() + std::chrono::seconds(60);
     while (!condition()) {
-      REQUIRE_MESSAGE(Clock::now() < give_up, "gave up waiting for: " << std::string(what) << Describe());
+      REQUIRE_MESSAGE(Clock::now() < deadline, "timed out waiting for: " << std::string(what) << Describe());
       reactor->RunOnce(std::chrono::milliseconds(5));
     }
   }
@@ -158,6 +158,20 @@ class Cluster {
   static Detached HandleInto(Raft& raft, std::string command, HandleOptions options,
                              std::optional<Result<Bytes>>& result) {
     Result<Bytes> got = co_await raft.Handle(command, options);
+    result = std::move(got);
+  }
+
+  // Starts a change of the members and waits for its end.
+  Result<void> ChangeConfig(Raft& raft, ConfigChange change, HandleOptions options = HandleOptions()) {
+    std::optional<Result<void>> result;
+    ChangeInto(raft, std::move(change), options, result);
+    Until("the end of a configuration change", [&] { return result.has_value(); });
+    return std::move(*result);
+  }
+  static Detached ChangeInto(Raft& raft, ConfigChange change, HandleOptions options,
+                             std::optional<Result<void>>& result) {
+    auto call = raft.ChangeConfig(std::move(change), options);
+    Result<void> got = co_await call;
     result = std::move(got);
   }
 

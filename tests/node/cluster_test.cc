@@ -20,8 +20,6 @@ Result<void> ChangeOn(Cluster& cluster, Raft& raft, std::vector<Peer> added, std
   return std::move(*result);
 }
 
-Errc CodeOf(const Result<void>& result) { return result ? Errc::kOk : result.error().code(); }
-
 size_t CountOf(const std::vector<std::string>& commands, const std::string& command) {
   return static_cast<size_t>(std::count(commands.begin(), commands.end(), command));
 }
@@ -46,7 +44,7 @@ Owned Forwarding(Raft& raft, std::string prefix, int calls, std::vector<std::str
   ++ended;
 }
 
-// A directory of its own, gone at the end.
+// A directory of its own, removed at the end.
 struct TemporaryDirectory {
   TemporaryDirectory() {
     std::string pattern = (std::filesystem::temp_directory_path() / "ringraft-node-XXXXXX").string();
@@ -60,7 +58,7 @@ struct TemporaryDirectory {
 }  // namespace
 
 TEST_SUITE("node/membership") {
-  TEST_CASE("a cluster grows from one node to three and loses its first leader, while writes go on") {
+  TEST_CASE("a cluster grows from one node to three and loses its first leader, while writes continue") {
     Cluster cluster(0, Setup{[](Options& options) { options.bootstrap_as_leader = options.id == NodeId(1); }, {}});
     Cluster::Node& first = cluster.Add(1, {});
     cluster.WaitForLeader();
@@ -91,7 +89,7 @@ TEST_SUITE("node/membership") {
   }
 
   TEST_CASE(
-      "a leader that was alone and idle for longer than an election time-out keeps leading when a member is added") {
+      "a leader that was alone and idle for longer than an election timeout remains leader when a member is added") {
     Cluster cluster(0, Setup{[](Options& options) { options.bootstrap_as_leader = options.id == NodeId(1); }, {}});
     Cluster::Node& first = cluster.Add(1, {});
     cluster.WaitForLeader();
@@ -122,7 +120,7 @@ TEST_SUITE("node/membership") {
     CHECK(leader.machine->applied == std::vector<std::string>{"a", "b"});
   }
 
-  TEST_CASE("changes that make no sense are refused by name") {
+  TEST_CASE("invalid changes are refused by name") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     REQUIRE(cluster.Handle(*leader.raft, "a").has_value());
@@ -138,7 +136,7 @@ TEST_SUITE("node/membership") {
     CHECK(refused.error() == Errc::kNotLeader);
     CHECK(refused.error().leader() == Peer(leader.options.id, leader.options.addr));
 
-    // Nobody answers: the change stays open, and a second one is refused.
+    // No node replies: the change stays open, and a second one is refused.
     for (auto& node : cluster.nodes)
       if (&node != &leader) cluster.network.Cut(node.options.addr);
     MaybeDone first;
@@ -152,7 +150,7 @@ TEST_SUITE("node/membership") {
 }
 
 TEST_SUITE("node/status") {
-  TEST_CASE("the status tells role, term, indexes and the peers with their lag") {
+  TEST_CASE("the status has role, term, indexes and the peers with their lag") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     for (int i = 0; i < 5; ++i) REQUIRE(cluster.Handle(*leader.raft, "x").has_value());
@@ -295,7 +293,7 @@ TEST_SUITE("node/catch-up") {
 }
 
 TEST_SUITE("node/real") {
-  TEST_CASE("three nodes on LMDB and Cap'n Proto replicate, lose their leader, and get it back") {
+  TEST_CASE("three nodes on LMDB and Cap'n Proto replicate, lose their leader, and it rejoins") {
     TemporaryDirectory directory;
     Cluster driver(0);
     std::vector<Peer> members;
@@ -324,7 +322,7 @@ TEST_SUITE("node/real") {
       REQUIRE_MESSAGE(started.has_value(), started.error().message());
     }
     {
-      // The data directory is held by node 1, and its port by node 1 too.
+      // Node 1 holds the data directory, and also its port.
       ListMachine machine;
       Options options = Cluster::MakeOptions(1);
       options.addr = members[0].addr;

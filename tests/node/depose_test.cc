@@ -1,5 +1,5 @@
-// A leader is deposed after every turn in the life of what it was given to do: every call ends, and with
-// what is true of its own entry (B24, H9).
+// A leader is deposed after every turn of its calls: every call ends, with an outcome that is true of its own entry.
+// hazards: B24, H9
 #include <algorithm>
 
 #include "fake_peer.h"
@@ -10,8 +10,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Sends an append after so many turns of the node (a turn of the reactor has several, one after the other, for as long
-// as there is something to do).
+// Sends an append after so many turn ends of the node (a turn of the reactor has several, as long as there is work).
 class DeposeAfter final : public coro::TurnEndNode {
  public:
   DeposeAfter(RealLeader& real, int turns) : real_(real), turns_(turns) {}
@@ -31,7 +30,7 @@ class DeposeAfter final : public coro::TurnEndNode {
   AppendEntriesArgs args_;
 };
 
-// One call of each kind: from outside, from a turn, several commands at once, and two that a follower passes on.
+// One call of each kind: from outside, from a turn, several commands at once, and two that a follower forwards.
 struct Calls {
   std::vector<Owned> callers;
   MaybeResult outside, one;
@@ -89,7 +88,8 @@ struct Seen {
 }  // namespace
 
 TEST_SUITE("node/depose") {
-  TEST_CASE("a leader deposed after any turn, its entries overwritten: no call gets a result, and the others' stands") {
+  TEST_CASE(
+      "a leader deposed after any turn, its entries overwritten: no call gets a result, and the new entries stay") {
     Seen seen;
     for (int turns = 0; turns <= 30; ++turns) {
       CAPTURE(turns);
@@ -98,7 +98,7 @@ TEST_SUITE("node/depose") {
       const RaftStatus before = real.raft->Status();
       const std::vector<std::string> applied = real.cluster.nodes[0].machine->applied;
       AppendEntriesArgs args = real.From(2, before.term + 1, before.last_index, before.term);
-      for (uint64_t i = 1; i <= 8; ++i)  // as many as the calls have commands, and more
+      for (uint64_t i = 1; i <= 8; ++i)  // more than the calls have commands
         args.entries.push_back(BatchAt(before.last_index + i, before.term + 1, "theirs"));
       args.leader_commit = before.last_index + 8;
       Calls calls;
@@ -124,7 +124,7 @@ TEST_SUITE("node/depose") {
       real.two.Acknowledge();
       real.three.Acknowledge();
     }
-    CHECK(seen.unknown > 20);  // the sweep went through both
+    CHECK(seen.unknown > 20);  // the sweep has seen both outcomes
     CHECK(seen.refused > 5);
   }
 

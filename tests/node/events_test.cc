@@ -1,4 +1,4 @@
-// What a node tells of itself: events as a callback and as a stream.
+// The events of a node, as a callback and as a stream.
 #include "node/events.h"
 
 #include <map>
@@ -12,16 +12,16 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Three nodes that write down what their callbacks are told.
-struct ToldCluster {
-  std::map<uint64_t, std::vector<Event>> told;
+// Three nodes with callbacks that record the events.
+struct RecordingCluster {
+  std::map<uint64_t, std::vector<Event>> seen;
   Cluster cluster{3, Setup{[this](Options& options) {
-                    options.on_event = [this](const Event& event) { told[event.id.value()].push_back(event); };
+                    options.on_event = [this](const Event& event) { seen[event.id.value()].push_back(event); };
                   }}};
 
   bool Has(uint64_t id, const std::function<bool(const Event&)>& what) const {
-    const auto of = told.find(id);
-    return of != told.end() && std::any_of(of->second.begin(), of->second.end(), what);
+    const auto of = seen.find(id);
+    return of != seen.end() && std::any_of(of->second.begin(), of->second.end(), what);
   }
 };
 
@@ -77,12 +77,12 @@ RaftStatus LeaderStatus() {
 
 TEST_SUITE("node/events") {
   TEST_CASE("each change of the status is one event, with its line of text; no change is none") {
-    std::vector<Event> told;
-    node::Events events([&](const Event& event) { told.push_back(event); });
+    std::vector<Event> seen;
+    node::Events events([&](const Event& event) { seen.push_back(event); });
     const auto after = [&](const RaftStatus& status) {
-      told.clear();
+      seen.clear();
       events.Follow(status);
-      return Texts(told);
+      return Texts(seen);
     };
     using Lines = std::vector<std::string>;
     RaftStatus status = LeaderStatus();
@@ -118,10 +118,10 @@ TEST_SUITE("node/events") {
     status.is_disk_stalled = false;
     CHECK(after(status) == Lines{"node 1: knows no leader in term 7", "node 1: its disk has recovered"});
     events.End(status, Error(Errc::kIo, "no disk"));
-    CHECK(ToString(told.back()) == "node 1: stopped: no disk");
+    CHECK(ToString(seen.back()) == "node 1: stopped: no disk");
   }
 
-  TEST_CASE("a stream that nobody reads keeps the newest events, and says how many are missing") {
+  TEST_CASE("a stream that is not read keeps the newest events, and counts the lost ones") {
     node::EventQueue queue;
     const uint64_t most = node::EventQueue::kMost;
     for (uint64_t i = 1; i <= most + 7; ++i) CHECK_FALSE(queue.Put(Numbered(i)).has_value());
@@ -136,8 +136,8 @@ TEST_SUITE("node/events") {
     CHECK(queue.IsReady());
   }
 
-  TEST_CASE("a cluster tells who leads, its members, who is away, and its end; a stream tells the same") {
-    ToldCluster of;
+  TEST_CASE("a cluster reports its leader, members, unreachable peers, and its end, by callback and stream alike") {
+    RecordingCluster of;
     Cluster& cluster = of.cluster;
     std::map<uint64_t, std::vector<std::string>> read;
     std::map<uint64_t, bool> has_ended;
@@ -174,7 +174,7 @@ TEST_SUITE("node/events") {
     cluster.Until("all to stop", [&] { return has_ended[1] && has_ended[2] && has_ended[3]; });
     for (uint64_t id = 1; id <= 3; ++id) {
       CAPTURE(id);
-      CHECK(read[id] == Texts(of.told[id]));
+      CHECK(read[id] == Texts(of.seen[id]));
       CHECK(read[id].back() == "node " + std::to_string(id) + ": stopped");
     }
     std::optional<Result<Event>> late;
@@ -184,8 +184,8 @@ TEST_SUITE("node/events") {
     CHECK(late->error() == Errc::kStopped);
   }
 
-  TEST_CASE("who dies while it waits for an event takes none with it") {
-    ToldCluster of;
+  TEST_CASE("a reader destroyed while it waits for an event consumes none") {
+    RecordingCluster of;
     EventStream stream = of.cluster.nodes[0].raft->Events();
     std::optional<Result<Event>> never, first, second;
     Owned dead = ReadOne(stream, never);
@@ -195,14 +195,14 @@ TEST_SUITE("node/events") {
     of.cluster.Until("an event", [&] { return first.has_value(); });
     CHECK_FALSE(never.has_value());
     REQUIRE(first->has_value());
-    CHECK(ToString(first->value()) == ToString(of.told[1].front()));
+    CHECK(ToString(first->value()) == ToString(of.seen[1].front()));
     Owned again = ReadOne(stream, second);
     of.cluster.Until("another event", [&] { return second.has_value(); });
-    CHECK(ToString(second->value()) == ToString(of.told[1][1]));
+    CHECK(ToString(second->value()) == ToString(of.seen[1][1]));
   }
 
-  TEST_CASE("a second Next ends the first, by name; a stream may go while its Next waits") {
-    ToldCluster of;
+  TEST_CASE("a second Next ends the first with an error; a stream may be destroyed while its Next waits") {
+    RecordingCluster of;
     std::optional<EventStream> stream = of.cluster.nodes[0].raft->Events();
     std::optional<Result<Event>> first, second;
     Owned one = ReadOne(*stream, first);
@@ -215,8 +215,8 @@ TEST_SUITE("node/events") {
     CHECK(second->has_value());
   }
 
-  TEST_CASE("an event resumes its reader where it wants to be resumed") {
-    ToldCluster of;
+  TEST_CASE("an event resumes its reader through the reader's executor") {
+    RecordingCluster of;
     EventStream stream = of.cluster.nodes[0].raft->Events();
     QueueExecutor executor;
     std::vector<std::string> texts;

@@ -1,4 +1,4 @@
-// Disks that fail, and nodes that come back.
+// Disks that fail, and nodes that restart.
 #include "cluster.h"
 #include "support.h"
 
@@ -30,7 +30,7 @@ void CheckAllApplied(Cluster& cluster, const std::vector<std::string>& acknowled
 }  // namespace
 
 TEST_SUITE("node/failure") {
-  TEST_CASE("a leader whose disk fails stops and says why, another leads, and nothing acknowledged is lost") {
+  TEST_CASE("a leader with a failed disk stops and reports why, another leads, and nothing acknowledged is lost") {
     BreakingCluster breaking;
     Cluster& cluster = breaking.cluster;
     Cluster::Node& old_leader = cluster.WaitForLeader();
@@ -81,7 +81,7 @@ TEST_SUITE("node/failure") {
         CHECK(std::count(leader.machine->applied.begin(), leader.machine->applied.end(), "b" + std::to_string(i)) == 0);
   }
 
-  TEST_CASE("a node that cannot write its vote sends none and stops (A1, A2)") {
+  TEST_CASE("A1, A2: a node that cannot write its vote sends none and stops") {
     BreakingCluster breaking;
     Cluster& cluster = breaking.cluster;
     Cluster::Node& old_leader = cluster.WaitForLeader();
@@ -92,7 +92,7 @@ TEST_SUITE("node/failure") {
       breaking.DiskOf(node).commits_left = 0;
     }
     cluster.network.Cut(old_leader.options.addr);
-    // The first to stand cannot write its vote for itself. The other one alone can win no pre-vote.
+    // The first to campaign cannot write its vote for itself. The other one alone cannot win a pre-vote.
     cluster.Until("the candidate to stop", [&] {
       int stopped = 0;
       for (auto& node : cluster.nodes) {
@@ -105,7 +105,7 @@ TEST_SUITE("node/failure") {
       if (node.raft->Status().is_stopped) CHECK(node.raft->Status().stop_reason == Errc::kIo);
   }
 
-  TEST_CASE("a voter that cannot write its vote does not answer") {
+  TEST_CASE("a voter that cannot write its vote does not reply") {
     auto disk = std::make_shared<BreakingStorage>();
     Cluster cluster(1, Setup{[&](Options& options) {
                                options.initial_members = {PeerAt(1), PeerAt(2), PeerAt(3)};
@@ -146,7 +146,7 @@ TEST_SUITE("node/failure") {
     candidate.Close();
   }
 
-  TEST_CASE("a restart on the same storage replays the same state and goes on") {
+  TEST_CASE("a restart on the same storage replays the same state and continues") {
     Cluster cluster(3);
     for (int round = 0; round < 3; ++round) {
       Cluster::Node& leader = cluster.WaitForLeader();

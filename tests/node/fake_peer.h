@@ -1,4 +1,4 @@
-// One real node of three, whose peers are the test's own: what leaves it, and what a test sends to it.
+// One real node of three; the test plays its peers: it sees what leaves the node, and sends to it.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,7 @@ namespace ringraft::test {
 
 using std::chrono_literals::operator""ms;
 
-// A peer that the test plays: it records what it is asked, and answers as it is told.
+// A peer that the test plays: it records the requests, and replies as its fields say.
 class FakePeer final : public RpcService {
  public:
   FakePeer(Cluster& cluster, uint64_t id)
@@ -25,7 +25,7 @@ class FakePeer final : public RpcService {
   ~FakePeer() override { rpc.Close(); }
 
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs args) override {
-    asked.push_back(args);
+    requests.push_back(args);
     if (is_deaf) co_return Errc::kUnreachable;
     ++(args.entries.empty() ? heartbeats : appends);
     AppendEntriesResults results;
@@ -33,7 +33,7 @@ class FakePeer final : public RpcService {
     if (has_lost_all) co_return results;
     results.success = true;
     results.durable_match = args.entries.empty() ? args.prev_index : args.entries.back().last();
-    while (!args.entries.empty() && !acknowledges) {  // a disk that takes its time
+    while (!args.entries.empty() && !acknowledges) {  // a slow disk
       auto woken = changed.Wait();
       co_await woken;
     }
@@ -59,9 +59,9 @@ class FakePeer final : public RpcService {
   LocalRpc rpc;
   coro::Signal changed;
   bool grants = false, acknowledges = false;
-  bool has_lost_all = false;  // its disk is another one
+  bool has_lost_all = false;  // its disk has been replaced
   bool is_deaf = false;       // nothing reaches it
-  std::vector<AppendEntriesArgs> asked;
+  std::vector<AppendEntriesArgs> requests;
   int heartbeats = 0, appends = 0, pre_votes = 0, votes = 0;
 };
 
@@ -136,7 +136,7 @@ struct RealLeader : OneReal {
       : OneReal(100ms, std::move(make_raft), std::move(storage)) {
     two.grants = three.grants = two.acknowledges = three.acknowledges = true;
     raft = cluster.nodes[0].raft.get();
-    cluster.Until("it to lead, with its first entry committed", [&] {
+    cluster.Until("it to be the leader, with its first entry committed", [&] {
       RaftStatus status = raft->Status();
       return raft->IsLeader() && status.commit_index == status.last_index && status.durable_index == status.last_index;
     });

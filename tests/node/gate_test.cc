@@ -1,5 +1,5 @@
-// What leaves a node, and when: nothing that rests on the disk before the disk has it. The peers here are the test's
-// own.
+// What leaves a node, and when: nothing that depends on the disk leaves before the disk has it. The test plays the
+// peers.
 #include "fake_peer.h"
 
 using namespace ringraft;
@@ -21,7 +21,7 @@ ForwardArgs ForwardOf(Duration timeout) {
   return args;
 }
 
-// Holds the application of "held" until it is told to go on.
+// Holds the application of "held" until it is released.
 class HoldingMachine final : public AsyncStateMachine {
  public:
   explicit HoldingMachine(Reactor& reactor) : released(reactor.host().loop()) {}
@@ -38,7 +38,7 @@ class HoldingMachine final : public AsyncStateMachine {
   bool is_holding = false;
 };
 
-// Lets the machine go on some passes of the loop later.
+// Releases the machine some passes of the loop later.
 Detached ReleaseAfter(coro::Loop& loop, int passes, HoldingMachine& machine) {
   for (; passes > 0; --passes) {
     auto later = loop.Yield();
@@ -63,14 +63,14 @@ TEST_SUITE("node/gate") {
       args.entries.push_back(BatchAt(Index(2), Term(2), "x"));
       real.cluster.InTurn([&] { AskAppend(real.two, args, reply); });
       real.cluster.Until("the write", [&] { return real.disk->IsHolding(); });
-      // The same append again: what is in memory already is not on disk either.
+      // The same append again: an entry that is in memory is not on disk yet.
       real.cluster.InTurn([&] { AskAppend(real.two, args, again); });
       for (int i = 0; i < 20; ++i) {
         Result<AppendEntriesResults> beat = real.Append(real.From(2, Term(2), Index(1), Term(1)));
         REQUIRE(beat.has_value());
         CHECK(beat.value().success);
         CHECK(beat.value().durable_match <= Index(1));
-        // A heartbeat whose prev is the entry in memory must not name it either.
+        // A heartbeat at the entry in memory must not name it either.
         Result<AppendEntriesResults> ahead = real.Append(real.From(2, Term(2), Index(2), Term(2)));
         REQUIRE(ahead.has_value());
         if (ahead.value().success) CHECK(ahead.value().durable_match <= Index(1));
@@ -87,7 +87,7 @@ TEST_SUITE("node/gate") {
     CHECK(again->value().durable_match == Index(2));
   }
 
-  TEST_CASE("no vote reply leaves before term and vote are on disk (A1)") {
+  TEST_CASE("A1: no vote reply leaves before term and vote are on disk") {
     OneReal real(30s);
     Reply<RequestVoteResults> granted, refused;
     RequestVoteArgs args;
@@ -116,7 +116,7 @@ TEST_SUITE("node/gate") {
     CHECK(real.disk->Recover().value().hard_state == HardState{Term(5), NodeId(2)});
   }
 
-  TEST_CASE("no vote is asked for before the candidate's own vote is on disk; pre-votes need no disk") {
+  TEST_CASE("no vote is requested before the candidate's own vote is on disk; pre-votes need no disk") {
     OneReal real(100ms);
     ShutGate gate(*real.disk);
     real.two.grants = real.three.grants = true;
@@ -130,14 +130,14 @@ TEST_SUITE("node/gate") {
     CHECK(real.two.votes + real.three.votes > 0);
   }
 
-  TEST_CASE("a caller whose entry was overwritten by the append that deposed its leader ends as unknown") {
+  TEST_CASE("a call ends with kUnknown if the append that deposed its leader has overwritten its entry") {
     RealLeader real;
     real.two.acknowledges = real.three.acknowledges = false;
     RaftStatus before = real.raft->Status();
     std::optional<Result<Bytes>> answer;
     real.cluster.InTurn([&] { Cluster::HandleInto(*real.raft, "mine", HandleOptions(), answer); });
     real.cluster.Until("the entry", [&] { return real.raft->Status().last_index == before.last_index + 1; });
-    // One message: a newer term, another entry at the same index, and the word that it is committed.
+    // One message: a newer term, another entry at the same index, and a commit index that covers it.
     AppendEntriesArgs args = real.From(2, before.term + 1, before.last_index, before.term);
     args.entries.push_back(BatchAt(before.last_index + 1, before.term + 1, "theirs"));
     args.leader_commit = before.last_index + 1;
@@ -150,8 +150,8 @@ TEST_SUITE("node/gate") {
   }
 
   TEST_CASE("a caller never gets the result of the entry that took the place of its own, whenever that is applied") {
-    // What is applied next is taken from the log when the machine comes back: also in the turn in which the leader is
-    // deposed, before its callers are told.
+    // The next entries to apply are taken from the log when the machine returns: also in the turn in which the leader
+    // is deposed, before its calls end.
     for (int passes = 0; passes <= 12; ++passes) {
       CAPTURE(passes);
       std::optional<HoldingMachine> machine;
@@ -183,7 +183,7 @@ TEST_SUITE("node/gate") {
     }
   }
 
-  TEST_CASE("a peer that has lost what it had acknowledged is asked again slowly, and the others go on") {
+  TEST_CASE("a peer that has lost what it had acknowledged is retried slowly, and the others continue") {
     RealLeader real;
     REQUIRE(real.cluster.Handle(*real.raft, "x").has_value());
     real.cluster.Until("both to have it", [&] {
@@ -193,14 +193,14 @@ TEST_SUITE("node/gate") {
     });
     real.two.has_lost_all = true;
     REQUIRE(real.cluster.Handle(*real.raft, "y").has_value());
-    const int heartbeats = real.three.heartbeats, asked = real.two.appends + real.two.heartbeats;
+    const int heartbeats = real.three.heartbeats, before = real.two.appends + real.two.heartbeats;
     real.cluster.Until("some heartbeats", [&] { return real.three.heartbeats >= heartbeats + 10; });
-    // A few for each heartbeat, not as many as the machine can send.
-    CHECK(real.two.appends + real.two.heartbeats - asked < 100);
+    // A few for each heartbeat, not as many as possible.
+    CHECK(real.two.appends + real.two.heartbeats - before < 100);
     REQUIRE(real.cluster.Handle(*real.raft, "z").has_value());
   }
 
-  TEST_CASE("a leader acknowledges with its own disk held, when two followers have it on theirs") {
+  TEST_CASE("a leader acknowledges with its own disk held once two followers have the entry on theirs") {
     RealLeader real;
     ShutGate gate(*real.disk);
     Result<Bytes> result = real.cluster.Handle(*real.raft, "x");
@@ -225,7 +225,7 @@ TEST_SUITE("node/gate") {
     });
     CHECK(!result.has_value());
     {
-      // One follower has it, the leader's disk is held: one durable copy of three is no majority.
+      // One follower has it, the leader's disk is held: one durable copy of three is not a majority.
       real.disk->Shut();
       MaybeResult second;
       Owned other = CallOne(*real.raft, "y", HandleOptions(), second);
@@ -241,7 +241,7 @@ TEST_SUITE("node/gate") {
     }
   }
 
-  TEST_CASE("forwarded calls end with their own answers, and a peer's timeout cannot overflow the clock") {
+  TEST_CASE("forwarded calls end with their own results, and a peer's timeout cannot overflow the clock") {
     RealLeader real;
     for (Duration timeout : {Duration::max(), Duration(30s)}) {
       Reply<ForwardResults> reply;
@@ -252,7 +252,7 @@ TEST_SUITE("node/gate") {
       for (ForwardOutcome& outcome : reply->value().outcomes) CHECK(outcome.error == Errc::kOk);
       CHECK(reply->value().outcomes[1].results.front().view().ends_with(":f2"));
     }
-    // Followers that hang: what was forwarded with little time left is unknown then, and not a failure.
+    // Followers that hang: a call forwarded with little time left ends with kUnknown.
     real.two.acknowledges = real.three.acknowledges = false;
     for (Duration timeout : {Duration::min(), Duration(0), Duration(20ms)}) {
       Reply<ForwardResults> reply;

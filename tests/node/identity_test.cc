@@ -1,4 +1,4 @@
-// Whose storage it is, and how a cluster's log begins.
+// The identity of a storage: its checks at each start, its generation, and a bootstrap alone.
 #include "node/identity.h"
 
 #include <set>
@@ -17,7 +17,7 @@ Options On(std::shared_ptr<Storage> storage, uint64_t id) {
   return options;
 }
 
-// Creates a node and lets it go again.
+// Creates a node and destroys it.
 Error TryCreate(Options options) {
   ListMachine machine;
   auto raft = Raft::Create(std::move(options), machine);
@@ -42,7 +42,7 @@ TEST_SUITE("node/identity") {
     CHECK(TryCreate(first) == Errc::kOk);  // its own node still opens it
   }
 
-  TEST_CASE("another cluster's storage is refused by name, also where only the member list tells") {
+  TEST_CASE("another cluster's storage is refused by name, also where only the member list names it") {
     auto storage = MakeMemoryStorage();
     Options named = On(storage, 1);
     named.cluster_name = "alpha";
@@ -51,7 +51,7 @@ TEST_SUITE("node/identity") {
     Options other_name = named;
     other_name.cluster_name = "beta";
     CHECK(TryCreate(other_name) == Errc::kWrongCluster);
-    Options other_list = named;  // with a name the list says only how it began
+    Options other_list = named;  // the name counts, not the list
     other_list.initial_members = {PeerAt(1), PeerAt(2)};
     CHECK(TryCreate(other_list) == Errc::kOk);
 
@@ -86,7 +86,7 @@ TEST_SUITE("node/identity") {
     CHECK(TryCreate(options) == Errc::kOk);
   }
 
-  TEST_CASE("a generation that an older build has stored is read, and what is malformed is refused") {
+  TEST_CASE("a generation that an older build has stored is read, and a malformed one is refused") {
     auto storage = MakeMemoryStorage();
     Options options = On(storage, 1);
     options.initial_members = kMembers;
@@ -107,7 +107,7 @@ TEST_SUITE("node/identity") {
     for (size_t size : {1, 7, 9, 15, 17}) CHECK(read(std::string(size, '\1')).error() == Errc::kCorrupt);
   }
 
-  TEST_CASE("a generation that was taken over without a log does not outlast a founding") {
+  TEST_CASE("a generation that was adopted without a log does not survive a bootstrap") {
     auto storage = MakeMemoryStorage();
     Options options = On(storage, 1);
     REQUIRE(TryCreate(options) == Errc::kOk);
@@ -150,7 +150,7 @@ TEST_SUITE("node/identity") {
     CHECK(node::ClaimStorage(options, *other, RecoveredLog()).value().identity.incarnation != incarnation);
   }
 
-  TEST_CASE("a first start that was cut short between identity and first log entry is completed") {
+  TEST_CASE("a first start that was interrupted between identity and first log entry is completed") {
     auto storage = MakeMemoryStorage();
     Options options = On(storage, 1);
     options.bootstrap_as_leader = true;
@@ -171,7 +171,7 @@ TEST_SUITE("node/identity") {
     CHECK(again.value().identity.start_count == 4);
   }
 
-  TEST_CASE("a cluster that begins on a directory that has waited to be added has an id, too") {
+  TEST_CASE("a cluster that is bootstrapped on a directory that has waited to be added has an id, too") {
     auto storage = MakeMemoryStorage();
     Options options = On(storage, 1);
     REQUIRE(TryCreate(options) == Errc::kOk);
@@ -183,7 +183,7 @@ TEST_SUITE("node/identity") {
     CHECK(node::DecodeIdentity(storage->Store().Get(node::kIdentityKey).value()).value().cluster == begun.cluster);
   }
 
-  TEST_CASE("who has heard of a cluster and founds one alone founds another one") {
+  TEST_CASE("a node that has learned a cluster and bootstraps alone bootstraps another one") {
     auto storage = MakeMemoryStorage();
     Options options = On(storage, 1);
     Identity heard = node::ClaimStorage(options, *storage, RecoveredLog()).value().identity;

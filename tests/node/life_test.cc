@@ -70,7 +70,7 @@ TEST_SUITE("node/life") {
     CHECK(cluster.WaitForLeader().raft.get() == &raft);
   }
 
-  TEST_CASE("an address in use is named by Run, and the node may be run again") {
+  TEST_CASE("Run names an address in use, and may be called again") {
     Cluster cluster(1);
     ListMachine machine;
     Options options = Cluster::MakeOptions(1);
@@ -146,7 +146,7 @@ TEST_SUITE("node/life") {
     CHECK(ran.error() == Errc::kStopped);
   }
 
-  TEST_CASE("everyone who awaits Done resumes once the node has stopped, where he asked to") {
+  TEST_CASE("all callers of Done resume once the node has stopped, through their executors") {
     Cluster cluster(1);
     Raft& raft = *cluster.WaitForLeader().raft;
     QueueExecutor executor;
@@ -168,7 +168,7 @@ TEST_SUITE("node/life") {
     CHECK(late.has_value());  // at once
   }
 
-  TEST_CASE("a caller may stop its node from inside, and goes on") {
+  TEST_CASE("a caller may stop its node from inside, and continues") {
     Cluster cluster(1);
     Raft& raft = *cluster.WaitForLeader().raft;
     MaybeResult after;
@@ -179,7 +179,7 @@ TEST_SUITE("node/life") {
     CHECK(done->has_value());
   }
 
-  TEST_CASE("the first who awaited Done may destroy the node, inside the turn") {
+  TEST_CASE("the first caller of Done may destroy the node, inside the turn") {
     Cluster cluster(3);
     for (auto& node : cluster.nodes) {
       bool is_destroyed = false;
@@ -240,7 +240,7 @@ TEST_SUITE("node/life") {
         if (&node != &leader && &node != &follower) cluster.network.Cut(node.options.addr);
       if (stops_leader) cluster.network.Cut(follower.options.addr);
     });
-    // The follower can still reach the leader, which has lost its majority: what it forwards stays there.
+    // The follower can still reach the leader, which has lost its majority: forwarded calls stay there.
     if (!stops_leader) leader.machine->fail_next = 1000000;
     Raft& raft = stops_leader ? *leader.raft : *follower.raft;
     std::deque<MaybeResult> results(4);
@@ -275,7 +275,7 @@ TEST_SUITE("node/life") {
     for (int victim = 0; victim < 3; ++victim) {
       for (int k = 0; k < 24; ++k) {
         Cluster cluster(3, Setup{Hasten, {}});
-        if (k >= 8) cluster.WaitForLeader();  // the first ones die in the elections
+        if (k >= 8) cluster.WaitForLeader();  // the first ones end in the elections
         std::vector<Errc> ends;
         std::vector<Owned> callers;
         for (auto& node : cluster.nodes)
@@ -284,7 +284,7 @@ TEST_SUITE("node/life") {
         cluster.Turns(k);
         cluster.nodes[static_cast<size_t>(victim)].raft.reset();
         cluster.Turns(3);
-        // Callers outlive the rest of the nodes, or die before them.
+        // Callers outlive the other nodes, or are destroyed before them.
         if (k % 2 == 0) callers.clear();
       }
     }

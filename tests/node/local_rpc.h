@@ -18,21 +18,21 @@ namespace ringraft::test {
 
 class LocalRpc;
 
-// Who is where. All nodes run on one reactor.
+// Which node is at which address. All nodes run on one reactor.
 class LocalNetwork {
  public:
   void Cut(const Addr& addr) { cut_.insert(addr); }
   void Heal(const Addr& addr) { cut_.erase(addr); }
   bool IsCut(const Addr& addr) const { return cut_.contains(addr); }
   uint64_t batches_sent() const { return batches_sent_; }
-  uint64_t forms_asked() const { return forms_asked_; }
+  uint64_t bootstrap_calls() const { return bootstrap_calls_; }
 
  private:
   friend class LocalRpc;
   std::map<Addr, LocalRpc*> nodes_;
   std::set<Addr> cut_;
   uint64_t batches_sent_ = 0;
-  uint64_t forms_asked_ = 0;
+  uint64_t bootstrap_calls_ = 0;
 };
 
 class LocalRpc final : public Rpc {
@@ -73,7 +73,7 @@ class LocalRpc final : public Rpc {
     return CallOn<ForwardResults>(std::move(addr), std::move(args), &RpcService::Forward);
   }
   Task<Result<BootstrapResults>> CallBootstrap(Addr addr, BootstrapArgs args) override {
-    ++network_.forms_asked_;
+    ++network_.bootstrap_calls_;
     return CallOn<BootstrapResults>(std::move(addr), std::move(args), &RpcService::Bootstrap);
   }
 
@@ -85,7 +85,7 @@ class LocalRpc final : public Rpc {
     std::optional<Result<R>> result;
   };
 
-  // The callee's own coroutine: it goes on when the caller dies, as over a network.
+  // The callee's own coroutine: it continues when the caller is destroyed, as over a network.
   template <class R, class Args>
   static Task<void> ServeOne(RpcService& service, Args args, Task<Result<R>> (RpcService::*method)(Args),
                              std::shared_ptr<Pending<R>> pending) {
@@ -114,9 +114,9 @@ class LocalRpc final : public Rpc {
     if (!welcomed) co_return Error(Errc::kWrongNode, welcomed.error().message());
     auto pending = std::make_shared<Pending<R>>(loop_);
     callee->served_.Start(ServeOne<R, Args>(*callee->service_, std::move(args), method, pending));
-    TimePoint give_up = loop_.Now() + std::chrono::seconds(1);
-    while (!pending->result && loop_.Now() < give_up) {
-      auto woken = pending->done.WaitUntil(give_up);
+    const TimePoint deadline = loop_.Now() + std::chrono::seconds(1);
+    while (!pending->result && loop_.Now() < deadline) {
+      auto woken = pending->done.WaitUntil(deadline);
       co_await woken;
     }
     if (!pending->result) co_return Errc::kTimedOut;

@@ -1,4 +1,4 @@
-// What a state machine may be: durable, slow, failing, wrong.
+// State machines that are durable, slow, failing, or wrong.
 #include "cluster.h"
 #include "coro/signal.h"
 #include "support.h"
@@ -99,7 +99,7 @@ class CountingLogger final : public Logger {
 }  // namespace
 
 TEST_SUITE("node/machine") {
-  TEST_CASE("a durable machine is given only what is durable on its own node, and nothing twice over restarts") {
+  TEST_CASE("a durable machine gets only entries that are durable on its own node, and none twice across restarts") {
     Cluster cluster(0);
     std::vector<Peer> members = {PeerAt(1), PeerAt(2), PeerAt(3)};
     std::vector<std::shared_ptr<GatedStorage>> disks;
@@ -130,7 +130,7 @@ TEST_SUITE("node/machine") {
     find_leader();
     REQUIRE(cluster.Handle(*rafts[leader], "1").has_value());
     {
-      // The leader's own disk hangs. The others commit, so the leader knows that it is committed, and yet does not
+      // The leader's own disk hangs. The others commit, so the leader knows the commit index, and still does not
       // apply.
       ShutGate gate(*disks[leader]);
       size_t before = machines[leader].commands.size();
@@ -165,7 +165,7 @@ TEST_SUITE("node/machine") {
     }
   }
 
-  TEST_CASE("a volatile machine answers while its own disk hangs") {
+  TEST_CASE("a volatile machine gives results while its own disk hangs") {
     std::vector<std::shared_ptr<GatedStorage>> disks;
     Cluster cluster(3, Setup{{}, [&](uint64_t) {
                                disks.push_back(std::make_shared<GatedStorage>());
@@ -178,7 +178,7 @@ TEST_SUITE("node/machine") {
     CHECK(leader.raft->Status().durable_index < leader.raft->Status().commit_index);
   }
 
-  TEST_CASE("a coroutine machine may wait while the node goes on") {
+  TEST_CASE("a coroutine machine may wait while the node continues") {
     Cluster cluster(0);
     WaitingMachine machine(*cluster.reactor);
     OneNode<WaitingMachine> node(cluster, machine, MakeMemoryStorage());
@@ -211,7 +211,7 @@ TEST_SUITE("node/machine") {
     CHECK(CodeOf(result) == Errc::kUnknown);
   }
 
-  TEST_CASE("a machine that fails is asked again, and the caller gets its result in the end") {
+  TEST_CASE("a machine that fails is retried, and the caller gets its result in the end") {
     Cluster cluster(1);
     Cluster::Node& leader = cluster.WaitForLeader();
     leader.machine->fail_next = 4;
@@ -221,7 +221,7 @@ TEST_SUITE("node/machine") {
     CHECK(leader.machine->fail_next == 0);
   }
 
-  TEST_CASE("no progress, too much progress and a wrong number of results are errors that are logged and tried again") {
+  TEST_CASE("no progress, too much progress and a wrong number of results are logged as errors and retried") {
     Cluster cluster(0);
     WrongMachine machine;
     CountingLogger logger;

@@ -1,4 +1,4 @@
-// Changes of the members as their callers see them: new voters that catch up, learners, and changes that are given up.
+// Configuration changes from the side of their callers: new voters that catch up, learners, and aborted changes.
 #include <algorithm>
 
 #include "cluster.h"
@@ -16,13 +16,6 @@ Owned ChangeInto(Raft& raft, ConfigChange change, HandleOptions options, MaybeDo
   result = std::move(got);
 }
 
-Result<void> ChangeMembers(Cluster& cluster, Raft& raft, ConfigChange change, HandleOptions options = HandleOptions()) {
-  MaybeDone result;
-  Owned caller = ChangeInto(raft, std::move(change), std::move(options), result);
-  cluster.Until("a change of the members", [&] { return result.has_value(); });
-  return std::move(*result);
-}
-
 Owned AbortInto(Raft& raft, MaybeDone& result) {
   auto call = raft.AbortConfigChange();
   Result<void> got = co_await call;
@@ -36,14 +29,12 @@ Result<void> Abort(Cluster& cluster, Raft& raft) {
   return std::move(*result);
 }
 
-Errc CodeOf(const Result<void>& result) { return result ? Errc::kOk : result.error().code(); }
-
 bool IsCatchingUp(const Raft& raft) {
   const RaftStatus status = raft.Status();
   return std::any_of(status.peers.begin(), status.peers.end(), [](const PeerStatus& p) { return p.is_catching_up; });
 }
 
-// A leader alone, with a call under way that adds node 2, which does not run.
+// A leader alone, with a pending call that adds node 2, which does not run.
 struct CatchingUp {
   explicit CatchingUp(HandleOptions options = HandleOptions())
       : cluster(0, Setup{[](Options& o) { o.bootstrap_as_leader = o.id == NodeId(1); }, {}}) {
@@ -55,7 +46,7 @@ struct CatchingUp {
   }
   Errc Outcome() {
     cluster.Until("the end of the change", [&] { return result.has_value(); });
-    cluster.Until("the leader to forget it", [&] { return !IsCatchingUp(*leader); });
+    cluster.Until("the leader to drop it", [&] { return !IsCatchingUp(*leader); });
     CHECK(leader->Status().peers.size() == 1);
     CHECK_FALSE(leader->Status().is_joint);
     REQUIRE(cluster.Handle(*leader, "b").has_value());  // it commits alone
@@ -71,14 +62,14 @@ struct CatchingUp {
 }  // namespace
 
 TEST_SUITE("node/members") {
-  TEST_CASE("a new voter that does not run costs the cluster nothing, and is given up") {
+  TEST_CASE("a new voter that does not run costs the cluster nothing, and its change is aborted") {
     CatchingUp change;
     REQUIRE(change.cluster.Handle(*change.leader, "meanwhile").has_value());
     CHECK(change.Outcome() == Errc::kTooSlowToCatchUp);
     CHECK(change.result->error().message().find("has not replied for") != std::string::npos);
   }
 
-  TEST_CASE("a new voter that comes late is waited for, gets the log, and votes then") {
+  TEST_CASE("a change waits for a new voter that starts late, which gets the log and then votes") {
     CatchingUp change;
     change.cluster.Add(2, {});
     change.cluster.Until("the end of the change", [&] { return change.result.has_value(); });
@@ -134,7 +125,7 @@ TEST_SUITE("node/members") {
     CHECK(CodeOf(Abort(cluster, *leader.raft)) == Errc::kConfigInProgress);
   }
 
-  TEST_CASE("a learner gets everything, may be promoted, moved and demoted, and keeps its data") {
+  TEST_CASE("a learner gets all entries, may be promoted, moved and demoted, and keeps its data") {
     Cluster cluster(0, Setup{[](Options& options) { options.bootstrap_as_leader = options.id == NodeId(1); }, {}});
     cluster.Add(1, {});
     cluster.Add(2, {});
@@ -143,23 +134,23 @@ TEST_SUITE("node/members") {
     const Index founded = leader.Status().configuration_index;
     ConfigChange add;
     add.AddLearner(PeerAt(2)).SetData(NodeId(2), "zone b");
-    REQUIRE(ChangeMembers(cluster, leader, add).has_value());
+    REQUIRE(cluster.ChangeConfig(leader, add).has_value());
     cluster.Until("its log", [&] { return cluster.At(2).machine->applied.size() == 1; });
     CHECK(leader.Status().peers[1].kind == MemberKind::kLearner);
     CHECK(leader.Status().peers[1].data == "zone b");
 
     ConfigChange late;
     late.Promote(NodeId(2)).BasedOn(founded);
-    CHECK(CodeOf(ChangeMembers(cluster, leader, late)) == Errc::kConfigChanged);
+    CHECK(CodeOf(cluster.ChangeConfig(leader, late)) == Errc::kConfigChanged);
     ConfigChange promote;
     promote.Promote(NodeId(2)).BasedOn(leader.Status().configuration_index);
-    REQUIRE(ChangeMembers(cluster, leader, promote).has_value());
+    REQUIRE(cluster.ChangeConfig(leader, promote).has_value());
     CHECK(leader.Status().peers[1].kind == MemberKind::kVoter);
 
-    // The leader demotes itself: the other one leads, and this one gets everything still.
+    // The leader demotes itself: the other one becomes leader, and this one still gets all entries.
     ConfigChange demote;
     demote.Demote(NodeId(1));
-    REQUIRE(ChangeMembers(cluster, leader, demote).has_value());
+    REQUIRE(cluster.ChangeConfig(leader, demote).has_value());
     cluster.Until("the other one to lead", [&] { return cluster.At(2).raft->IsLeader(); });
     REQUIRE(cluster.Handle(*cluster.At(2).raft, "b").has_value());
     cluster.Until("its log", [&] { return cluster.At(1).machine->applied.size() == 2; });
@@ -167,24 +158,24 @@ TEST_SUITE("node/members") {
     CHECK(cluster.At(2).raft->Status().peers[1].data == "zone b");
   }
 
-  TEST_CASE("D10: a new leader, and one whose members have changed, sends nobody what everybody has") {
+  TEST_CASE("D10: a new leader, and one after a change of its members, sends no entries that all peers have") {
     Cluster cluster(3);
     Cluster::Node& first = cluster.WaitForLeader();
     for (int i = 0; i < 50; ++i) REQUIRE(cluster.Handle(*first.raft, "a").has_value());
     for (uint64_t id = 1; id <= 3; ++id)
       cluster.Until("their logs", [&] { return cluster.At(id).machine->applied.size() == 50; });
     const uint64_t before = cluster.network.batches_sent();
-    first.raft->Stop();  // and hands over
+    first.raft->Stop();  // and transfers the leadership
     cluster.Until("the stop", [&] { return first.raft->Status().is_stopped; });
     Cluster::Node& second = cluster.WaitForLeader();
     REQUIRE(cluster.Handle(*second.raft, "b").has_value());
     ConfigChange change;
     change.SetData(second.options.id, "zone a");
-    REQUIRE(ChangeMembers(cluster, *second.raft, change).has_value());
-    CHECK(cluster.network.batches_sent() - before < 25);  // a few entries, to those who lack them, perhaps again
+    REQUIRE(cluster.ChangeConfig(*second.raft, change).has_value());
+    CHECK(cluster.network.batches_sent() - before < 25);  // a few entries, to the peers that lack them, perhaps twice
   }
 
-  TEST_CASE("a member that has moved is found at its new address") {
+  TEST_CASE("a member that has moved is reached at its new address") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     REQUIRE(cluster.Handle(*leader.raft, "a").has_value());
@@ -195,7 +186,7 @@ TEST_SUITE("node/members") {
     cluster.Restart(moved);
     ConfigChange change;
     change.SetAddr(moved.options.id, moved.options.addr);
-    REQUIRE(ChangeMembers(cluster, *leader.raft, change).has_value());
+    REQUIRE(cluster.ChangeConfig(*leader.raft, change).has_value());
     REQUIRE(cluster.Handle(*leader.raft, "b").has_value());
     cluster.Until("its log", [&] { return moved.machine->applied.size() == 2; });
   }

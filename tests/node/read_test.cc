@@ -1,4 +1,4 @@
-// A leader that cannot read its own log for a peer behind it: the peer is sent nothing that is not in that log (B20).
+// A leader that cannot read its own log for a peer that lags: the peer gets nothing that is not in that log.
 #include "fake_peer.h"
 
 using namespace ringraft;
@@ -6,7 +6,7 @@ using namespace ringraft::test;
 
 namespace {
 
-// A disk whose reads, from the moment it is told, say something else than what is there.
+// A disk that returns, once its reads are replaced, something else than what is stored.
 class UnreadableStorage final : public DecoratedStorage {
  public:
   enum class Answer { kTrue, kError, kNothing };
@@ -19,11 +19,11 @@ class UnreadableStorage final : public DecoratedStorage {
   std::atomic<Answer> answer{Answer::kTrue};
 };
 
-// The leader, with 40 entries that the second server has not heard of and that memory does not hold any more.
+// The leader, with 40 entries that the second server lacks and that are no longer in memory.
 struct LeaderOfOneBehind {
   std::shared_ptr<UnreadableStorage> storage = std::make_shared<UnreadableStorage>();
   RealLeader real{{}, storage};
-  Index had = real.raft->Status().last_index;  // what the second server has got
+  Index had = real.raft->Status().last_index;  // the last index of the second server
 
   LeaderOfOneBehind() {
     real.cluster.Until("both to have all", [&] {
@@ -35,13 +35,13 @@ struct LeaderOfOneBehind {
     for (int i = 0; i < 40; ++i)
       REQUIRE(real.cluster.Handle(*real.raft, std::string(1000, static_cast<char>('a' + i % 26))).has_value());
     storage->reads = 0;
-    real.two.asked.clear();
+    real.two.requests.clear();
   }
 
-  // Every append continues a log that is the leader's: the position before it is right, and what it brings follows.
+  // Every append continues the leader's log: its previous position is right, and its entries follow.
   void CheckAsked() {
     const RecoveredLog log = storage->Recover().value();
-    for (const AppendEntriesArgs& args : real.two.asked) {
+    for (const AppendEntriesArgs& args : real.two.requests) {
       CHECK(args.prev_index >= had);
       CHECK(args.prev_index <= log.last_index);
       Term term;
@@ -60,18 +60,18 @@ struct LeaderOfOneBehind {
 }  // namespace
 
 TEST_SUITE("node/read") {
-  TEST_CASE("a peer behind what memory holds is sent what the disk has") {
+  TEST_CASE("a peer that lags beyond what memory holds gets entries from the disk") {
     LeaderOfOneBehind leader;
     leader.real.two.is_deaf = false;
     leader.real.cluster.Until("it to catch up", [&] {
-      return !leader.real.two.asked.empty() && !leader.real.two.asked.back().entries.empty() &&
-             leader.real.two.asked.back().entries.back().last() == leader.real.raft->Status().last_index;
+      return !leader.real.two.requests.empty() && !leader.real.two.requests.back().entries.empty() &&
+             leader.real.two.requests.back().entries.back().last() == leader.real.raft->Status().last_index;
     });
     CHECK(leader.storage->reads > 0);
     leader.CheckAsked();
   }
 
-  TEST_CASE("a leader that cannot read its log stops and says why, and sends nothing in its place (B20)") {
+  TEST_CASE("B20: a leader that cannot read its log stops and reports why, and sends nothing instead") {
     LeaderOfOneBehind leader;
     Errc reason = Errc::kOk;
     std::string what;
@@ -93,8 +93,8 @@ TEST_SUITE("node/read") {
     CHECK(reads == 1);
     CHECK(leader.real.raft->Status().stop_reason == reason);
     CHECK(leader.real.raft->Status().stop_reason.message().starts_with(what));
-    CHECK(!leader.real.two.asked.empty());
+    CHECK(!leader.real.two.requests.empty());
     leader.CheckAsked();
-    for (const AppendEntriesArgs& args : leader.real.two.asked) CHECK(args.entries.empty());
+    for (const AppendEntriesArgs& args : leader.real.two.requests) CHECK(args.entries.empty());
   }
 }

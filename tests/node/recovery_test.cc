@@ -1,8 +1,9 @@
-// A lost quorum: one node goes on alone, by its own log, in a generation of its own.
+// Recovery from a lost quorum: one node continues alone, by its own log, in a new generation.
 #include "node/recovery.h"
 
 #include "cluster.h"
 #include "node/node.h"
+#include "node/peer_service.h"
 #include "support.h"
 
 using namespace ringraft;
@@ -37,36 +38,24 @@ struct LostCluster {
   }
 };
 
-Detached AddInto(Raft& raft, uint64_t id, HandleOptions options, MaybeDone& result) {
-  ConfigChange change;
-  change.AddVoter(PeerAt(id));
-  auto call = raft.ChangeConfig(std::move(change), options);
-  Result<void> got = co_await call;
-  result = std::move(got);
-}
-
 Result<void> Add(Cluster& cluster, Raft& raft, uint64_t id, HandleOptions options = HandleOptions()) {
-  MaybeDone result;
-  cluster.InTurn([&] { AddInto(raft, id, options, result); });
-  cluster.Until("the end of a change", [&] { return result.has_value(); });
-  return std::move(*result);
+  return cluster.ChangeConfig(raft, ConfigChange().AddVoter(PeerAt(id)), options);
 }
 
 using MaybeAppended = std::optional<Result<AppendEntriesResults>>;
-Detached AppendInto(node::Service& service, AppendEntriesArgs args, MaybeAppended& result) {
+Detached AppendInto(RpcService& service, AppendEntriesArgs args, MaybeAppended& result) {
   auto call = service.AppendEntries(std::move(args));
   Result<AppendEntriesResults> got = co_await call;
   result = std::move(got);
 }
 
-// Over a connection that was made before either knew.
+// As over a connection that was made before either knew the generation of the other.
 Error AppendOf(Raft& raft, NodeId leader, const Generation& generation) {
   AppendEntriesArgs args;
   args.leader_id = leader;
   args.generation = generation;
-  node::Service service(raft.node());
   MaybeAppended appended;
-  AppendInto(service, std::move(args), appended);
+  AppendInto(raft.node().peer_service(), std::move(args), appended);
   REQUIRE(appended.has_value());  // it is refused at once
   return *appended ? Error() : appended->error();
 }
@@ -74,7 +63,7 @@ Error AppendOf(Raft& raft, NodeId leader, const Generation& generation) {
 }  // namespace
 
 TEST_SUITE("node/recovery") {
-  TEST_CASE("a look at the log says whose it is and where it ends, and changes nothing") {
+  TEST_CASE("examining the log returns its owner and its end, and changes nothing") {
     LostCluster of;
     Storage& storage = *of.cluster.At(2).storage;
     const RecoveredLog before = storage.Recover().value();
@@ -91,7 +80,7 @@ TEST_SUITE("node/recovery") {
     CHECK(storage.Recover().value().last_index == before.last_index);
   }
 
-  TEST_CASE("the recovered node leads alone, has everything, and takes the others back once they are empty") {
+  TEST_CASE("the recovered node leads alone with all its entries, and admits the others once they are empty") {
     LostCluster of;
     Cluster& cluster = of.cluster;
     auto recovered = node::Recover(*cluster.At(2).storage, GroupId(1), kNow);
@@ -108,7 +97,7 @@ TEST_SUITE("node/recovery") {
       REQUIRE(Add(cluster, raft, id).has_value());
     }
     cluster.Until("node 3 to have it", [&] { return cluster.At(3).machine->applied.size() == 3; });
-    // They are of the new generation, which they remember.
+    // They have the new generation, also after a restart.
     for (uint64_t id : {1, 3}) {
       cluster.At(id).raft.reset();
       CHECK(node::LookAtLog(*cluster.At(id).storage).value().identity.generation ==
@@ -118,7 +107,7 @@ TEST_SUITE("node/recovery") {
     REQUIRE(cluster.Handle(*cluster.WaitForLeader().raft, "d").has_value());
   }
 
-  TEST_CASE("members of the old generation are refused by name, and cannot have the recovered one's log or vote") {
+  TEST_CASE("members of the old generation are refused by name, and cannot get the recovered one's log or vote") {
     LostCluster of;
     Cluster& cluster = of.cluster;
     REQUIRE(node::Recover(*cluster.At(2).storage, GroupId(1), kNow).has_value());
@@ -126,7 +115,7 @@ TEST_SUITE("node/recovery") {
     Raft& raft = *cluster.At(2).raft;
     cluster.Until("node 2 to lead", [&] { return raft.IsLeader(); });
     const Term term = raft.Status().term;
-    // Not lost after all: the two are a majority of the old generation, and go on as another cluster.
+    // Not lost after all: the two are a majority of the old generation, and continue as another cluster.
     for (uint64_t id : {1, 3}) of.RestartAs(id, false);
     cluster.Until("the old ones to elect a leader",
                   [&] { return cluster.At(1).raft->IsLeader() || cluster.At(3).raft->IsLeader(); });
@@ -134,12 +123,12 @@ TEST_SUITE("node/recovery") {
     REQUIRE(cluster.Handle(old_leader, "old").has_value());
     REQUIRE(cluster.Handle(raft, "new").has_value());
     cluster.InTurn([&] {
-      const Result<void> met = raft.node().MeetPeer(old_leader.node().identity());
+      const Result<void> met = raft.node().peers().Verify(old_leader.node().peers().self());
       REQUIRE_FALSE(met.has_value());
       CHECK(met.error() == Errc::kOldGeneration);
       CHECK(met.error().message().find("is of generation 1 of the cluster, this node of 2") != std::string::npos);
-      CHECK(AppendOf(raft, NodeId(1), old_leader.node().identity().generation) == Errc::kOldGeneration);
-      const Result<void> back = old_leader.node().MeetPeer(raft.node().identity());
+      CHECK(AppendOf(raft, NodeId(1), old_leader.node().peers().self().generation) == Errc::kOldGeneration);
+      const Result<void> back = old_leader.node().peers().Verify(raft.node().peers().self());
       REQUIRE_FALSE(back.has_value());
       CHECK(back.error().message().find("recovered from a lost quorum without this node") != std::string::npos);
     });
@@ -166,34 +155,33 @@ TEST_SUITE("node/recovery") {
       Raft& raft = *cluster.At(id).raft;
       cluster.Until("it to lead alone", [&] { return raft.IsLeader(); });
       REQUIRE(cluster.Handle(raft, "by " + std::to_string(id)).has_value());
-      cluster.InTurn([&] { CHECK(raft.node().identity().generation == generations[id - 1]); });
+      cluster.InTurn([&] { CHECK(raft.node().peers().self().generation == generations[id - 1]); });
     }
     Raft& first = *cluster.At(1).raft;
     Raft& second = *cluster.At(2).raft;
-    // With the other log, that ends in the same term, the one cannot become a member of the other.
+    // With its log, which ends in the same term, neither can become a member of the other cluster.
     CHECK_FALSE(Add(cluster, first, 2, HandleOptions().Timeout(1s)).has_value());
     CHECK(first.Status().peers.size() == 1);
     CHECK(cluster.At(2).machine->applied == std::vector<std::string>{"a", "b", "by 2"});
     cluster.InTurn([&] {
       for (auto [one, other] : {std::pair(&first, &second), std::pair(&second, &first)}) {
-        const Result<void> met = one->node().MeetPeer(other->node().identity());
+        const Result<void> met = one->node().peers().Verify(other->node().peers().self());
         REQUIRE_FALSE(met.has_value());
         CHECK(met.error() == Errc::kOldGeneration);
         CHECK(met.error().message().find("recovered from a lost quorum twice, on two nodes") != std::string::npos);
         CHECK(met.error().message().find("empty their data directories") != std::string::npos);
-        CHECK(AppendOf(*one, other->Id(), other->node().identity().generation) == Errc::kOldGeneration);
+        CHECK(AppendOf(*one, other->Id(), other->node().peers().self().generation) == Errc::kOldGeneration);
       }
-      // Of an older build nobody knows.
-      CHECK(first.node().CheckGeneration(NodeId(2), Generation{2, 0}).has_value());
-      CHECK(first.node().CheckGeneration(NodeId(2), Generation()).has_value());
+      // An older build presents none.
+      CHECK(first.node().peers().CheckGeneration(NodeId(2), Generation{2, 0}).has_value());
+      CHECK(first.node().peers().CheckGeneration(NodeId(2), Generation()).has_value());
     });
   }
 
-  TEST_CASE("who has no log takes a generation over only with entries that it accepts") {
+  TEST_CASE("a node without a log adopts a generation only with entries that it accepts") {
     Cluster cluster(0);
     Raft& raft = *cluster.Add(1, {}).raft;
     cluster.InTurn([] {});  // it has started
-    node::Service service(raft.node());
     AppendEntriesArgs args;
     args.group = GroupId(1);
     args.to = NodeId(1);
@@ -202,11 +190,11 @@ TEST_SUITE("node/recovery") {
     args.generation = Generation{2, 22};
     const auto append = [&] {
       MaybeAppended result;
-      cluster.InTurn([&] { AppendInto(service, args, result); });
+      cluster.InTurn([&] { AppendInto(raft.node().peer_service(), args, result); });
       cluster.Until("the answer to an append", [&] { return result.has_value(); });
       return std::move(*result);
     };
-    const auto generation = [&] { return raft.node().identity().generation; };
+    const auto generation = [&] { return raft.node().peers().self().generation; };
 
     BatchBuilder builder;
     builder.Add(LogEntryType::kNoop, "");
@@ -232,7 +220,7 @@ TEST_SUITE("node/recovery") {
     CHECK_FALSE(cluster.At(1).storage->Store().Get(node::kGenerationKey).value().empty());
   }
 
-  TEST_CASE("who has nothing to recover is told so") {
+  TEST_CASE("a node without anything to recover is refused by name") {
     auto nothing = node::LookAtLog(*MakeMemoryStorage());
     REQUIRE_FALSE(nothing.has_value());
     CHECK(nothing.error().message().find("no log of a member") != std::string::npos);

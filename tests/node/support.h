@@ -1,4 +1,4 @@
-// What the tests of the node share: executors, coroutines that a test owns, storages that block or fail.
+// Shared by the tests of the node: executors, coroutines that a test owns, storages that block or fail.
 #pragma once
 
 #include <atomic>
@@ -22,8 +22,8 @@
 
 namespace ringraft::test {
 
-// The members have begun already, and nobody knows their data directories: any of them counts. For tests with members
-// that are not there.
+// As if the members had bootstrapped already, from a build that did not know data directories: any of them counts. For
+// tests with other members that do not run.
 inline void WriteFirstEntry(const Options& options, Storage& storage) {
   if (storage.Recover().value().last_index) return;
   Identity identity;
@@ -39,7 +39,7 @@ inline void WriteFirstEntry(const Options& options, Storage& storage) {
   RINGRAFT_ASSERT(storage.Commit(hard_state, std::nullopt, std::span<const BatchRef>(&batch, 1)).has_value());
 }
 
-// A queue that one thread drains: whoever calls RunOne.
+// A queue that one thread drains, by RunOne.
 class QueueExecutor final : public Executor {
  public:
   void Post(Resumption resumption) noexcept override {
@@ -63,7 +63,7 @@ class QueueExecutor final : public Executor {
     if (next) (*next)();
     return next.has_value();
   }
-  // Waits for one, at most a little while (the caller looks at its condition again), and runs it.
+  // Waits for one, at most a short while (the caller then tests its condition again), and runs it.
   void WaitAndRun() {
     {
       std::unique_lock lock(mutex_);
@@ -137,9 +137,11 @@ inline Owned AwaitDone(Raft& raft, HandleOptions options, MaybeDone& result) {
   result = std::move(got);
 }
 
+inline Errc CodeOf(const Result<Bytes>& result) { return result ? Errc::kOk : result.error().code(); }
+inline Errc CodeOf(const Result<void>& result) { return result ? Errc::kOk : result.error().code(); }
 inline Errc CodeOf(const MaybeResult& result) { return !result || *result ? Errc::kOk : result->error().code(); }
 
-// Passes everything on to a memory storage; what it adds, a test says.
+// Passes everything on to a memory storage, for subclasses that change a part of it.
 class DecoratedStorage : public Storage {
  public:
   explicit DecoratedStorage(std::shared_ptr<Storage> inner = MakeMemoryStorage()) : inner_(std::move(inner)) {}
@@ -161,7 +163,7 @@ class DecoratedStorage : public Storage {
   std::shared_ptr<Storage> inner_;
 };
 
-// A disk that can be held: while the gate is shut no commit begins or returns.
+// A disk that can be held: while the gate is shut, no commit starts or returns.
 class GatedStorage final : public DecoratedStorage {
  public:
   using DecoratedStorage::DecoratedStorage;
@@ -194,7 +196,7 @@ class GatedStorage final : public DecoratedStorage {
   int blocked_ = 0;
 };
 
-// Shut while it lives: a test that fails must not leave a node waiting for its disk.
+// Shuts the gate for its lifetime: a test that fails must not leave a node waiting for its disk.
 class ShutGate {
  public:
   explicit ShutGate(GatedStorage& storage) : storage_(storage) { storage_.Shut(); }
@@ -205,7 +207,7 @@ class ShutGate {
   GatedStorage& storage_;
 };
 
-// A disk that breaks: from the moment it is told, every commit that the filter names fails.
+// A disk that breaks: once `commits_left` has run out, every commit that the filter names fails.
 class BreakingStorage final : public DecoratedStorage {
  public:
   using DecoratedStorage::DecoratedStorage;
@@ -218,7 +220,7 @@ class BreakingStorage final : public DecoratedStorage {
     }
     return DecoratedStorage::Commit(hard_state, truncate_after, batches);
   }
-  std::atomic<int> commits_left{-1};    // < 0: all is well
+  std::atomic<int> commits_left{-1};    // < 0: it does not break
   std::atomic<bool> only_votes{false};  // only commits that carry a vote count
 };
 

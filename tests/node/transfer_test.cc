@@ -1,4 +1,4 @@
-// Handing leadership over, as a caller and as one who stops sees it.
+// Transfers of the leadership, by a call and by the stop of a leader.
 #include "cluster.h"
 #include "support.h"
 
@@ -26,7 +26,7 @@ uint64_t OtherThan(uint64_t id) { return id % 3 + 1; }
 }  // namespace
 
 TEST_SUITE("node/transfer") {
-  TEST_CASE("the named node leads when the call succeeds, the next term, and the log goes on") {
+  TEST_CASE("the named node leads the next term when the call succeeds, and the log continues") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     REQUIRE(cluster.Handle(*leader.raft, "a").has_value());
@@ -40,7 +40,7 @@ TEST_SUITE("node/transfer") {
     CHECK(cluster.At(to).machine->applied == std::vector<std::string>{"a", "b"});
   }
 
-  TEST_CASE("without a name the best one takes over; nobody can where nobody answers") {
+  TEST_CASE("without a name the best node takes over; without any reply none can") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     REQUIRE(cluster.Handle(*leader.raft, "a").has_value());
@@ -53,7 +53,7 @@ TEST_SUITE("node/transfer") {
     CHECK(alone.error().message().find("no other voting member") != std::string::npos);
   }
 
-  TEST_CASE("who does not lead, and who cannot take over, is told so by name") {
+  TEST_CASE("a node that does not lead, and one that cannot take over, are refused by name") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     const uint64_t self = leader.options.id.value();
@@ -63,9 +63,8 @@ TEST_SUITE("node/transfer") {
       CHECK(refused.error() == Errc::kInvalidArgument);
       CHECK(refused.error().message().find("node " + std::to_string(to)) != std::string::npos);
     }
-    cluster.Until("a follower that knows it", [&] {
-      return cluster.At(OtherThan(self)).raft->Status().leader.has_value();
-    });
+    cluster.Until("a follower that knows it",
+                  [&] { return cluster.At(OtherThan(self)).raft->Status().leader.has_value(); });
     Result<void> refused = Transfer(cluster, *cluster.At(OtherThan(self)).raft, self);
     REQUIRE(!refused.has_value());
     CHECK(refused.error() == Errc::kNotLeader);
@@ -73,7 +72,7 @@ TEST_SUITE("node/transfer") {
     CHECK(leader.raft->IsLeader());
   }
 
-  TEST_CASE("a node that cannot be reached does not take over: calls wait, and the leader goes on with them") {
+  TEST_CASE("a node that cannot be reached does not take over: calls wait, and the leader then continues with them") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     const uint64_t to = OtherThan(leader.options.id.value());
@@ -97,7 +96,7 @@ TEST_SUITE("node/transfer") {
     CHECK(leader.raft->IsLeader());
   }
 
-  TEST_CASE("a deadline ends a transfer before its time") {
+  TEST_CASE("a deadline ends a transfer early") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     const uint64_t to = OtherThan(leader.options.id.value());
@@ -105,14 +104,14 @@ TEST_SUITE("node/transfer") {
     const TimePoint begun = Clock::now();
     Result<void> result = Transfer(cluster, *leader.raft, to, HandleOptions().Timeout(20ms));
     REQUIRE(!result.has_value());
-    const bool is_told = result.error() == Errc::kTransferFailed || result.error() == Errc::kUnknown;
-    CHECK(is_told);
+    const bool is_expected = result.error() == Errc::kTransferFailed || result.error() == Errc::kUnknown;
+    CHECK(is_expected);
     CHECK(Clock::now() - begun >= 20ms);
     CHECK(cluster.Handle(*leader.raft, "x").has_value());
     CHECK(leader.raft->IsLeader());
   }
 
-  TEST_CASE("without a deadline, too, a transfer ends at a node that is cut off and hears of no leader any more") {
+  TEST_CASE("a transfer without a deadline also ends at a node that is cut off and learns of no leader") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     MaybeDone result;
@@ -129,7 +128,7 @@ TEST_SUITE("node/transfer") {
     CHECK(cluster.Handle(*cluster.WaitForLeader().raft, "x").has_value());
   }
 
-  TEST_CASE("calls that wait while the leadership moves are refused, or forwarded, and never lost") {
+  TEST_CASE("calls that wait during a transfer are refused or forwarded, never lost") {
     Cluster cluster(3);
     for (int round = 0; round < 20; ++round) {
       CAPTURE(round);
@@ -145,7 +144,7 @@ TEST_SUITE("node/transfer") {
       REQUIRE(forwarded->has_value());
       if (!plain->has_value()) CHECK(plain->error() == Errc::kNotLeader);
       Cluster::Node& next = cluster.WaitForLeader();
-      REQUIRE(cluster.Handle(*next.raft, "last").has_value());  // it has applied everything before
+      REQUIRE(cluster.Handle(*next.raft, "last").has_value());  // it has applied all entries before
       const std::vector<std::string>& applied = next.machine->applied;
       auto times = [&](const std::string& text) { return std::count(applied.begin(), applied.end(), text); };
       CHECK(times("forwarded " + std::to_string(round)) == 1);
@@ -153,7 +152,7 @@ TEST_SUITE("node/transfer") {
     }
   }
 
-  TEST_CASE("a leader that stops hands over first, and is done when another one leads") {
+  TEST_CASE("a leader that stops transfers its leadership first, and has stopped once another one leads") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     REQUIRE(cluster.Handle(*leader.raft, "a").has_value());
@@ -166,17 +165,17 @@ TEST_SUITE("node/transfer") {
     CHECK(cluster.Handle(*next.raft, "c").has_value());
   }
 
-  TEST_CASE("a leader whose peers are gone stops all the same, and a destructor waits for nobody") {
+  TEST_CASE("a leader without reachable peers stops all the same, and a destructor waits for no transfer") {
     Cluster cluster(3);
     Cluster::Node& leader = cluster.WaitForLeader();
     REQUIRE(cluster.Handle(*leader.raft, "a").has_value());
     for (Cluster::Node& node : cluster.nodes)
       if (&node != &leader) cluster.network.Cut(node.options.addr);
-    SUBCASE("it is asked to stop") {
+    SUBCASE("it is stopped") {
       leader.raft->Stop();
       cluster.Until("the stop", [&] { return leader.raft->Status().is_stopped; });
     }
-    SUBCASE("it is asked to stop, and destroyed meanwhile") {
+    SUBCASE("it is stopped, and destroyed meanwhile") {
       leader.raft->Stop();
       cluster.Turns(2);
       CHECK(!leader.raft->Status().is_stopped);

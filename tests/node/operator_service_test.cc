@@ -1,5 +1,5 @@
-// What a node answers to operators: `node::Admin`, as the transport calls it.
-#include "node/admin.h"
+// What a node serves to operators: `node::OperatorService`, as the transport calls it.
+#include "node/operator_service.h"
 
 #include "cluster.h"
 #include "node/node.h"
@@ -18,9 +18,9 @@ Task<void> Into(Task<Result<void>> order, std::optional<Result<void>>& result) {
 // The services that operators of nodes 1 to 3 would have.
 struct Services {
   Services() : cluster(3) {
-    for (auto& node : cluster.nodes) admins.push_back(std::make_unique<node::Admin>(node.raft->node()));
     leader = Lead();
-    REQUIRE(cluster.Handle(*cluster.nodes[leader].raft, "a"));  // its term has begun
+    for (auto& node : cluster.nodes) admins.push_back(&node.raft->node().operator_service());
+    REQUIRE(cluster.Handle(*cluster.nodes[leader].raft, "a"));  // an entry of its term is committed
   }
   size_t Lead() {
     const Raft* raft = cluster.WaitForLeader().raft.get();
@@ -37,15 +37,15 @@ struct Services {
   }
 
   Cluster cluster;
-  std::vector<std::unique_ptr<node::Admin>> admins;
+  std::vector<node::OperatorService*> admins;
   size_t leader = 0;
 };
 
 }  // namespace
 
-TEST_SUITE_BEGIN("node admin");
+TEST_SUITE_BEGIN("node/operator_service");
 
-TEST_CASE("an operator is told who the node is, and what it knows") {
+TEST_CASE("an operator gets the identity and the status of the node") {
   Services s;
   const auto status = s.admins[s.leader]->Status();
   REQUIRE(status);
@@ -57,19 +57,19 @@ TEST_CASE("an operator is told who the node is, and what it knows") {
   CHECK(status.value().raft.peers.size() == 3);
 }
 
-TEST_CASE("an operator of another group is not let in") {
+TEST_CASE("an operator of another group is refused") {
   Services s;
-  CHECK(s.admins[0]->Admit(std::nullopt).value() == s.admins[0].get());
+  CHECK(s.admins[0]->Admit(std::nullopt).value() == s.admins[0]);
   CHECK(s.admins[0]->Admit(GroupId(1)));
   const auto refused = s.admins[0]->Admit(GroupId(2));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().message() == "node 1 is a member of group 1, not of group 2; correct the group");
 }
 
-TEST_CASE("orders are the leader's, and another node names it") {
+TEST_CASE("only the leader takes orders, and other nodes name it") {
   Services s;
   const NodeId leader(s.leader + 1);
-  node::Admin& other = *s.admins[s.other()];
+  node::OperatorService& other = *s.admins[s.other()];
   s.cluster.Until("the others to know the leader",
                   [&] { return s.cluster.nodes[s.other()].raft->Status().leader.has_value(); });
   for (int i = 0; i < 3; ++i) {
@@ -88,16 +88,16 @@ TEST_CASE("orders are the leader's, and another node names it") {
   CHECK(s.Lead() == s.other());
 }
 
-TEST_CASE("an order ends when its time is over") {
+TEST_CASE("an order ends at its timeout") {
   Services s;
   const auto change = s.Do(s.admins[s.leader]->ChangeConfig(ConfigChange().AddVoter(PeerAt(9)), 1ms));
   REQUIRE_FALSE(change);
   CHECK(change.error().message().find("before the deadline of the call") != std::string::npos);
 }
 
-TEST_CASE("a node that stops answers no operator any more") {
+TEST_CASE("a node that is stopping refuses operators") {
   Services s;
-  node::Admin& admin = *s.admins[s.other()];
+  node::OperatorService& admin = *s.admins[s.other()];
   s.cluster.nodes[s.other()].raft->Stop();
   s.cluster.Until("the stop to begin", [&] { return s.cluster.nodes[s.other()].raft->node().is_stopping(); });
   CHECK(admin.Status().error() == Errc::kStopped);
