@@ -2,7 +2,7 @@
 """Counts what a run of `meson test` did, from its log, and ends with "N passed, N failed".
 
 A doctest program counts its cases, any other test counts as one. A program that failed without a failed case (a crash,
-a time-out, a leak) counts as one failure more. Skipped tests are named.
+a timeout, a leak) counts as one failure more. Skipped tests are named.
 """
 
 import argparse

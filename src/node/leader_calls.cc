@@ -70,7 +70,7 @@ void LeaderCalls::Transfer(CallSlot& slot, uint32_t generation) {
               "no reachable voting member may lead: start one, or check the network between it and this leader"));
   Result<void> begun = core_.TransferLeadership(now, to, std::min(slot.deadline, now + options_.election_timeout_max));
   if (!begun) return calls_.EndCall(slot, generation, begun.error());
-  log_.Info(fmt::format("hands the leadership over to node {}", to));
+  log_.Info(fmt::format("transfers leadership to node {}", to));
   slot.is_out = true;
   if (slot.deadline == TimePoint::max()) {  // a node that is cut off would wait forever
     slot.deadline = now + kTransferWaits * options_.election_timeout_max;

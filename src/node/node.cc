@@ -188,7 +188,7 @@ void Node::FollowRole() {
   Term term = core_->term();
   if (leadership_ != nullptr && (role != Role::kLeader || leadership_->term() != term)) {
     leadership_.reset();
-    log_.Info(fmt::format("leads no more; term {}", term));
+    log_.Info(fmt::format("is no longer the leader; term {}", term));
     calls_.OnLeadershipLost();
   } else if (role != Role::kLeader && proposer_->HasWaiting()) {
     calls_.OnLeadershipLost();  // it was elected and deposed within one turn, and took calls in between
@@ -215,12 +215,12 @@ void Node::LogDisk() {
   const bool is_stalled = core_->is_disk_stalled();
   if (is_stalled == is_disk_stalled_) return;
   is_disk_stalled_ = is_stalled;
-  if (!is_stalled) return log_.Info("its disk is well again");
+  if (!is_stalled) return log_.Info("its disk has recovered");
   std::string what = "does not campaign until it has recovered";
   if (const std::optional<NodeId> to = core_->successor()) {
-    what = fmt::format("transfers the leadership to node {}", *to);
+    what = fmt::format("transfers leadership to node {}", *to);
   } else if (core_->is_leader()) {
-    what = "transfers the leadership as soon as another node can take it";
+    what = "transfers leadership as soon as another node can take it";
   }
   log_.Warning(fmt::format("its disk is stalled: a write has taken {} ms, more than the {} ms of disk_stall_limit; {}",
                            Milliseconds(core_->disk_latency(host_->loop().Now())),
@@ -231,7 +231,7 @@ void Node::LogDisk() {
 void Node::LogYielding() {
   const bool is_yielding = core_->IsYielding();
   if (is_yielding && !is_yielding_)
-    log_.Info(fmt::format("hands the leadership over to node {}, which has a higher priority", *core_->successor()));
+    log_.Info(fmt::format("transfers leadership to node {}, which has a higher priority", *core_->successor()));
   is_yielding_ = is_yielding;
 }
 
@@ -304,7 +304,7 @@ bool Node::MaybeTransferLeadership() {
   if (!core_->IsTransferring()) {
     const NodeId to = core_->BestSuccessor(now);
     if (!to || !core_->TransferLeadership(now, to, deadline)) return false;
-    log_.Info(fmt::format("hands the leadership over to node {}", to));
+    log_.Info(fmt::format("transfers leadership to node {}", to));
     Touch();
   }
   scope_->Start(AwaitSuccessor(deadline));

@@ -13,7 +13,7 @@ import time
 import cluster
 from history import ACKNOWLEDGED, REFUSED, UNKNOWN, Load
 
-HANDS_OVER = 'hands the leadership over'
+HANDS_OVER = 'transfers leadership to'
 TOLD = re.compile(rf'(\S+Z) \w+ +node \d+: ((?:leads|follows|starts|{HANDS_OVER}|stopped).*)')
 ELECTION_TIMEOUT = 500  # milliseconds, the longest by default
 JUDGE = ('--judge', False, 'fail if a limit of the pauses is missed')

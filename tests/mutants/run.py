@@ -68,7 +68,7 @@ def check():
 def shard(text):
     part, _, parts = text.partition("/")
     if not part.isdecimal() or not parts.isdecimal() or not 1 <= int(part) <= int(parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is no part: write 1/2 or 2/2")
+        raise argparse.ArgumentTypeError(f"invalid part {text!r}: expected K/N, such as 1/2")
     return slice(int(part) - 1, None, int(parts))
 
 
