@@ -22,6 +22,15 @@ def run(*command, **options):
     return done.stdout
 
 
+WARNINGS = ["-std=c++20", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
+
+
+def compile_examples(source_root, compiler, flags):
+    """The installed headers give no warning in a user's program, templates and inline functions included."""
+    for source in sorted((source_root / "src/examples").glob("*.cc")):
+        run(*shlex.split(compiler), *WARNINGS, "-fsyntax-only", source, *shlex.split(flags))
+
+
 def check_exports(shared, compiler, installed, flags):
     """The whole library in a shared object: only names of the public headers are exported."""
     library = next(installed.rglob("libringraft.a"))
@@ -64,8 +73,9 @@ def main():
                     env=environment)
         program = pathlib.Path(folder, "consumer")
         source = pathlib.Path(source_root, "tests/consumer/consumer.cc")
-        run(*shlex.split(compiler), "-std=c++20", "-O1", source, "-o", program, *shlex.split(flags))
+        run(*shlex.split(compiler), *WARNINGS, "-O1", source, "-o", program, *shlex.split(flags))
         print(run(program, "17420").strip())
+        compile_examples(pathlib.Path(source_root), compiler, flags)
         check_exports(pathlib.Path(folder, "all.so"), compiler, installed, flags)
         build_with_cmake(pathlib.Path(source_root), pathlib.Path(folder), compiler, installed)
 

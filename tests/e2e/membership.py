@@ -17,7 +17,7 @@ from bootstrap import members, wait_members
 from cluster import NO_QUORUM
 from history import ACKNOWLEDGED, REFUSED, UNKNOWN, Load
 
-# Of the table in README.md: what a client may try again, -UNKNOWN if the command may be repeated.
+# Of the table in src/kv/README.md: what a client may try again, -UNKNOWN if the command may be repeated.
 RETRYABLE = {'UNKNOWN', 'CLUSTERDOWN', 'BUSY'}
 # RAFT ADD and REMOVE: another node leads; the outcome is unknown; the leader has not committed its first entry; the new
 # voters did not keep up with the load; the voters that would be left do not answer. Nothing has changed after the last

@@ -1,4 +1,4 @@
-"""The topologies that are known to have stopped or shaken clusters: A12 and A13 of the catalogue in tests/README.md.
+"""The topologies that are known to have stopped or shaken clusters: A12 and A13 in tests/CATALOGUE.md.
 Each is made of links between five nodes, under load, and healed again."""
 import threading
 import time
