@@ -42,7 +42,7 @@ class Refusing final : public RpcService {
   Task<Result<AppendEntriesResults>> AppendEntries(AppendEntriesArgs) override { co_return Errc::kStopped; }
   Task<Result<RequestVoteResults>> RequestVote(RequestVoteArgs) override { co_return Errc::kStopped; }
   Task<Result<ForwardResults>> Forward(ForwardArgs) override { co_return Errc::kStopped; }
-  Task<Result<BootstrapResults>> Form(BootstrapArgs) override { co_return Errc::kStopped; }
+  Task<Result<BootstrapResults>> Bootstrap(BootstrapArgs) override { co_return Errc::kStopped; }
   Result<void> OnHandshake(const Identity&) override { return Success(); }
 };
 
