@@ -23,11 +23,6 @@ Calls::~Calls() { slots_->Orphan(); }
 
 // --- any thread ---
 
-void Calls::Open(reactor::Host& host) {
-  host_ = &host;
-  slots_->OpenPosts();
-}
-
 bool Calls::Begin(Call& call, std::coroutine_handle<> caller) {
   if (!is_open()) return Refuse(call, Errc::kStopped);
   Result<size_t> bytes = EncodedSize(call.commands_);
@@ -225,7 +220,7 @@ void Calls::OnCallArrived(CallSlot& slot) {
   Enter(slot, route.value());
 }
 
-bool Calls::IsOnReactor() const { return parts_.has_value() && coro::Loop::Current() == &host_->loop(); }
+bool Calls::IsOnReactor() const { return coro::Loop::Current() == &host_->loop() && parts_.has_value(); }
 
 // Where commands go now: into the log of this node, or to the leader. Errors: kNotLeader, kBusy.
 Result<Calls::Route> Calls::RouteFor(size_t bytes, bool is_forwardable) const {

@@ -36,8 +36,10 @@ class Calls final : public CallEnder {
   Calls& operator=(const Calls&) = delete;
 
   // --- any thread ---
-  // Calls are taken from `Open` to `Close`; the message that starts the node on the reactor is posted before.
-  void Open(reactor::Host& host);
+  // Where the calls run. Before the message that starts the node on the reactor is posted: `Start` uses it there.
+  void SetHost(reactor::Host& host) { host_ = &host; }
+  // Calls are taken from `Open` to `Close`. After that message: a call that sees them open arrives after it.
+  void Open() { slots_->OpenPosts(); }
   void Close() { slots_->ClosePosts(); }
   bool is_open() const { return slots_->accepts_posts(); }
   size_t in_use() const { return slots_->in_use(); }

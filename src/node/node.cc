@@ -91,9 +91,10 @@ Result<void> Node::Run(Reactor& reactor) {
     rpc_.reset();
     return Errc::kStopped;
   }
-  // In this order: a call that sees the calls open arrives after the start message.
+  // In this order: the reactor may run the start message at once, and a call that sees the calls open arrives after it.
+  calls_.SetHost(*host_);
   host_->mailbox().Post(start_message_);
-  calls_.Open(*host_);
+  calls_.Open();
   life_ = Life::kRunning;
   return Success();
 }

@@ -55,6 +55,8 @@ bool Exists(const char* path) {
 
 }  // namespace
 
+// Exported, so that they come before those of the C library.
+#pragma GCC visibility push(default)
 extern "C" {
 
 // An open that may create a file has a third argument.
@@ -162,3 +164,4 @@ int rename(const char* from, const char* to) noexcept {
 }
 
 }  // extern "C"
+#pragma GCC visibility pop

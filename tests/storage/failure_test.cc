@@ -15,7 +15,7 @@ std::atomic<int> flushes{0};
 std::atomic<bool> fails{false};
 }  // namespace
 
-extern "C" int fdatasync(int fd) {
+extern "C" __attribute__((visibility("default"))) int fdatasync(int fd) {
   ++flushes;
   if (fails) {
     errno = EIO;
