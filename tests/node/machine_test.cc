@@ -232,6 +232,6 @@ TEST_SUITE("node/machine") {
     CHECK(result.value().view() == "r");
     CHECK(machine.rounds == 6);
     CHECK(logger.errors == 5);
-    CHECK(logger.last.find("applied 0 of 1 entries and gave 1 results") != std::string::npos);
+    CHECK(logger.last.find("reports 0 of 1 entries as applied and 1 results") != std::string::npos);
   }
 }

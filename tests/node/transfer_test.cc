@@ -50,7 +50,7 @@ TEST_SUITE("node/transfer") {
     Result<void> alone = Transfer(one, *one.WaitForLeader().raft, 0);
     REQUIRE(!alone.has_value());
     CHECK(alone.error() == Errc::kTransferFailed);
-    CHECK(alone.error().message().find("no other voting member") != std::string::npos);
+    CHECK(alone.error().message().find("no reachable voting member") != std::string::npos);
   }
 
   TEST_CASE("a node that does not lead, and one that cannot take over, are refused by name") {
