@@ -141,9 +141,8 @@ def check_reports(c, leader):
                 assert role[2] == leader.peer_port, role
                 assert node.info()['role'] == 'follower'
                 expect_error(client, ['RAFT', 'REMOVE', 1],
-                             f'NOTLEADER node {leader.id} leads, whose peers reach it at {leader.addr}: send this '
-                             "command to that node's port for clients, or use the tool 'ringraft', which goes there by "
-                             'itself')
+                             f'NOTLEADER node {leader.id} with the peer address {leader.addr} is the leader: send '
+                             "this command to its client port, or use the tool 'ringraft', which finds it")
 
 
 def check_redis_cli(c):

@@ -35,9 +35,9 @@ def test(arguments):
         c.wait_leader([first])
         with first.client() as client:
             assert client.command('MSET', 'a', 1, 'b', 2) == b'OK'
-            for command, text in [(('ADD', 0, second.addr), "the id '0'"), (('ADD', 2, 'nowhere'), 'nowhere'),
+            for command, text in [(('ADD', 0, second.addr), "invalid ID '0'"), (('ADD', 2, 'nowhere'), 'nowhere'),
                                   (('ADD', 1, first.addr), 'member'), (('REMOVE', 7), 'member'),
-                                  (('REMOVE', 'x'), "the id 'x'"), (('PROMOTE', 1), 'voter already'),
+                                  (('REMOVE', 'x'), "invalid ID 'x'"), (('PROMOTE', 1), 'voter already'),
                                   (('DEMOTE', 1), 'no voting member'), (('REMOVE', 1, 'IF', 999), 'index 999'),
                                   (('ADD', 9, '127.0.0.1:1'), 'has not answered')]:
                 try:

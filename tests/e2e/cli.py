@@ -109,8 +109,8 @@ def check_refusals(tool, c):
     tool.bad(USAGE, 'the id', 'remove', 'x')
     tool.bad(USAGE, 'no node is named', 'status', env={'RINGRAFT_NODES': ''})
     # What is given empty, as by a script's unset variable, drops no condition.
-    tool.bad(USAGE, "the index of --if ''", 'remove', 3, '--if', '')
-    tool.bad(USAGE, "the id ''", 'transfer', '')
+    tool.bad(USAGE, "invalid --if ''", 'remove', 3, '--if', '')
+    tool.bad(USAGE, "invalid ID ''", 'transfer', '')
     tool.bad(USAGE, "--group ''", 'status', '--group', '')
     # A node that has stopped to answer: one that is asked, and one that is passed over. The leader goes on meanwhile.
     hung, other = other_than(c.nodes, c.wait_leader())
