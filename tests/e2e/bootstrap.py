@@ -39,7 +39,7 @@ def test(arguments):
                                   (('ADD', 1, first.addr), 'member'), (('REMOVE', 7), 'member'),
                                   (('REMOVE', 'x'), "invalid ID 'x'"), (('PROMOTE', 1), 'voter already'),
                                   (('DEMOTE', 1), 'no voting member'), (('REMOVE', 1, 'IF', 999), 'index 999'),
-                                  (('ADD', 9, '127.0.0.1:1'), 'has not answered')]:
+                                  (('ADD', 9, '127.0.0.1:1'), 'has not replied')]:
                 try:
                     client.command('RAFT', *command)
                     raise AssertionError(f'RAFT {command} was accepted')
