@@ -55,7 +55,7 @@ def check_command_line(binary):
                  '1=127.0.0.1:65536', '1=:7101',
                  '-1=127.0.0.1:7101', '1=::1:7101', '1=127.0.0.1:7101,2=127.0.0.1:7102'):
         usage({'--peer': [peer]}, '--peer' if peer else '')
-    usage({'--peer': ['1=127.0.0.1:7101', '1=127.0.0.1:7102']}, 'id 1 twice')
+    usage({'--peer': ['1=127.0.0.1:7101', '1=127.0.0.1:7102']}, 'ID 1 twice')
     usage({'--peer': ['1=127.0.0.1:7101', '2=127.0.0.1:7101']}, '127.0.0.1:7101 twice')
     usage({'--id': ['3']}, '--id 3', '--peer 3=')
     for number in ('0', 'x', '-1', '010', ''):
@@ -68,7 +68,7 @@ def check_command_line(binary):
     usage({'--join': [None]}, '--join', '--peer')
     alone = {'--peer': [], '--addr': ['127.0.0.1:7101']}
     usage({**alone, '--join': [None], '--bootstrap': [None]}, '--join', '--bootstrap')
-    usage({**alone, '--bootstrap': [None], '--cluster': ['orders']}, '--bootstrap', '--cluster orders', 'random id')
+    usage({**alone, '--bootstrap': [None], '--cluster': ['orders']}, '--bootstrap', '--cluster orders', 'random cluster id')
     usage(alone, '/nonexistent/data', '--join', '--bootstrap', '--peer')
     usage({'--addr': ['127.0.0.1:7109']}, '--addr')
     usage({'--election-timeout': ['500-300']}, 'election_timeout')

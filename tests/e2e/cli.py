@@ -106,7 +106,7 @@ def check_refusals(tool, c):
     assert '127.0.0.1:2' in err, err
     tool.bad(FAILED, 'not that for clients', 'status', '--timeout', 2, nodes=[f'127.0.0.1:{c.nodes[0].port}'])
     tool.bad(USAGE, "unknown command 'statsu': expected one of status, members,", 'statsu')
-    tool.bad(USAGE, 'the id', 'remove', 'x')
+    tool.bad(USAGE, "invalid ID 'x'", 'remove', 'x')
     tool.bad(USAGE, 'no node is named', 'status', env={'RINGRAFT_NODES': ''})
     # What is given empty, as by a script's unset variable, drops no condition.
     tool.bad(USAGE, "invalid --if ''", 'remove', 3, '--if', '')

@@ -87,12 +87,13 @@ TEST_SUITE("kv: members") {
         {"raft remove 1 remove x", "invalid ID 'x': expected an integer of at least 1"},
         {"raft remove 1 if x", "invalid index 'x': expected an integer of at least 1"},
         {"raft remove 1 if 0", "invalid index '0': expected an integer of at least 1"},
-        {"raft remove 1 2", "'2' begins no whole step: after a step comes another one, or IF <index> as the end"},
+        {"raft remove 1 2", "unexpected '2': after a step, another complete step or a final IF <index> is expected"},
         {"raft remove 1 learner",
-         "'learner' begins no whole step: after a step comes another one, or IF <index> as the end"},
-        {"raft remove 1 add 2", "'add' begins no whole step: after a step comes another one, or IF <index> as the end"},
+         "unexpected 'learner': after a step, another complete step or a final IF <index> is expected"},
+        {"raft remove 1 add 2",
+         "unexpected 'add': after a step, another complete step or a final IF <index> is expected"},
         {"raft remove 1 if 9 remove 2",
-         "'if' begins no whole step: after a step comes another one, or IF <index> as the end"},
+         "unexpected 'if': after a step, another complete step or a final IF <index> is expected"},
     };
     for (const auto& [line, error] : cases) {
       CAPTURE(line);

@@ -195,12 +195,13 @@ TEST_SUITE("kv: sessions") {
   TEST_CASE("a failed call is told by its kind") {
     const auto deadline = std::chrono::milliseconds(5000);
     CHECK(ErrorText(Error(Errc::kNoLeader), deadline) ==
-          "CLUSTERDOWN no leader within 5000 ms: a majority of the members must run and reach each other");
+          "CLUSTERDOWN no leader within 5000 ms: a majority of the members must run and reach one another");
     CHECK(ErrorText(Error::NotLeader(Peer(NodeId(2), Addr("127.0.0.1:7102"))), deadline) ==
-          "NOTLEADER node 2 leads, whose peers reach it at 127.0.0.1:7102: send this command to that node's port for "
-          "clients, or use the tool 'ringraft', which goes there by itself");
+          "NOTLEADER node 2 with the peer address 127.0.0.1:7102 is the leader: send this command to its client port, "
+          "or use the tool 'ringraft', which finds it");
     CHECK(ErrorText(Error::NotLeader(std::nullopt), deadline).starts_with("NOTLEADER "));
-    CHECK(ErrorText(Error(Errc::kUnknown), deadline).starts_with("UNKNOWN the outcome is not known: "));
+    CHECK(ErrorText(Error(Errc::kUnknown), deadline)
+              .starts_with("UNKNOWN the command may have been applied, or may be applied later"));
     CHECK(ErrorText(Error(Errc::kBusy, "full"), deadline) == "BUSY full");
     CHECK(ErrorText(Error(Errc::kTooLarge, "too long"), deadline) == "ERR too long");
     CHECK(ErrorText(Error(Errc::kStopped), deadline) == "ERR this server is stopping: use another one");
