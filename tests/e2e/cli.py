@@ -208,7 +208,7 @@ def check_witness(tool, c, witness):
         f'node {witness.id} at {witness.addr} is a witness now\n')
     assert tool.members()[witness.id]['kind'] == 'witness'
     tool.good('wait', 'healthy')
-    tool.bad(FAILED, 'no witness', 'transfer', witness.id)
+    tool.bad(FAILED, 'not a witness', 'transfer', witness.id)
     tool.settled('remove', witness.id)
     witness.kill()
 

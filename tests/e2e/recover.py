@@ -29,7 +29,7 @@ def shows(tool, kept, lost, last_index):
 
 def refusals(tool, kept, directory):
     """Anything but a data directory of a member is left alone."""
-    tool.bad(REFUSED, 'there is no data directory of a node', 'recover', kept.data + 'x')
+    tool.bad(REFUSED, 'not a data directory of a node', 'recover', kept.data + 'x')
     foreign = os.path.join(directory, 'foreign')
     os.mkdir(foreign)
     for names in ([], ['notes.txt']):
@@ -41,13 +41,13 @@ def refusals(tool, kept, directory):
             assert os.listdir(foreign) == names, os.listdir(foreign)
     # It was killed: an unfinished commit in its redo file tells its group at once. Looking completes that commit.
     err = tool.bad(REFUSED, 'group 7', 'recover', kept.data, '--group', 7)
-    assert 'has an unfinished commit of group 1' in err or 'nothing of a member of group 7: name its group' in err, err
+    assert 'has an unfinished commit of group 1' in err or 'holds no member of group 7' in err, err
     tool.good('recover', kept.data)
-    tool.bad(REFUSED, 'nothing of a member of group 7: name its group with --group', 'recover', kept.data, '--group',
+    tool.bad(REFUSED, 'holds no member of group 7: name its group with --group', 'recover', kept.data, '--group',
              7)
     tool.bad(REFUSED, '--max-bytes', 'recover', kept.data, '--max-bytes', 1)
-    tool.bad(USAGE, 'recover takes no --timeout', 'recover', kept.data, '--timeout', 5)
-    tool.bad(USAGE, 'recover takes no --node', 'recover', kept.data, '--node', kept.addr)
+    tool.bad(USAGE, 'recover does not take --timeout', 'recover', kept.data, '--timeout', 5)
+    tool.bad(USAGE, 'recover does not take --node', 'recover', kept.data, '--node', kept.addr)
 
 
 def old_ones_return(kept, lost):
