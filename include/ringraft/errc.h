@@ -1,7 +1,7 @@
 // All errors of the library, as one std::error_code category, and `Result<T>` over them.
 #pragma once
 
-#include <boost/outcome/result.hpp>
+#include <boost/outcome/std_result.hpp>
 #include <memory>
 #include <optional>
 #include <string>

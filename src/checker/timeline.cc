@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,7 +16,7 @@ namespace {
 using checker::Milliseconds;
 using checker::Printable;
 
-constexpr int kLeft = 90;  // for the names of the lanes
+constexpr int kLeft = 90;    // for the names of the lanes
 constexpr int kRight = 150;  // for operations that fade out
 constexpr int kTop = 30;
 constexpr int kBarHeight = 18;
@@ -35,13 +34,26 @@ std::string Escaped(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
     switch (c) {
-      case '&': escaped += "&amp;"; break;
-      case '<': escaped += "&lt;"; break;
-      case '>': escaped += "&gt;"; break;
-      case '"': escaped += "&quot;"; break;
-      case '\'': escaped += "&#39;"; break;
-      case '\n': escaped.push_back(c); break;
-      default: escaped += Printable(std::string_view(&c, 1));
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      case '\'':
+        escaped += "&#39;";
+        break;
+      case '\n':
+        escaped.push_back(c);
+        break;
+      default:
+        escaped += Printable(std::string_view(&c, 1));
     }
   }
   return escaped;
@@ -89,21 +101,21 @@ class Drawing {
     int height = kTop;
     for (const auto& [client, lane] : lanes_) height += lane.rows * kRowHeight + kLaneGap;
     const int width = kLeft + plot_width_ + kRight;
-    fmt::format_to(std::back_inserter(out),
-                   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" role=\"img\">\n"
-                   "<defs>\n", width, height);
+    out += fmt::format(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" role=\"img\">\n"
+        "<defs>\n",
+        width, height);
     for (size_t color = 0; color < kColors; ++color) {
-      fmt::format_to(std::back_inserter(out),
-                     "<linearGradient id=\"f{0}\"><stop offset=\"0\" class=\"c{0}\" stop-color=\"{1}\"/>"
-                     "<stop offset=\"1\" stop-color=\"{1}\" stop-opacity=\"0\"/></linearGradient>\n", color,
-                     kFadingColors[color]);
+      out += fmt::format(
+          "<linearGradient id=\"f{0}\"><stop offset=\"0\" class=\"c{0}\" stop-color=\"{1}\"/>"
+          "<stop offset=\"1\" stop-color=\"{1}\" stop-opacity=\"0\"/></linearGradient>\n",
+          color, kFadingColors[color]);
     }
     out += "</defs>\n";
     WriteTicks(height, out);
     int top = kTop;
     for (const auto& [client, lane] : lanes_) {
-      fmt::format_to(std::back_inserter(out), "<text class=\"lane\" x=\"4\" y=\"{}\">client {}</text>\n", top + 13,
-                     client);
+      out += fmt::format("<text class=\"lane\" x=\"4\" y=\"{}\">client {}</text>\n", top + 13, client);
       for (const Bar& bar : lane.bars) WriteBar(bar, top, out);
       top += lane.rows * kRowHeight + kLaneGap;
     }
@@ -144,9 +156,10 @@ class Drawing {
   void WriteTicks(int height, std::string& out) const {
     for (int tick = 0; tick <= kTicks; ++tick) {
       const int64_t time = first_ + (last_ - first_) / kTicks * tick;
-      fmt::format_to(std::back_inserter(out),
-                     "<line class=\"tick\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"18\" y2=\"{1}\"/>"
-                     "<text class=\"time\" x=\"{0:.1f}\" y=\"12\">{2}</text>\n", X(time), height, Milliseconds(time));
+      out += fmt::format(
+          "<line class=\"tick\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"18\" y2=\"{1}\"/>"
+          "<text class=\"time\" x=\"{0:.1f}\" y=\"12\">{2}</text>\n",
+          X(time), height, Milliseconds(time));
     }
   }
 
@@ -160,16 +173,15 @@ class Drawing {
     const std::string times = is_unknown ? "outcome unknown" : "to " + Milliseconds(operation.returned);
     const std::string fill = is_unknown ? fmt::format("class=\"bar unknown\" fill=\"url(#f{})\"", color)
                                         : fmt::format("class=\"bar c{}\"", color);
-    fmt::format_to(std::back_inserter(out),
-                   "<g class=\"operation\"><title>client {}: {}\n{} {}</title>"
-                   "<rect {} x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\" rx=\"2\"/>",
-                   operation.client, Escaped(what), Milliseconds(operation.invoked), times, fill, bar.begin, top, width,
-                   kBarHeight);
+    out += fmt::format(
+        "<g class=\"operation\"><title>client {}: {}\n{} {}</title>"
+        "<rect {} x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\" rx=\"2\"/>",
+        operation.client, Escaped(what), Milliseconds(operation.invoked), times, fill, bar.begin, top, width,
+        kBarHeight);
     const auto letters = static_cast<size_t>(std::max(0.0, (width - 6) / kWidthOfLetter));
     if (letters >= 3) {
       const std::string text = what.size() <= letters ? what : what.substr(0, letters - 2) + "..";
-      fmt::format_to(std::back_inserter(out), "<text x=\"{:.1f}\" y=\"{}\">{}</text>", bar.begin + 3, top + 13,
-                     Escaped(text));
+      out += fmt::format("<text x=\"{:.1f}\" y=\"{}\">{}</text>", bar.begin + 3, top + 13, Escaped(text));
     }
     out += "</g>\n";
   }

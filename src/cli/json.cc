@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 
 namespace ringraft::cli {
 namespace {
@@ -91,7 +90,7 @@ void JsonWriter::Quote(std::string_view text) {
       out_ += '\\';
       out_ += first;
     } else if (static_cast<unsigned char>(first) < 0x20 || first == 0x7f) {
-      fmt::format_to(std::back_inserter(out_), "\\u{:04x}", static_cast<unsigned>(first));
+      out_ += fmt::format("\\u{:04x}", static_cast<unsigned>(first));
     } else {
       out_ += text.substr(0, bytes);
     }

@@ -8,7 +8,6 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <iterator>
 
 #include "base/try.h"
 #include "ringraft/options.h"
@@ -31,7 +30,7 @@ struct Arguments {
   bool json = false;
   std::string id;
   std::optional<std::string> successor;  // `transfer`
-  std::vector<std::string> ids;  // `remove`
+  std::vector<std::string> ids;          // `remove`
   std::string addr;
   bool learner = false;
   bool witness = false;
@@ -344,7 +343,7 @@ int Fail(std::string text) {
 
 std::string NoCommand(std::string_view word) {
   std::string names;
-  for (const Form& form : kForms) fmt::format_to(std::back_inserter(names), "{}, ", form.name);
+  for (const Form& form : kForms) names += fmt::format("{}, ", form.name);
   return fmt::format("unknown command '{}': expected one of {}wait", word, names);
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <vector>
 
 #include "base/duration.h"
@@ -107,7 +106,7 @@ void WriteMembers(const RaftStatus& raft, JsonWriter& json) {
     json.Text(member.data);
     if (!IsUtf8(member.data)) {
       std::string hex;
-      for (const unsigned char byte : member.data) fmt::format_to(std::back_inserter(hex), "{:02x}", byte);
+      for (const unsigned char byte : member.data) hex += fmt::format("{:02x}", byte);
       json.Key("data_hex");
       json.Text(hex);
     }
@@ -263,8 +262,8 @@ std::string Printable(std::string_view text) {
     const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
     const bool is_control = byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next < 0xa0);  // also U+0080 to U+009F
     if (is_control || (byte >= 0x80 && !is_utf8)) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
-      if (byte == 0xc2 && is_utf8) fmt::format_to(std::back_inserter(out), "\\x{:02x}", text[++i] & 0xff);
+      out += fmt::format("\\x{:02x}", byte);
+      if (byte == 0xc2 && is_utf8) out += fmt::format("\\x{:02x}", text[++i] & 0xff);
     } else {
       out += text[i];
     }

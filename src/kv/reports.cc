@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "base/duration.h"
 #include "kv/session.h"
@@ -28,45 +27,43 @@ bool IsVoting(const PeerStatus& peer) { return peer.kind == MemberKind::kVoter |
 
 void InfoServer(const ServerFacts& facts, std::string& out) {
   const auto up = std::chrono::duration_cast<std::chrono::seconds>(facts.now() - facts.started).count();
-  fmt::format_to(std::back_inserter(out),
-                 "# Server\r\nredis_version:{}\r\nredis_mode:standalone\r\nringraft_version:{}\r\nprocess_id:{}\r\n"
-                 "tcp_port:{}\r\nuptime_in_seconds:{}\r\n",
-                 kRedisVersion, RINGRAFT_VERSION, getpid(), facts.port, up);
+  out += fmt::format(
+      "# Server\r\nredis_version:{}\r\nredis_mode:standalone\r\nringraft_version:{}\r\nprocess_id:{}\r\n"
+      "tcp_port:{}\r\nuptime_in_seconds:{}\r\n",
+      kRedisVersion, RINGRAFT_VERSION, getpid(), facts.port, up);
 }
 
 void InfoClients(const ServerFacts& facts, std::string& out) {
-  fmt::format_to(std::back_inserter(out), "# Clients\r\nconnected_clients:{}\r\n", facts.sessions.size());
+  out += fmt::format("# Clients\r\nconnected_clients:{}\r\n", facts.sessions.size());
 }
 
 void InfoStats(const ServerFacts& facts, std::string& out) {
-  fmt::format_to(std::back_inserter(out), "# Stats\r\ntotal_connections_received:{}\r\ntotal_commands_processed:{}\r\n",
-                 facts.connections_accepted, facts.commands_handled);
+  out += fmt::format("# Stats\r\ntotal_connections_received:{}\r\ntotal_commands_processed:{}\r\n",
+                     facts.connections_accepted, facts.commands_handled);
 }
 
 void InfoRaft(const ServerFacts& facts, std::string& out) {
   const RaftStatus status = facts.status();
   const auto members = std::count_if(status.peers.begin(), status.peers.end(), IsVoting);
-  fmt::format_to(std::back_inserter(out),
-                 "# Raft\r\nnode_id:{}\r\nrole:{}\r\nterm:{}\r\nleader:{}\r\nleader_addr:{}\r\nlast_index:{}\r\n"
-                 "durable_index:{}\r\ncommit_index:{}\r\napplied_index:{}\r\nmembers:{}\r\nis_joint:{}\r\n"
-                 "waiting_calls:{}\r\nwaiting_bytes:{}\r\ndisk_stalled:{}\r\ndisk_latency_us:{}\r\n",
-                 status.id.value(), ToString(status.role), status.term.value(),
-                 status.leader ? status.leader->id.value() : 0, status.leader ? status.leader->addr.text() : "",
-                 status.last_index.value(), status.durable_index.value(), status.commit_index.value(),
-                 status.applied_index.value(), members, status.is_joint ? 1 : 0, status.waiting_calls,
-                 status.waiting_bytes, status.is_disk_stalled ? 1 : 0, Microseconds(status.disk_latency));
+  out += fmt::format(
+      "# Raft\r\nnode_id:{}\r\nrole:{}\r\nterm:{}\r\nleader:{}\r\nleader_addr:{}\r\nlast_index:{}\r\n"
+      "durable_index:{}\r\ncommit_index:{}\r\napplied_index:{}\r\nmembers:{}\r\nis_joint:{}\r\n"
+      "waiting_calls:{}\r\nwaiting_bytes:{}\r\ndisk_stalled:{}\r\ndisk_latency_us:{}\r\n",
+      status.id.value(), ToString(status.role), status.term.value(), status.leader ? status.leader->id.value() : 0,
+      status.leader ? status.leader->addr.text() : "", status.last_index.value(), status.durable_index.value(),
+      status.commit_index.value(), status.applied_index.value(), members, status.is_joint ? 1 : 0, status.waiting_calls,
+      status.waiting_bytes, status.is_disk_stalled ? 1 : 0, Microseconds(status.disk_latency));
   for (const PeerStatus& peer : status.peers) {
     if (peer.is_self) continue;
-    fmt::format_to(std::back_inserter(out), "peer{}:addr={},kind={},voter={}", peer.peer.id.value(),
-                   peer.peer.addr.text(), ToString(peer.kind), IsVoting(peer) ? 1 : 0);
+    out += fmt::format("peer{}:addr={},kind={},voter={}", peer.peer.id.value(), peer.peer.addr.text(),
+                       ToString(peer.kind), IsVoting(peer) ? 1 : 0);
     // Only the leader knows how far the others are.
     if (status.role == Role::kLeader) {
-      fmt::format_to(std::back_inserter(out),
-                     ",match={},lag={},lag_bytes={},lag_us={},inflight={},contact_us={},reachable={},"
-                     "needs_readmission={}",
-                     peer.match_index.value(), peer.lag_entries, peer.lag_bytes, Microseconds(peer.lag_time),
-                     peer.inflight_bytes, Microseconds(peer.last_contact), peer.is_reachable ? 1 : 0,
-                     peer.needs_readmission ? 1 : 0);
+      out += fmt::format(
+          ",match={},lag={},lag_bytes={},lag_us={},inflight={},contact_us={},reachable={},"
+          "needs_readmission={}",
+          peer.match_index.value(), peer.lag_entries, peer.lag_bytes, Microseconds(peer.lag_time), peer.inflight_bytes,
+          Microseconds(peer.last_contact), peer.is_reachable ? 1 : 0, peer.needs_readmission ? 1 : 0);
     }
     out += "\r\n";
   }
@@ -74,8 +71,8 @@ void InfoRaft(const ServerFacts& facts, std::string& out) {
 
 void InfoKeyspace(const ServerFacts& facts, std::string& out) {
   const size_t keys = facts.key_count();
-  fmt::format_to(std::back_inserter(out), "# Keyspace\r\nkeys:{}\r\n", keys);
-  if (keys > 0) fmt::format_to(std::back_inserter(out), "db0:keys={},expires=0,avg_ttl=0\r\n", keys);
+  out += fmt::format("# Keyspace\r\nkeys:{}\r\n", keys);
+  if (keys > 0) out += fmt::format("db0:keys={},expires=0,avg_ttl=0\r\n", keys);
 }
 
 struct InfoSection {
@@ -232,12 +229,13 @@ std::string ErrorText(const Error& error, std::chrono::milliseconds deadline) {
       return fmt::format("CLUSTERDOWN no leader within {} ms: a majority of the members must run and reach one another",
                          deadline.count());
     case Errc::kUnknown:
-      return fmt::format("UNKNOWN the command may have been applied, or may be applied later ({})",
-                         error.message());
-    case Errc::kBusy: return fmt::format("BUSY {}", error.message());
+      return fmt::format("UNKNOWN the command may have been applied, or may be applied later ({})", error.message());
+    case Errc::kBusy:
+      return fmt::format("BUSY {}", error.message());
     case Errc::kStopped:
       return "ERR this server is stopping: use another one";
-    default: return fmt::format("ERR {}", error.message());
+    default:
+      return fmt::format("ERR {}", error.message());
   }
 }
 

@@ -17,6 +17,10 @@ NOTES = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
 # Of io_uring, in src: links (an entry whose predecessor fails is cancelled) and sends without a copy (two completions,
 # the second when the buffer is free) are not what the ring's code is made for.
 URING = re.compile(r"\b(?:IOSQE_IO_(?:HARD)?LINK|IORING_OP_SEND(?:MSG)?_ZC|io_uring_prep_send(?:msg)?_zc(?:_fixed)?)\b")
+# Each compiles for seconds in every source that has it: all of fmt's formatting (fmt::format calls what is in fmt's
+# library), and Boost's exceptions (which std_result.hpp does without).
+SLOW = re.compile(r"\bfmt::(?:v?format_to|formatted_size)\b|"
+                  r"<boost/outcome(?:/(?:boost_)?(?:result|outcome))?\.hpp>")
 COMMENT = {".h": "//", ".cc": "//", ".capnp": "#", ".sh": "#", ".py": '"""'}
 
 
@@ -37,6 +41,8 @@ def check(name, text, folder="src"):
         if folder == "src" and URING.search(line):
             found.append((number, f"{URING.search(line).group(0)}: no linked operations and no sends without a copy",
                           False))
+        if suffix in (".h", ".cc") and SLOW.search(line):
+            found.append((number, f"{SLOW.search(line).group(0)} compiles for seconds; use another", False))
     if text and not text.endswith("\n"):
         found.append((len(lines), "no line end at the end of the file", False))
     count = len(lines) - 1

@@ -27,6 +27,8 @@ class SourceStyle(unittest.TestCase):
                 "hard links": HEAD + "entry.flags |= IOSQE_IO_HARDLINK;\n",
                 "a send without a copy": HEAD + "io_uring_prep_send_zc(&entry, fd, data, size, 0, 0);\n",
                 "the same by its number": HEAD + "entry.opcode = IORING_OP_SENDMSG_ZC;\n",
+                "what compiles slowly": HEAD + "#include <boost/outcome.hpp>\n",
+                "all of fmt": HEAD + "fmt::format_to(std::back_inserter(text), \"{}\", 1);\n",
                 "line end": HEAD + "int a;",
                 "length": HEAD + "int a;\n" * 800,
                 "comment": "#pragma once\nint a;\n",

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <boost/outcome.hpp>
+#include <boost/outcome/std_result.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <coroutine>
