@@ -120,10 +120,10 @@ struct SimOptions {
   Duration duration = std::chrono::seconds(60);  // virtual time under load and faults; 1 s .. 1 h
   FaultKinds faults;
   Options raft;  // timeouts and limits are used; the simulator sets the rest
-  // For replays: the run has only the faults with these numbers in its plan, and ends after so many operations. Unset
-  // and 0: all of them.
+  // For replays: the run has only the faults with these numbers in its plan (unset: all of them), and ends after this
+  // number of operations (0: no limit).
   std::optional<std::vector<uint64_t>> only_faults;
-  uint64_t most_operations = 0;
+  uint64_t max_operations = 0;
   size_t story_lines = 60;                               // of Report::story
   std::function<void(const std::string& line)> on_line;  // called with each line of the story as it happens
   bool check_history = true;                             // for linearizability
@@ -159,8 +159,8 @@ struct Report {
 Report Run(Service& service, const SimOptions& options);
 
 // Repeats a failing run with fewer faults and operations while the same rule is broken. Returns the options of the
-// smallest failing run found in at most `most_runs` runs.
-SimOptions Shrink(Service& service, const SimOptions& failing, const Report& report, uint64_t most_runs = 60);
+// smallest failing run found in at most `max_runs` runs.
+SimOptions Shrink(Service& service, const SimOptions& failing, const Report& report, uint64_t max_runs = 60);
 
 }  // namespace sim
 }  // namespace ringraft

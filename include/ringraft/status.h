@@ -20,14 +20,14 @@ const char* ToString(Role role);  // "follower", "candidate" (also for a pre-can
 struct PeerStatus {
   Peer peer;
   bool is_self = false;
-  MemberKind kind = MemberKind::kVoter;  // by the newest configuration; while it is joint, a voter of either half
+  MemberKind kind = MemberKind::kVoter;  // by the newest configuration; while it is joint, a voter of C(old) or C(new)
   bool is_catching_up = false;  // leader only: a change waits for it, see ChangeConfig; it need not be a member yet
   uint64_t incarnation = 0;     // of the member's data directory; 0: not known yet
   std::string data;             // see ConfigChange::SetData
   Index match_index;            // leader only: the peer has the log up to here on its disk
   uint64_t lag_entries = 0;     // leader only: last_index - match_index
-  // Leader only: encoded bytes of these entries, counting those that this process has appended. Exact for a small lag;
-  // for a large one, up to a 64th of `lag_entries` too many entries are counted.
+  // Leader only: encoded size of these entries; only entries that this process has appended are counted. Exact for a
+  // small lag; for a large one it may include up to lag_entries / 64 more entries.
   uint64_t lag_bytes = 0;
   Duration lag_time{};        // leader only: since the oldest of these entries was appended here
   size_t inflight_bytes = 0;  // leader only: sent to the peer and not acknowledged

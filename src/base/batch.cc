@@ -103,7 +103,7 @@ Result<void> CheckEntries(const BatchHeader& header, std::string_view body) {
     return Corrupt("it is flagged as without commands and has a body");
   }
   if ((header.flags & ~BatchHeader::kHasConfiguration) != 0)
-    return Corrupt(fmt::format("its flags {:#x} are unknown or exclude each other", header.flags));
+    return Corrupt(fmt::format("its flags {:#x} are unknown or contradict each other", header.flags));
   size_t at = 0;
   bool has_configuration = false;
   for (uint32_t i = 0; i < header.count; ++i) {
@@ -114,7 +114,7 @@ Result<void> CheckEntries(const BatchHeader& header, std::string_view body) {
     at += BatchHeader::kEntryOverhead;
     if (length > body.size() - at)
       return Corrupt(fmt::format("its entry {} is longer than the batch", i));
-    if (type < 1 || type > 3) return Corrupt(fmt::format("its entry {} has the unknown type {}", i, type));
+    if (type < 1 || type > 3) return Corrupt(fmt::format("its entry {} has unknown type {}; expected 1 to 3", i, type));
     has_configuration |= type == static_cast<uint8_t>(LogEntryType::kConfiguration);
     at += length;
   }

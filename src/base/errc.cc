@@ -21,7 +21,7 @@ class Category final : public std::error_category {
       case Errc::kNoLeader:
         return "no leader was known before the deadline";
       case Errc::kUnknown:
-        return "the outcome is unknown: it may be applied, now or later";
+        return "the outcome is unknown: the request may take effect now, later or never";
       case Errc::kBusy:
         return "a queue is full; retry later";
       case Errc::kTooLarge:

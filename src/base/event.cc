@@ -6,14 +6,14 @@ namespace ringraft {
 namespace {
 
 std::string TextOfLeader(const Event& event) {
-  if (!event.leader) return fmt::format("knows no leader in term {}", event.term);
+  if (!event.leader) return fmt::format("does not know of a leader in term {}", event.term);
   if (event.leader->id == event.id) return fmt::format("is leader of term {}", event.term);
   return fmt::format("follows node {} in term {}", event.leader->id, event.term);
 }
 
 std::string TextOfPeer(const Event& event) {
   const char* const what = !event.is_reachable       ? "is unreachable"
-                           : event.needs_readmission ? "runs on another data directory than the member's: readmit it"
+                           : event.needs_readmission ? "runs on another data directory: readmit it if its own is lost"
                                                      : "is reachable";
   return fmt::format("node {} at {} {}", event.peer.id, event.peer.addr, what);
 }

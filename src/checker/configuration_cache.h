@@ -1,5 +1,5 @@
-// Lowe's cache: the configurations that a search has visited, and the multisets of optional operations spent in them.
-// Owned by one search.
+// Lowe's cache: the configurations that a search has visited (sets of ordered operations and the state after them, not
+// memberships), and the multisets of optional operations spent in them. Owned by one search.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,8 @@
 
 namespace ringraft::checker {
 
-// Multisets of spent operations: sorted numbers of pools, one for each operation. Interned, since most configurations
-// share theirs.
+// Multisets of spent operations. Interchangeable operations form a pool (search_operation.h); a multiset is the sorted
+// pool numbers of its operations. Interned, since most configurations share theirs.
 class SpentSets {
  public:
   using Set = std::vector<uint32_t>;
@@ -42,8 +42,8 @@ class ConfigurationCache {
  public:
   explicit ConfigurationCache(const SpentSets& spent) : spent_(spent), buckets_(1024, kEnd) {}
 
-  // Whether a configuration was visited from which everything follows that follows from this one. Adds the number of
-  // comparisons to `steps`.
+  // True if a visited configuration has the same key and has spent a subset of `spent`: whatever can be reached from
+  // this one can be reached from that one. Adds the number of comparisons to `steps`.
   bool Covers(const Fingerprint& key, const SpentSets::Set& spent, uint64_t& steps) const {
     for (uint32_t at = buckets_[key.a & (buckets_.size() - 1)]; at != kEnd; at = entries_[at].next) {
       if (entries_[at].key != key) continue;

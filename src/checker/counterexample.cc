@@ -11,11 +11,12 @@ namespace {
 
 using Verdict = LinearizabilityResult::Verdict;
 
-// Of one trial. With many operations omitted there are many possibilities; then it is better to omit fewer.
+// The steps of one trial. A trial that omits many operations has many orders to search: past the limit it is given up,
+// and one that omits fewer is tried.
 constexpr uint64_t kMaxTrialSteps = 300'000;
-constexpr uint64_t kTrialStepsOfOperation = 200;
+constexpr uint64_t kTrialStepsPerOperation = 200;
 constexpr size_t kMaxExplanations = 8;
-constexpr size_t kTimes = 2;
+constexpr size_t kMaxTimes = 2;  // that an omitted operation may take effect
 constexpr size_t kMaxWindow = 128;
 constexpr uint64_t kWindowSteps = 30'000;
 
@@ -28,7 +29,7 @@ class Reduction {
         partition_(partition),
         operations_(history),
         steps_left_(max_steps),
-        trial_steps_(std::min(kMaxTrialSteps, kTrialStepsOfOperation * history.size())) {
+        trial_steps_(std::min(kMaxTrialSteps, kTrialStepsPerOperation * history.size())) {
     for (size_t i = 0; i < operations_.size(); ++i) {
       is_kept_.push_back(!IsUnknown(operations_[i]));
       if (is_kept_[i]) by_return_.push_back(i);
@@ -57,8 +58,8 @@ class Reduction {
     }
   }
 
-  // Looks for a few impossible operations: consecutive ones by return up to a suspect, and the other suspects. At first
-  // without operations that are possible in many states: they make the search long, and seldom matter.
+  // Looks for a few impossible operations: consecutive ones by return up to a suspect, and the other suspects. The
+  // first attempt omits operations that are possible in many states: they make the search long, and seldom matter.
   bool FindWindow(const std::vector<size_t>& suspects) {
     std::vector<size_t> places(operations_.size(), 0);
     for (size_t i = 0; i < by_return_.size(); ++i) places[by_return_[i]] = i;
@@ -114,14 +115,14 @@ class Reduction {
       }
       const SearchOperation any_time{operations_[i], true, false, std::numeric_limits<int64_t>::min(),
                                      Operation::kNever};
-      search.insert(search.end(), kTimes, any_time);
+      search.insert(search.end(), kMaxTimes, any_time);
     }
     const SearchOutcome outcome = FindOrder(model_, partition_, search, trial_steps_);
     if (outcome.verdict != Verdict::kLinearizable || outcome.spent.size() > kMaxExplanations) return;
     size_t position = 0;
     std::vector<bool> kept = is_kept_;
     for (size_t i = 0; i < operations_.size(); ++i) {
-      const size_t end = position + (is_kept_[i] ? 1 : kTimes);
+      const size_t end = position + (is_kept_[i] ? 1 : kMaxTimes);
       for (; position < end; ++position) {
         const bool is_spent =
             std::find(outcome.spent.begin(), outcome.spent.end(), position) != outcome.spent.end();
@@ -146,7 +147,7 @@ class Reduction {
   const std::string* Result(size_t i) const { return operations_[i]->result ? &*operations_[i]->result : nullptr; }
 
   // Whether the kept operations have no order, whatever effect the others had while they ran. First tries to prove it
-  // even if the others may take effect any number of times: this counts less, so it is often faster.
+  // even if the others may take effect any number of times: that search keeps fewer counts, so it is often faster.
   bool IsImpossible(const std::vector<bool>& kept) {
     return Try(kept, true, trial_steps_) || Try(kept, false, trial_steps_);
   }

@@ -4,16 +4,16 @@
 // A configuration is the set of operations that have been ordered so far, and the state after them. An operation may
 // come next if no other pending one had returned before it was invoked. Added to the two papers:
 //
-// * Operations of unknown outcome are optional: the search ends when all others are ordered. They are tried last, and
-//   between two others only in sequences that grow one by one, so that few are spent. Optional operations of the same
-//   command are interchangeable and only counted. A configuration is cut if one with the same ordered operations and
-//   the same state, but with fewer optional operations spent, has been visited: whatever follows from it, follows from
-//   that one.
+// * Operations of unknown outcome are optional: the search ends when all others are ordered. They are tried last, first
+//   none, then one, then two between two required operations, so that as few as possible are spent. Optional operations
+//   of the same command are interchangeable and only counted. A configuration is cut if one with the same ordered
+//   operations and the same state, but with fewer optional operations spent, has been visited: whatever can be reached
+//   from it can be reached from that one.
 // * Operations that never change the state are taken as soon as they are possible, without an alternative: this makes
 //   no difference to the others (see SearchHints).
-// * Where optional operations have a time of return, the first required operation may start from any state that it
-//   needs: finding out which states the optional ones can reach before it would take too long.
-// * A state is not left while a pending operation needs it that no remaining operation can restore.
+// * If optional operations have a return time, the first required operation may start from whatever state it needs.
+//   This accepts more than it should: computing the states that the optional ones can reach would take too long.
+// * The search does not leave a state that a pending operation needs if no remaining operation can restore that state.
 #pragma once
 
 #include <cstdint>

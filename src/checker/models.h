@@ -42,8 +42,8 @@ std::string ReadList(std::string_view key);
 
 class WorkloadModel : public Model, public SearchHints {
  public:
-  // Whether it is a command of this workload. Check this for a history first: any other command is impossible with
-  // every answer.
+  // Whether it is a command of this workload. Check a history with this first: for any other command the model calls
+  // every answer impossible.
   virtual bool IsCommand(std::string_view command) const = 0;
   // Returns the second word.
   std::string Partition(std::string_view command) const override;

@@ -42,7 +42,7 @@ Outcome Do(const CliOptions& options, Network& network, TimePoint deadline) {
 // What is still missing; empty if the condition holds.
 std::string Missing(const CliOptions& options, const RaftStatus& raft) {
   if (options.command == Command::kWaitLeader)
-    return raft.leader ? "" : fmt::format("node {} knows no leader", raft.id.value());
+    return raft.leader ? "" : fmt::format("node {} does not know of a leader", raft.id.value());
   if (options.command == Command::kWaitHealthy) return WhyNotHealthy(raft, options.max_lag);
   if (raft.applied_index >= options.index) return {};
   return fmt::format("node {} has applied up to {} only", raft.id.value(), raft.applied_index.value());
@@ -51,7 +51,7 @@ std::string Missing(const CliOptions& options, const RaftStatus& raft) {
 std::string Met(const CliOptions& options, const RaftStatus& raft) {
   if (options.command == Command::kWaitLeader)
     return fmt::format("node {} at {} leads\n", raft.leader->id.value(), Printable(raft.leader->addr.text()));
-  if (options.command == Command::kWaitHealthy) return fmt::format("all {} members are well\n", raft.peers.size());
+  if (options.command == Command::kWaitHealthy) return fmt::format("all {} members are healthy\n", raft.peers.size());
   return fmt::format("node {} has applied up to {}\n", raft.id.value(), raft.applied_index.value());
 }
 
@@ -73,7 +73,7 @@ Outcome Wait(const CliOptions& options, Network& network, TimePoint deadline) {
     if (network.Now() + kPoll >= deadline) {  // another question would have no time
       const double seconds = std::chrono::duration<double>(options.timeout).count();
       return Failed(kExitUnknown,
-                    fmt::format("waited {:g} s in vain: {}; see to that, or give more --timeout", seconds, missing));
+                    fmt::format("condition not met after {:g} s: {}; fix that, or raise --timeout", seconds, missing));
     }
     network.Sleep(kPoll);
   }

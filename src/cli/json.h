@@ -1,4 +1,4 @@
-// Writes JSON (RFC 8259) onto a text, in one line. The caller sees to it that what begins ends.
+// Writes JSON (RFC 8259) onto a text, in one line. The caller closes every object and array that it opens.
 #pragma once
 
 #include <cstdint>

@@ -169,7 +169,7 @@ Result<void> ReadAdd(const Arguments& arguments, CliOptions& options) {
   RINGRAFT_TRY(id, ReadId(arguments.id));
   const Peer peer(NodeId(id), addr);
   if (arguments.learner && arguments.witness)
-    return Wrong("--learner and --witness exclude each other: a witness votes; drop one");
+    return Wrong("--learner and --witness cannot be combined: a witness votes; drop one");
   MemberKind kind = MemberKind::kVoter;
   ConfigChange change;
   if (arguments.learner) {
@@ -263,7 +263,7 @@ Result<void> Read(const Arguments& arguments, CliOptions& options) {
 constexpr Form kForms[] = {
     {"status", "What a node reports of itself and the cluster", AskForJson, Read<Command::kStatus>, kAskTimeout},
     {"members", "The members, as the leader sees them", AskForJson, Read<Command::kMembers>, kAskTimeout},
-    {"add", "Add a member: a voter once it has the log", DescribeAdd, ReadAdd, kOrderTimeout},
+    {"add", "Add a member; it becomes a voter once it has caught up with the log", DescribeAdd, ReadAdd, kOrderTimeout},
     {"remove", "Remove members, all in one step", DescribeRemove, ReadRemove, kOrderTimeout},
     {"promote", "Make a learner a voter", DescribeId, ReadPromote, kOrderTimeout},
     {"demote", "Make a voter a learner", DescribeId, ReadDemote, kOrderTimeout},
@@ -304,8 +304,8 @@ void Describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--group", arguments.group, "Refuse nodes and directories of another group");
   app.add_option(
       "--timeout", arguments.timeout,
-      fmt::format("In seconds, for everything; by default {} to ask, {} to change, {} to wait; a change gets one more "
-                  "to report how it ended",
+      fmt::format("Time limit for the whole command, in seconds (default: {} for queries, {} for changes, {} for "
+                  "wait); changes get one more second to report the outcome",
                   kAskTimeout, kOrderTimeout, kWaitTimeout));
   for (const Form& form : kForms) form.describe(*app.add_subcommand(form.name, form.help), arguments);
   CLI::App& wait = *app.add_subcommand("wait", "Wait for a condition")->require_subcommand(1);

@@ -59,7 +59,7 @@ std::string Shown(const node::RecoveryFacts& facts, const std::string& directory
              "    waits to join, and add it.\n"
              "Only after the permanent loss of a majority. Look at every remaining directory first, and recover the\n"
              "one whose log ends in the highest term, and among those at the highest index.\n"
-             "Nothing has been changed. To do it: ringraft recover {4} --yes\n",
+             "The log and the members have not been changed. To recover: ringraft recover {4} --yes\n",
              self, facts.identity.generation.counter + 1, facts.last_index.value(), OthersOf(facts),
              Printable(directory));
 }

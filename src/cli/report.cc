@@ -240,7 +240,7 @@ std::string WhyNotHealthy(const RaftStatus& leader, uint64_t max_lag) {
     const uint64_t id = member.peer.id.value();
     if (member.is_catching_up) return fmt::format("node {} is catching up to become a voter", id);
     if (member.needs_readmission)
-      return fmt::format("node {} runs on another data directory than the member's: readmit it", id);
+      return fmt::format("node {} runs on another data directory: readmit it if its own is lost", id);
     if (!member.is_reachable)
       return fmt::format("the leader does not reach node {} at {}", id, Printable(member.peer.addr.text()));
     // It counts as reachable before it has answered anything, and has said nothing of its data directory.

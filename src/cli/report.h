@@ -18,7 +18,7 @@ std::string MembersJson(const Answered& answered);
 // leader what they have, and answer, none is more than `max_lag` entries behind, and no change of them is under way.
 std::string WhyNotHealthy(const RaftStatus& leader, uint64_t max_lag);
 
-// In one line, and without what a terminal would obey: other bytes are written as \xNN.
+// One line, safe for a terminal: control characters and invalid UTF-8 become \xNN.
 std::string Printable(std::string_view text);
 
 }  // namespace ringraft::cli

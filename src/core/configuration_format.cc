@@ -71,7 +71,7 @@ Result<std::vector<Member>> TakeMembers(Reader& reader, uint64_t version) {
       flags = reader.Number(1);
     }
     if (reader.failed) return Corrupt("it ends inside a peer");
-    if (id == NodeId(0)) return Corrupt("a peer has ID 0");
+    if (id == NodeId(0)) return Corrupt("a peer has ID 0; expected at least 1");
     if (!members.empty() && members.back().id >= id) return Corrupt(fmt::format("ID {} is out of order", id));
     if (addr_bytes == 0 || addr_bytes > kMaxAddrBytes)
       return Corrupt(

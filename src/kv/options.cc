@@ -45,7 +45,7 @@ void Describe(CLI::App& app, Arguments& arguments) {
       "A node that has a log needs neither --peer nor --bootstrap nor --join, and ignores the latter two.");
   app.set_version_flag("--version", fmt::format("ringraft-kv {} (protocol {})", RINGRAFT_VERSION, kProtocolVersion));
   app.add_option("--id", arguments.id, "This node's number in the cluster, at least 1")->required();
-  app.add_option("--data", arguments.data, "Directory of the log; created if its parent exists")->required();
+  app.add_option("--data", arguments.data, "Data directory; created if missing (its parent must exist)")->required();
   app.add_option("--listen", arguments.listen, "HOST:PORT for Redis clients")->required();
   app.add_option("--peer", arguments.peers, "ID=HOST:PORT of a member, once for each, this node included")->take_all();
   app.add_option("--addr", arguments.addr, "HOST:PORT where the other nodes reach this one; not needed with --peer");
@@ -62,8 +62,8 @@ void Describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--priority", arguments.priority, "0 .. 255; a leader transfers leadership to a node of a higher one")
       ->capture_default_str();
   app.add_option("--disk-stall-limit", arguments.disk_stall_limit_ms,
-                 "A write that takes longer, in ms, is a stalled disk, on which no node leads if another can; 0: the "
-                 "longest election timeout")
+                 "Treat the disk as stalled when a write takes longer than this many ms (0: the longest election "
+                 "timeout); a node with a stalled disk does not lead if another can")
       ->capture_default_str();
   app.add_option("--max-bytes", arguments.max_bytes, "Upper bound of the database file (64GB by default)")
       ->transform(CLI::AsSizeValue(false));
@@ -85,12 +85,12 @@ Result<void> ReadMembers(const Arguments& arguments, Options& options) {
     options.initial_members.push_back(std::move(peer).value());
   }
   if (arguments.join && (arguments.bootstrap || !options.initial_members.empty())) {
-    return Wrong(fmt::format("--join and {} exclude each other: a joining node does not start a cluster; drop one",
+    return Wrong(fmt::format("--join and {} cannot be combined: a joining node does not start a cluster; drop one",
                              arguments.bootstrap ? "--bootstrap" : "--peer"));
   }
   if (arguments.bootstrap && !arguments.cluster.empty()) {
-    return Wrong(fmt::format("--bootstrap and --cluster {} exclude each other: a node that bootstraps alone draws a "
-                             "random cluster id, and the others learn it; drop --cluster on all of them",
+    return Wrong(fmt::format("--bootstrap and --cluster {} cannot be combined: --bootstrap draws a random cluster ID, "
+                             "which the other nodes learn; drop --cluster on every node",
                              arguments.cluster));
   }
   if (options.initial_members.empty()) {
@@ -102,7 +102,7 @@ Result<void> ReadMembers(const Arguments& arguments, Options& options) {
   }
   if (arguments.bootstrap) {
     return Wrong(
-        "--bootstrap and --peer exclude each other: a cluster starts with one node alone or with a fixed list");
+        "--bootstrap and --peer cannot be combined: a cluster starts with one node or with a fixed list; drop one");
   }
   const auto self = std::find_if(options.initial_members.begin(), options.initial_members.end(),
                                  [&](const Peer& peer) { return peer.id == options.id; });
@@ -172,7 +172,7 @@ Result<void> Convert(const Arguments& arguments, KvOptions& options) {
   options.listen = listen.value();
   if (options.listen == options.raft.addr) {
     return Wrong(
-        fmt::format("--listen {} is the peer address: clients need a port of their own", options.listen.text()));
+        fmt::format("--listen {} is also the peer address: give clients a different port", options.listen.text()));
   }
   if (auto ok = ReadTimes(arguments, options); !ok) return ok;
   if (auto ok = ReadLogLevel(arguments, options); !ok) return ok;

@@ -92,7 +92,8 @@ bool Calls::BeginNextEvent(Call& call, EventQueue& queue, std::coroutine_handle<
   }
   // From here on the call may have ended. The former's caller has died, or should have been awaited.
   if (former) {
-    former->first->error = Error(Errc::kInvalidArgument, "a second Next of one EventStream: await the first before it");
+    former->first->error =
+        Error(Errc::kInvalidArgument, "Next was awaited while an earlier Next waited: await one at a time");
     former->first->Complete(former->second);
   }
   return true;

@@ -43,7 +43,7 @@ Result<StoredIdentity> Decode(const std::string& value) {
     return Error(
         Errc::kCorrupt,
         fmt::format(
-            "the stored identity has {} bytes instead of {}; restore this node's directory or re-create the node",
+            "the stored identity has {} bytes instead of {}; empty this node's data directory and readmit the node",
             value.size(), sizeof stored));
   std::memcpy(&stored, value.data(), sizeof stored);
   return stored;
@@ -153,8 +153,8 @@ Result<Generation> ReadGeneration(Storage& storage, const RecoveredLog& recovere
   RINGRAFT_TRY(value, storage.Store().Get(kGenerationKey));
   StoredGeneration stored;
   if (!value.empty() && value.size() != sizeof stored.counter && value.size() != sizeof stored)
-    return Error(Errc::kCorrupt, fmt::format("the stored generation has {} bytes instead of {}; restore this node's "
-                                             "directory or re-create the node",
+    return Error(Errc::kCorrupt, fmt::format("the stored generation has {} bytes instead of {}; empty this node's "
+                                             "data directory and readmit the node",
                                              value.size(), sizeof stored));
   std::memcpy(&stored, value.data(), value.size());
   Generation generation;
@@ -218,8 +218,8 @@ Result<Identity> ReadIdentity(const Options& options, Storage& storage, const Re
   return identity;
 }
 
-// The log has no entries, so none of a generation: one that was stored along with a leader's entries, which did not
-// come so far, must not become that of the log to be.
+// The log is empty, so it belongs to no generation. A crash may have stored a leader's generation without its entries;
+// it is forgotten, or a future log would inherit it.
 Result<void> ForgetGeneration(Storage& storage) {
   RINGRAFT_TRY(stored, storage.Store().Get(kGenerationKey));
   if (stored.empty()) return Success();

@@ -98,8 +98,8 @@ void Leadership::OnLostMatch(Pipeline& pipeline, bool is_first) {
   pipeline.retry_at = loop_.Now() + kRetryDelay;
   if (!is_first) return;
   log_.Error(
-      fmt::format("node {} has lost entries that it had acknowledged as durable: its disk, or a restored backup, "
-                  "is not what it was; empty its directory, start it, and readmit it (`ringraft readmit {}`, or "
+      fmt::format("node {} has lost entries that it had acknowledged as durable (a failing disk, or a restored "
+                  "backup); empty its data directory, start it, and readmit it (`ringraft readmit {}`, or "
                   "ConfigChange::Readmit)",
                   pipeline.peer.id, pipeline.peer.id));
 }
@@ -109,7 +109,7 @@ void Leadership::LogReadmission(Pipeline& pipeline) {
   const bool needs_it = core_.NeedsReadmission(pipeline.peer.id);
   if (needs_it && !pipeline.needs_readmission) {
     log_.Error(
-        fmt::format("node {} replies from another data directory than the member's: it does not count, and gets "
+        fmt::format("node {} replies from a different data directory than the member's: it does not count, and gets "
                     "no entries; if its disk is lost, readmit it (`ringraft readmit {}`, or "
                     "ConfigChange::Readmit)",
                     pipeline.peer.id, pipeline.peer.id));

@@ -35,7 +35,7 @@ HandleOptions OperatorService::Within(Duration timeout) const {
 // Only on the leader: other nodes redirect the operator.
 void OperatorService::LogOrder(const std::string& order) const {
   if (!status_.is_leader()) return;
-  log_.Info(fmt::format("an operator asks for {}", order));
+  log_.Info(fmt::format("operator request: {}", order));
 }
 
 Result<AdminService*> OperatorService::Admit(std::optional<GroupId> group) {
@@ -59,7 +59,7 @@ Result<AdminStatus> OperatorService::Status() {
 
 Task<Result<void>> OperatorService::ChangeConfig(ConfigChange change, Duration timeout) {
   RINGRAFT_CO_TRYV(CheckRunning());
-  LogOrder(fmt::format("a change of the members in {} steps", change.steps().size()));
+  LogOrder(fmt::format("membership change, {} step(s)", change.steps().size()));
   ChangeConfigCall call(calls_, std::move(change), Within(timeout));
   Result<void> done = co_await call;
   co_return done;
@@ -67,7 +67,7 @@ Task<Result<void>> OperatorService::ChangeConfig(ConfigChange change, Duration t
 
 Task<Result<void>> OperatorService::AbortConfigChange() {
   RINGRAFT_CO_TRYV(CheckRunning());
-  LogOrder("the end of a change of the members");
+  LogOrder("abort the membership change");
   AbortConfigChangeCall call(calls_, Within(kAbortTimeout));
   Result<void> done = co_await call;
   co_return done;
@@ -75,7 +75,7 @@ Task<Result<void>> OperatorService::AbortConfigChange() {
 
 Task<Result<void>> OperatorService::TransferLeadership(NodeId to, Duration timeout) {
   RINGRAFT_CO_TRYV(CheckRunning());
-  LogOrder(to ? fmt::format("node {} to lead", to) : "another node to lead");
+  LogOrder(to ? fmt::format("transfer leadership to node {}", to) : "transfer leadership");
   TransferLeadershipCall call(calls_, to, Within(timeout));
   Result<void> done = co_await call;
   co_return done;

@@ -34,7 +34,7 @@ Result<void> PeerVerifier::CheckGeneration(NodeId peer, const Generation& genera
     const bool are_we_old = ours.counter < generation.counter;
     return Error(
         Errc::kOldGeneration,
-        fmt::format("node {} is of generation {} of the cluster, this node of {}: the cluster was recovered from a "
+        fmt::format("node {} has cluster generation {}, this node has {}: the cluster was recovered from a "
                     "lost quorum without {}; stop {}, empty its data directory, start it again and add it",
                     peer, generation.counter, ours.counter, are_we_old ? "this node" : "that node",
                     are_we_old ? "this one" : "that one"));
@@ -45,7 +45,7 @@ Result<void> PeerVerifier::CheckGeneration(NodeId peer, const Generation& genera
                                              : "the cluster was recovered from a lost quorum twice, on two nodes";
   return Error(
       Errc::kOldGeneration,
-      fmt::format("node {} is of generation {} of the cluster, this node of {}: {}, and their logs differ; decide "
+      fmt::format("node {} has cluster generation {}, this node has {}: {}, and their logs differ; decide "
                   "which of the two stays, stop the other's nodes, empty their data directories, start them to join "
                   "it and add or readmit them",
                   peer, ToString(generation), ToString(ours), what));

@@ -21,8 +21,8 @@ static_assert(sizeof(StoredStart) == 32);
 Result<StartCounts> StartCounts::Decode(std::string_view stored) {
   StartCounts counts;
   if (stored.size() % sizeof(StoredStart) != 0 || stored.size() / sizeof(StoredStart) > kMaxStarts)
-    return Error(Errc::kCorrupt, fmt::format("the stored start counts have {} bytes; restore this node's directory or "
-                                             "empty it and readmit the node",
+    return Error(Errc::kCorrupt, fmt::format("the stored start counts have {} bytes; empty this node's data "
+                                             "directory and readmit the node",
                                              stored.size()));
   for (size_t at = 0; at < stored.size(); at += sizeof(StoredStart)) {
     StoredStart start;

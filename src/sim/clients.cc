@@ -35,11 +35,11 @@ DetachedTask Handle(Raft& raft, std::string command, HandleOptions options,
 
 }  // namespace
 
-Clients::Clients(World& world, Cluster& cluster, Service& service, uint64_t count, uint64_t most_operations)
+Clients::Clients(World& world, Cluster& cluster, Service& service, uint64_t count, uint64_t max_operations)
     : world_(world),
       cluster_(cluster),
       service_(service),
-      most_operations_(most_operations == 0 ? UINT64_MAX : most_operations),
+      max_operations_(max_operations == 0 ? UINT64_MAX : max_operations),
       random_(world.random().Fork()) {
   for (uint64_t i = 0; i < count; ++i) {
     clients_.push_back(std::make_unique<Client>());
@@ -87,7 +87,7 @@ Slot* Clients::Choose(Client& client) {
 }
 
 void Clients::Call(Client& client) {
-  if (is_stopping_ || begun() >= most_operations_) return;
+  if (is_stopping_ || begun() >= max_operations_) return;
   Slot* slot = Choose(client);
   if (slot == nullptr) return Plan(client, 100 * kMilli);
   const uint64_t number = next_call_++;

@@ -28,7 +28,7 @@ struct ClientHabits {
 
 class Clients final {
  public:
-  Clients(World& world, Cluster& cluster, Service& service, uint64_t count, uint64_t most_operations);
+  Clients(World& world, Cluster& cluster, Service& service, uint64_t count, uint64_t max_operations);
   ~Clients();
   Clients(const Clients&) = delete;
 
@@ -77,7 +77,7 @@ class Clients final {
   World& world_;
   Cluster& cluster_;
   Service& service_;
-  const uint64_t most_operations_;
+  const uint64_t max_operations_;
   ClientHabits habits_;
   Random random_;
   std::vector<std::unique_ptr<Client>> clients_;

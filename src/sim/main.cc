@@ -56,7 +56,7 @@ SimOptions OptionsOf(const Arguments& arguments, uint64_t seed) {
   options.nodes = arguments.nodes;
   options.clients = arguments.clients;
   options.duration = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(arguments.duration));
-  options.most_operations = arguments.operations;
+  options.max_operations = arguments.operations;
   if (!arguments.faults.empty()) options.only_faults = arguments.faults;
   if (arguments.no_faults) options.only_faults.emplace();
   return options;
@@ -66,7 +66,7 @@ std::string ReplayCommand(const Arguments& arguments, const SimOptions& options)
   std::string command =
       fmt::format("ringraft-sim --seed {} --workload {} --nodes {} --clients {} --duration {}", options.seed,
                   arguments.workload, options.nodes, options.clients, arguments.duration);
-  if (options.most_operations != 0) command += fmt::format(" --operations {}", options.most_operations);
+  if (options.max_operations != 0) command += fmt::format(" --operations {}", options.max_operations);
   if (options.only_faults && options.only_faults->empty()) command += " --no-faults";
   if (options.only_faults && !options.only_faults->empty()) {
     command += " --only";

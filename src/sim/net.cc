@@ -125,7 +125,7 @@ class HostNetwork final : public reactor::Network {
     net.world_.After(net.links_.DrawLatency(to, from), [&net, host = &host_, attempt, connection, from, to] {
       const bool is_lost = attempt->is_over || net.IsCut(to, from);
       if (is_lost) {
-        // This end never opens; the other one notices when it sends.
+        // The reply is lost: the caller never gets this connection, and the other end notices when it sends.
         if (connection != nullptr) connection->ends[0].was_open = true;
         return;
       }

@@ -28,7 +28,7 @@ class Runner final {
         world_(options.seed, options.story_lines),
         plan_(DrawPlan(world_.random(), options)),
         cluster_(world_, service, options, [this](uint64_t call) { OnApply(call); }),
-        clients_(std::make_unique<Clients>(world_, cluster_, service, options.clients, options.most_operations)),
+        clients_(std::make_unique<Clients>(world_, cluster_, service, options.clients, options.max_operations)),
         injector_(world_, cluster_) {
     world_.trace().on_line = options.on_line;
   }
@@ -90,7 +90,7 @@ class Runner final {
     injector_.HealAll();
     clients_->SetHabits(ClientHabits());
     clients_->ResetStreaks();
-    const uint64_t budget = options_.most_operations;
+    const uint64_t budget = options_.max_operations;
     const bool works = RunUntil(world_.now() + kMostRecovery, [&] {
       return clients_->AllHaveStreak(kStreak) || (budget != 0 && clients_->begun() >= budget && clients_->IsIdle());
     });
@@ -197,18 +197,18 @@ std::string Report::Text() const {
 }
 
 // Greedy: first omits the calls after the failure, then halves, quarters, ... of the faults, then further calls.
-SimOptions Shrink(Service& service, const SimOptions& failing, const Report& report, uint64_t most_runs) {
+SimOptions Shrink(Service& service, const SimOptions& failing, const Report& report, uint64_t max_runs) {
   SimOptions best = failing;
   best.only_faults = report.fault_numbers;
   uint64_t runs = 0;
   auto fails = [&](const SimOptions& options) {
-    if (runs >= most_runs) return false;
+    if (runs >= max_runs) return false;
     ++runs;
     return Run(service, options).rule == report.rule;
   };
   // With fewer faults the clients make more calls. If the failure needs no more calls than it had, bounds them by that.
   SimOptions bounded = best;
-  bounded.most_operations = report.operations;
+  bounded.max_operations = report.operations;
   if (fails(bounded)) {
     best = bounded;
   } else if (!fails(best)) {
@@ -229,7 +229,7 @@ SimOptions Shrink(Service& service, const SimOptions& failing, const Report& rep
   }
   for (uint64_t calls = report.operations; calls > 1;) {
     SimOptions fewer = best;
-    fewer.most_operations = calls = calls / 2;
+    fewer.max_operations = calls = calls / 2;
     if (!fails(fewer)) break;
     best = fewer;
   }

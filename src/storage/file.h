@@ -27,8 +27,8 @@ class FileDescriptor {
 
 // What to do about a damaged data directory: the end of such errors.
 constexpr std::string_view kDamageRemedy =
-    "restore the whole data directory from a backup, or remove the node from the cluster and add it again with an "
-    "empty data directory";
+    "empty it, start the node and readmit it (`ringraft readmit ID`, or ConfigChange::Readmit); never restore it from "
+    "a backup";
 
 // kFull for ENOSPC and EDQUOT, kIo otherwise: "cannot <doing> <path>: <cause>".
 Error SystemError(std::string_view doing, const std::string& path, int error_number);

@@ -139,7 +139,7 @@ Result<void> LmdbStorage::CheckUsable() const {
 // without writing it. So there is no retry.
 Error LmdbStorage::Fail(const Error& error) {
   failure_ = Error(
-      Errc::kIo, fmt::format("the storage has failed and refuses all further use ({}); restart the node",
+      Errc::kIo, fmt::format("the storage is unusable after an earlier error: {}; fix its cause, then restart the node",
                              error.message()));
   has_failed_.store(true, std::memory_order_release);
   return error;

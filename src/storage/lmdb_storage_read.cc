@@ -105,7 +105,7 @@ Result<std::vector<StoredConfiguration>> LmdbStorage::ReadConfigurations(const L
   Index index;
   while (found && ParseIndexKey(cursor.key(), group_, index)) {
     RINGRAFT_TRY(command, Unseal(cursor.key(), cursor.value(),
-                                 fmt::format("the configuration of index {} in {}", index, env_->path())));
+                                 fmt::format("the configuration at index {} in {}", index, env_->path())));
     configurations.push_back(StoredConfiguration{index, std::string(command)});
     RINGRAFT_TRY(more, cursor.Next());
     found = more;

@@ -104,7 +104,7 @@ TEST_CASE("each wait ends when its condition comes true") {
     CHECK(outcome.exit_code == 0);
     CHECK(outcome.out == (command == Command::kWaitLeader  ? "node 1 at a:1 leads\n"
                           : command == Command::kWaitIndex ? "node 1 has applied up to 10\n"
-                                                           : "all 0 members are well\n"));
+                                                           : "all 0 members are healthy\n"));
     CHECK(sleeps >= 40);
   }
 }
@@ -118,9 +118,9 @@ TEST_CASE("a wait in vain says what is missing, and is 3") {
   const TimePoint begin = network.now;
   Outcome outcome = Run(options, network);
   CHECK(outcome.exit_code == kExitUnknown);
-  CHECK(Has(outcome.err, "waited 30 s in vain: node 1 has applied up to 9 only"));
+  CHECK(Has(outcome.err, "condition not met after 30 s: node 1 has applied up to 9 only"));
   CHECK(network.now - begin <= std::chrono::seconds(30));
-  CHECK(Has(Run(Options(Command::kWaitLeader), network).err, "node 1 knows no leader"));
+  CHECK(Has(Run(Options(Command::kWaitLeader), network).err, "node 1 does not know of a leader"));
   CHECK(Has(Run(Options(Command::kWaitHealthy), network).err, "no leader was found"));
   Lead(network, 2);
   PeerStatus silent;

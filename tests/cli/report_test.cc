@@ -188,7 +188,7 @@ TEST_CASE("a cluster is well if all its members answer and have the log, and not
   CHECK(WhyNotHealthy(raft, 2000) == "the leader does not know yet what node 2 has of the log");
   raft.peers[1].match_index = Index(1190);
   raft.peers[1].needs_readmission = true;
-  CHECK(WhyNotHealthy(raft, 10) == "node 2 runs on another data directory than the member's: readmit it");
+  CHECK(WhyNotHealthy(raft, 10) == "node 2 runs on another data directory: readmit it if its own is lost");
   raft.peers[1].needs_readmission = false;
   raft.peers[1].is_reachable = false;
   CHECK(WhyNotHealthy(raft, 10) == "the leader does not reach node 2 at b:2");

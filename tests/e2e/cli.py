@@ -58,7 +58,7 @@ def check_reports(tool, c):
     leader = c.wait_leader()
     follower = other_than(c.nodes, leader)[0]
     assert tool.good('wait', 'leader') == f'node {leader.id} at {leader.addr} leads\n'
-    assert tool.good('wait', 'healthy') == 'all 3 members are well\n'
+    assert tool.good('wait', 'healthy') == 'all 3 members are healthy\n'
     with leader.client() as client:
         for i in range(10):
             client.command('SET', f'key{i}', i)

@@ -82,7 +82,7 @@ def check_emptied(c, tool):
         load.wait_for_writes(200)
         emptied.kill()
         start_emptied(emptied)
-        wait_for(lambda: any(f'node {emptied.id} replies from another data directory' in node.log()
+        wait_for(lambda: any(f'node {emptied.id} replies from a different data directory' in node.log()
                              for node in (leader, other)), 'the leader to say that it does not count')
         wait_for(lambda: tool.members()[emptied.id]['needs_readmission'], 'the tool to say so')
         load.wait_for_writes(200)

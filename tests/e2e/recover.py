@@ -57,7 +57,7 @@ def old_ones_return(kept, lost):
         node.start()
     for node in lost:
         node.wait_ready()
-    wait_for(lambda: 'is of generation 1 of the cluster, this node of 2: the cluster was recovered from a lost quorum '
+    wait_for(lambda: 'has cluster generation 1, this node has 2: the cluster was recovered from a lost quorum '
              'without that node' in kept.log(), 'the recovered node to say which node it refuses')
     wait_for(lambda: any('without this node; stop this one, empty its data directory' in node.log() for node in lost),
              'an old node to say why it is refused')

@@ -44,7 +44,7 @@ TEST_SUITE("node/duplicate") {
     REQUIRE(cluster.Handle(*cluster.At(leader).raft, "a").has_value());
     nodes.StartEmptied(emptied);
     nodes.UntilLogged(emptied, "does not vote: the cluster has begun without this data directory");
-    nodes.UntilLogged(leader, "node " + std::to_string(emptied) + " replies from another data directory");
+    nodes.UntilLogged(leader, "node " + std::to_string(emptied) + " replies from a different data directory");
     cluster.Until("its leader to know", [&] { return nodes.NeedsReadmission(emptied); });
 
     // The leader has one voter left, and then none: it steps down, and no node is elected.

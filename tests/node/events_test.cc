@@ -104,7 +104,7 @@ TEST_SUITE("node/events") {
                                  "node 1: node 2 at 127.0.0.1:7102 is reachable"});
     status.peers[1].needs_readmission = true;
     CHECK(after(status) ==
-          Lines{"node 1: node 2 at 127.0.0.1:7102 runs on another data directory than the member's: readmit it"});
+          Lines{"node 1: node 2 at 127.0.0.1:7102 runs on another data directory: readmit it if its own is lost"});
     status.is_disk_stalled = true;
     CHECK(after(status) == Lines{"node 1: its disk is stalled"});
 
@@ -116,7 +116,7 @@ TEST_SUITE("node/events") {
     CHECK(after(status) == Lines{"node 1: follows node 2 in term 7"});
     status.leader.reset();
     status.is_disk_stalled = false;
-    CHECK(after(status) == Lines{"node 1: knows no leader in term 7", "node 1: its disk has recovered"});
+    CHECK(after(status) == Lines{"node 1: does not know of a leader in term 7", "node 1: its disk has recovered"});
     events.End(status, Error(Errc::kIo, "no disk"));
     CHECK(ToString(seen.back()) == "node 1: stopped: no disk");
   }

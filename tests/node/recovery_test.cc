@@ -126,7 +126,7 @@ TEST_SUITE("node/recovery") {
       const Result<void> met = raft.node().peers().Verify(old_leader.node().peers().self());
       REQUIRE_FALSE(met.has_value());
       CHECK(met.error() == Errc::kOldGeneration);
-      CHECK(met.error().message().find("is of generation 1 of the cluster, this node of 2") != std::string::npos);
+      CHECK(met.error().message().find("has cluster generation 1, this node has 2") != std::string::npos);
       CHECK(AppendOf(raft, NodeId(1), old_leader.node().peers().self().generation) == Errc::kOldGeneration);
       const Result<void> back = old_leader.node().peers().Verify(raft.node().peers().self());
       REQUIRE_FALSE(back.has_value());
