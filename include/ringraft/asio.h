@@ -156,8 +156,8 @@ class Driver {
     struct Last {
       bool await_ready() noexcept { return false; }
       void await_suspend(std::coroutine_handle<promise_type> self) noexcept {
-        Operation* operation = self.promise().operation;
-        if (operation->Meet()) operation->Complete();  // on the reactor's thread, so under the lock
+        Operation* finished = self.promise().operation;
+        if (finished->Meet()) finished->Complete();  // on the reactor's thread, so under the lock
       }
       void await_resume() noexcept {}
     };

@@ -27,8 +27,8 @@ class FileDescriptor {
 
 // What to do about a damaged data directory: the end of such errors.
 constexpr std::string_view kDamageRemedy =
-    "empty it, start the node and readmit it (`ringraft readmit ID`, or ConfigChange::Readmit); never restore it from "
-    "a backup";
+    "empty the data directory, start the node and readmit it (`ringraft readmit ID`, or ConfigChange::Readmit); never "
+    "restore a backup";
 
 // kFull for ENOSPC and EDQUOT, kIo otherwise: "cannot <doing> <path>: <cause>".
 Error SystemError(std::string_view doing, const std::string& path, int error_number);

@@ -209,7 +209,7 @@ TEST_CASE("F3, F10: recovery finds a flipped bit in the last batch, a configurat
   // The command is both in the batch and in the table; the error may name either.
   auto storage = closed.With(closed.Flipped("config FIRST", 9, 1));
   REQUIRE(storage);
-  CHECK(Fails(storage.value()->Recover(), Errc::kCorrupt, {"configuration of index 2"}));
+  CHECK(Fails(storage.value()->Recover(), Errc::kCorrupt, {"configuration at index 2"}));
 }
 
 TEST_CASE("F3: no flipped bit in the data pages ever gives wrong data") {
