@@ -156,14 +156,12 @@ const char* MessageStream::Inspect(capnp::rpc::Message::Reader message) {
   using capnp::rpc::Message;
   switch (message.which()) {
     case Message::CALL:
+      return InspectCall(message.getCall().getQuestionId());
     case Message::BOOTSTRAP:
-      if (side_ == Side::kCaller) return "it sent a call on a connection that this node opened";
-      if (++unfinished_calls_ > limits_.max_unfinished_calls)
-        return "it has more unfinished calls than max_calls_per_connection";
-      return nullptr;
+      return InspectCall(message.getBootstrap().getQuestionId());
     case Message::FINISH:
-      if (side_ == Side::kCaller || unfinished_calls_ == 0) return "it finished a call that it never sent";
-      --unfinished_calls_;
+      if (side_ == Side::kCaller || !unfinished_calls_.Finish(message.getFinish().getQuestionId()))
+        return "it finished a call that it never sent";
       return nullptr;
     case Message::RETURN:
     case Message::RESOLVE:
@@ -175,6 +173,14 @@ const char* MessageStream::Inspect(capnp::rpc::Message::Reader message) {
     default:
       return "it sent a message of a kind that no peer sends";
   }
+}
+
+const char* MessageStream::InspectCall(uint32_t question) {
+  if (side_ == Side::kCaller) return "it sent a call on a connection that this node opened";
+  unfinished_calls_.Begin(question);
+  if (unfinished_calls_.size() > limits_.max_unfinished_calls)
+    return "it has more unfinished calls than max_calls_per_connection";
+  return nullptr;
 }
 
 // --- writing ---
@@ -225,7 +231,7 @@ bool MessageStream::PrepareToSend(Segments segments) {
   if (message.isAbort()) return false;
   if (side_ == Side::kCaller || !message.isReturn()) return true;
   auto answer = message.getReturn();
-  if (NoFinishNeeded(answer) && unfinished_calls_ > 0) --unfinished_calls_;
+  if (NoFinishNeeded(answer)) unfinished_calls_.OnFinalReply(answer.getAnswerId());
   has_replied_ = is_ending_;
   if (answer.isException()) BlankOut(answer.getException().getReason());
   return true;

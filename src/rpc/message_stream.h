@@ -24,6 +24,7 @@
 
 #include "coro/loop.h"
 #include "ringraft/batch.h"
+#include "rpc/unfinished_calls.h"
 
 namespace ringraft::rpc {
 
@@ -95,6 +96,7 @@ class MessageStream final : public capnp::MessageStream {
   kj::Promise<Received> ReadExactly(void* to, size_t bytes, Then then);
   Received Deliver();
   const char* Inspect(capnp::rpc::Message::Reader message);
+  const char* InspectCall(uint32_t question);
 
   // Writing.
   bool PrepareToSend(Segments segments);
@@ -116,7 +118,7 @@ class MessageStream final : public capnp::MessageStream {
   bool is_ending_ = false;
 
   Incoming incoming_;
-  uint64_t unfinished_calls_ = 0;
+  UnfinishedCalls unfinished_calls_;
   TimePoint last_received_;
 
   std::deque<BatchRef> expected_;    // referenced by messages that are not written yet

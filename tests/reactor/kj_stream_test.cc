@@ -246,6 +246,14 @@ struct Side {
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
 };
 
+using EchoOutcome = coro::KjOutcome<capnp::Response<test::Echo::EchoResults>>;
+
+// A function of its own: g++ 14.2 stops with an internal error at KJ_ASSERT_NONNULL in a coroutine.
+bool IsEcho(EchoOutcome& outcome, const std::string& text) {
+  KJ_IF_MAYBE (response, outcome.value) return response->getText() == BytesOf(text);
+  return false;
+}
+
 Task<void> CallMany(coro::Loop& loop, test::Echo::Client echo, int count, size_t size, int& right_answers) {
   const std::string text(size, 'e');
   for (int i = 0; i < count; ++i) {
@@ -255,7 +263,7 @@ Task<void> CallMany(coro::Loop& loop, test::Echo::Client echo, int count, size_t
     auto call = coro::Await(loop, kj::mv(promise));
     auto outcome = co_await call;
     if (outcome.exception != nullptr) co_return;
-    if (KJ_ASSERT_NONNULL(outcome.value).getText() == BytesOf(text)) ++right_answers;
+    if (IsEcho(outcome, text)) ++right_answers;
   }
 }
 
