@@ -198,6 +198,10 @@ struct RpcOptions {
   Duration connect_timeout = std::chrono::milliseconds(500);  // of connecting, handshake included
   Duration retry_delay = std::chrono::milliseconds(50);       // between attempts to connect to one address
   Duration call_timeout = std::chrono::seconds(5);            // of the reply to an append or a vote
+  // How long a connection for heartbeats and votes may bring nothing while a call on it waits: then another one is
+  // opened, heartbeats that wait end with kTimedOut, and votes may still get a late reply, within call_timeout. 0: as
+  // election_timeout_max of the node's options; without a node, as call_timeout.
+  Duration control_timeout{};
   Duration idle_handshake = std::chrono::seconds(5);          // of the handshake of an incoming connection
   size_t max_message_bytes = size_t{64} << 20;                // a larger frame closes the connection
   size_t max_connections = 256;                               // incoming

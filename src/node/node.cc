@@ -25,6 +25,12 @@ Duration DiskStallLimit(const Options& options) {
   return options.disk_stall_limit != Duration::zero() ? options.disk_stall_limit : options.election_timeout_max;
 }
 
+RpcOptions MakeRpcOptions(const Options& options) {
+  RpcOptions rpc = options.rpc;
+  if (rpc.control_timeout == Duration::zero()) rpc.control_timeout = options.election_timeout_max;
+  return rpc;
+}
+
 core::CoreOptions MakeCoreOptions(const Options& options, const Identity& identity, reactor::Host& host) {
   const coro::Loop& loop = host.loop();
   core::CoreOptions core_options;
@@ -78,7 +84,7 @@ Result<void> Node::Run(Reactor& reactor) {
     reactor_ = &reactor;
   }
   host_ = &reactor.host();
-  rpc_ = options_.make_rpc ? options_.make_rpc(reactor) : MakeCapnpRpc(reactor, options_.rpc);
+  rpc_ = options_.make_rpc ? options_.make_rpc(reactor) : MakeCapnpRpc(reactor, MakeRpcOptions(options_));
   if (Result<void> listening = rpc_->Listen(options_.addr); !listening) {
     reactor.Post([rpc = std::shared_ptr<Rpc>(std::move(rpc_))] {});  // ends where it lived
     std::lock_guard lock(mutex_);

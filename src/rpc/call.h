@@ -20,7 +20,7 @@ namespace ringraft::rpc {
 
 class CallBase : public base::ListHook {
  public:
-  CallBase(coro::Loop& loop, TimePoint deadline) : deadline(deadline), loop_(loop) {}
+  CallBase(coro::Loop& loop, TimePoint deadline) : deadline(deadline), sent_at(loop.Now()), loop_(loop) {}
   virtual ~CallBase() noexcept {}
 
   // Ends it with an error instead of a reply. Precondition: not called from inside its own promise.
@@ -47,6 +47,8 @@ class CallBase : public base::ListHook {
   Awaiter Done() { return Awaiter(*this); }
 
   const TimePoint deadline;
+  const TimePoint sent_at;
+  bool ends_in_silence = false;  // on a connection that brings nothing; other calls wait there for a late reply
 
  protected:
   virtual void SetError(const Error& error) = 0;

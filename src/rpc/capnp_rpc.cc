@@ -50,6 +50,7 @@ class CapnpRpc final : public Rpc {
 }  // namespace
 
 std::unique_ptr<Rpc> MakeCapnpRpc(Reactor& reactor, RpcOptions options) {
+  if (options.control_timeout == Duration::zero()) options.control_timeout = options.call_timeout;
   return std::make_unique<CapnpRpc>(reactor.host(), options);
 }
 

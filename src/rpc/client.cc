@@ -23,6 +23,9 @@ bool IsMismatch(Errc errc) {
          errc == Errc::kProtocol || errc == Errc::kDuplicateNode || errc == Errc::kOldGeneration;
 }
 
+// Requests that were sent may have arrived: their outcome is unknown.
+Error LostError() { return Error(Errc::kUnknown, "the connection ended before the peer replied"); }
+
 // A caller's place in the queue for a connection.
 class InLine {
  public:
@@ -88,7 +91,10 @@ void Link::OnFailure(const Error& error) {
 LaneClient::LaneClient(std::shared_ptr<Link> link, Lane lane, coro::Scope& connecting)
     : link_(std::move(link)), lane_(lane), loop_(link_->context().loop), connecting_(connecting), progress_(loop_) {}
 
-LaneClient::~LaneClient() noexcept { RINGRAFT_ASSERT(connection_ == nullptr); }
+LaneClient::~LaneClient() noexcept {
+  RINGRAFT_ASSERT(connection_ == nullptr);
+  RINGRAFT_ASSERT(retired_.empty());
+}
 
 Task<Result<void>> LaneClient::Ready(std::shared_ptr<LaneClient> lane) {
   const bool is_first = lane->waiting_ == 0;
@@ -97,8 +103,7 @@ Task<Result<void>> LaneClient::Ready(std::shared_ptr<LaneClient> lane) {
   if (!lane->IsConnected() && !lane->is_connecting_) {
     if (lane->loop_.Now() < lane->retry_at_) co_return lane->failure_;
     lane->DropConnection();  // one that has ended in this turn
-    lane->is_connecting_ = true;
-    lane->connecting_.Start(lane->Connect());
+    lane->StartConnecting();
   }
   // Callers that have waited for the attempt are already ready and resume first.
   if (!is_first && !lane->is_connecting_) {
@@ -112,6 +117,11 @@ Task<Result<void>> LaneClient::Ready(std::shared_ptr<LaneClient> lane) {
   if (lane->is_closed_) co_return Errc::kStopped;
   if (!lane->IsConnected()) co_return lane->failure_;
   co_return Success();
+}
+
+void LaneClient::StartConnecting() {
+  is_connecting_ = true;
+  connecting_.Start(Connect());
 }
 
 // Runs in the client's scope, which is cancelled before the lane is closed.
@@ -186,11 +196,31 @@ void LaneClient::SetFailure(const Error& error) {
   link_->OnFailure(error);
 }
 
-void LaneClient::OnConnectionEnded(const char* why) {
+void LaneClient::OnConnectionEnded(OutgoingConnection& connection, const char* why) {
   loop_.AtTurnEnd(*this);
-  if (is_connecting_) return;  // the call of the handshake fails, and `Connect` handles that
+  if (&connection != connection_.get()) return;  // a retired one
+  if (is_connecting_) return;                    // the call of the handshake fails, and `Connect` handles that
   SetFailure(
       Error(Errc::kUnreachable, fmt::format("lost the {} connection to {}: {}", ToString(lane_), link_->Name(), why)));
+}
+
+// The peer may be fine: an attempt to connect tells, and does not wait for retry_delay.
+void LaneClient::OnConnectionSilent(OutgoingConnection& connection) {
+  RINGRAFT_ASSERT(&connection == connection_.get());
+  link_->OnFailure(Error(Errc::kUnreachable, fmt::format("the {} connection to {} brings nothing; opens another one",
+                                                         ToString(lane_), link_->Name())));
+  connection.Retire();
+  retired_.push_back(std::move(connection_));
+  if (retired_.size() > kMaxRetired) retired_.front()->End("too many others have taken its place");
+  StartConnecting();
+}
+
+void LaneClient::OnTurnEnd() {
+  if (connection_ != nullptr && connection_->has_ended()) DropConnection();
+  for (auto& connection : retired_) {
+    if (connection->has_ended()) Drop(connection, LostError());
+  }
+  std::erase(retired_, nullptr);
 }
 
 // Runs in a caller's coroutine, so the connection is dropped at the end of the turn, or by the next call that connects.
@@ -201,18 +231,20 @@ Result<void> LaneClient::CheckPeer() {
   return known;
 }
 
-// Requests that were sent may have arrived: their outcome is unknown.
-void LaneClient::DropConnection() {
-  if (connection_ == nullptr) return;
-  connection_->Fail(Error(Errc::kUnknown, "the connection ended before the peer replied"));
-  connection_.reset();
+void LaneClient::DropConnection() { Drop(connection_, LostError()); }
+
+void LaneClient::Drop(std::unique_ptr<OutgoingConnection>& connection, const Error& error) {
+  if (connection == nullptr) return;
+  connection->Fail(error);
+  connection.reset();
 }
 
 void LaneClient::Close() {
   is_closed_ = true;
   is_connecting_ = false;
-  if (connection_ != nullptr) connection_->Fail(Error(Errc::kStopped));
-  connection_.reset();
+  Drop(connection_, Error(Errc::kStopped));
+  for (auto& connection : retired_) Drop(connection, Error(Errc::kStopped));
+  retired_.clear();
   progress_.Notify();
 }
 

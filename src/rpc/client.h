@@ -6,9 +6,13 @@
 //                               ^  |                                                           |
 //                               |  +--(failure)------> failing: calls fail at once <-----------+
 //                               +----(a call after retry_delay)---+
+//
+// A connection for heartbeats and votes that brings nothing is retired: another one takes its place at once, and the
+// calls that may still get a reply keep the old one open.
 #pragma once
 
 #include <array>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -79,7 +83,9 @@ class LaneClient final : private OutgoingConnection::Owner, private coro::TurnEn
   // have vanished without closing it, and no timeout detects that, since nothing more is sent.
   Result<void> CheckPeer();
 
-  bool is_used() const { return waiting_ > 0 || is_connecting_ || (connection_ != nullptr && connection_->is_used()); }
+  bool is_used() const {
+    return waiting_ > 0 || is_connecting_ || (connection_ != nullptr && connection_->is_used()) || !retired_.empty();
+  }
   void Close();
 
  private:
@@ -87,17 +93,20 @@ class LaneClient final : private OutgoingConnection::Owner, private coro::TurnEn
   Task<Result<void>> Shake(TimePoint deadline);
   Result<void> CheckWelcome(const Welcome& welcome);
   void SetFailure(const Error& error);
-  void OnConnectionEnded(const char* why) override;
-  void OnTurnEnd() override {
-    if (connection_ != nullptr && connection_->has_ended()) DropConnection();
-  }
+  void StartConnecting();
+  void OnConnectionEnded(OutgoingConnection& connection, const char* why) override;
+  void OnConnectionSilent(OutgoingConnection& connection) override;
+  void OnTurnEnd() override;
   void DropConnection();
+  static void Drop(std::unique_ptr<OutgoingConnection>& connection, const Error& error);
 
   std::shared_ptr<Link> link_;
   const Lane lane_;
   coro::Loop& loop_;
   coro::Scope& connecting_;
   std::unique_ptr<OutgoingConnection> connection_;
+  static constexpr size_t kMaxRetired = 4;
+  std::deque<std::unique_ptr<OutgoingConnection>> retired_;  // the oldest first
   Identity peer_;  // at the other end of the connection
   bool is_connecting_ = false;
   bool is_closed_ = false;

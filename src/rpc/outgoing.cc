@@ -51,6 +51,7 @@ void OutgoingConnection::Send(Call<AppendEntriesResults>& call, const AppendEntr
   std::vector<BatchRef> referenced;
   Encode(args, request.initArgs(), referenced);
   messages_.Expect(std::move(referenced));
+  call.ends_in_silence = lane_ == Lane::kControl;
   Add(call);
   call.Start(request.send(), [](auto& response) { return Decode(response.getResults()); });
 }
@@ -79,34 +80,68 @@ void OutgoingConnection::Send(Call<BootstrapResults>& call, const BootstrapArgs&
 // One timer for all calls. It is not moved when a call ends: OnTimer determines which calls are due.
 void OutgoingConnection::Add(CallBase& call) {
   calls_.PushBack(call);
-  if (is_scheduled() && timer_at_ <= call.deadline) return;
-  timer_at_ = call.deadline;
+  ScheduleCheck(NextCheck(call, loop_.Now()));
+}
+
+void OutgoingConnection::ScheduleCheck(TimePoint at) {
+  if (is_scheduled() && timer_at_ <= at) return;
+  timer_at_ = at;
   loop_.Schedule(*this, timer_at_);
+}
+
+// When the call is due, or its connection is suspected to be dead.
+TimePoint OutgoingConnection::NextCheck(const CallBase& call, TimePoint now) const {
+  const TimePoint suspect_at = call.sent_at + options_.control_timeout;
+  if (lane_ != Lane::kControl || is_retired_ || suspect_at <= now) return call.deadline;
+  return std::min(call.deadline, suspect_at);
 }
 
 void OutgoingConnection::OnTimer() {
   const TimePoint now = loop_.Now();
+  // A forwarded command may take as long as its caller waits, while the peer sends anything; an append or a vote may
+  // not.
+  if (EndOverdue(now) && (lane_ != Lane::kForward || now - messages_.last_received() >= options_.call_timeout))
+    return End("it did not reply in time");
+  if (IsSilent(now)) {
+    EndHeartbeats();
+    owner_.OnConnectionSilent(*this);
+  }
+  if (is_retired_ && calls_.empty()) return End("another one has taken its place");
   TimePoint next = TimePoint::max();
+  for (CallBase* call = calls_.front(); call != nullptr; call = calls_.Next(*call))
+    next = std::min(next, NextCheck(*call, now));
+  if (next != TimePoint::max()) ScheduleCheck(next);
+}
+
+bool OutgoingConnection::EndOverdue(TimePoint now) {
   bool is_overdue = false;
   for (CallBase* call = calls_.front(); call != nullptr;) {
     CallBase* following = calls_.Next(*call);
     if (call->deadline <= now) {
       is_overdue = true;
       call->Fail(Error(Errc::kTimedOut, "the peer did not reply in time"));
-    } else {
-      next = std::min(next, call->deadline);
     }
     call = following;
   }
-  // A forwarded command may take as long as its caller waits, while the peer sends anything; an append or a vote may
-  // not.
-  if (is_overdue && (lane_ != Lane::kForward || now - messages_.last_received() >= options_.call_timeout)) {
-    End("it did not reply in time");
-    return;
+  return is_overdue;
+}
+
+// The reply to a vote may wait for the peer's disk. But a connection that brings nothing may also be dead: the peer's
+// machine, or a firewall between, has forgotten it, and TCP retransmits for minutes.
+bool OutgoingConnection::IsSilent(TimePoint now) {
+  if (lane_ != Lane::kControl || is_retired_ || session_ == nullptr) return false;
+  for (CallBase* call = calls_.front(); call != nullptr; call = calls_.Next(*call)) {
+    if (call->sent_at + options_.control_timeout <= now && messages_.last_received() < call->sent_at) return true;
   }
-  if (next == TimePoint::max()) return;
-  timer_at_ = next;
-  loop_.Schedule(*this, timer_at_);
+  return false;
+}
+
+void OutgoingConnection::EndHeartbeats() {
+  for (CallBase* call = calls_.front(); call != nullptr;) {
+    CallBase* following = calls_.Next(*call);
+    if (call->ends_in_silence) call->Fail(Error(Errc::kTimedOut, "the peer did not reply in time"));
+    call = following;
+  }
 }
 
 void OutgoingConnection::Fail(const Error& error) {
@@ -121,7 +156,7 @@ void OutgoingConnection::End(const char* why) {
   if (has_ended_) return;
   has_ended_ = true;
   loop_.Cancel(*this);
-  owner_.OnConnectionEnded(why);
+  owner_.OnConnectionEnded(*this, why);
 }
 
 }  // namespace ringraft::rpc

@@ -25,7 +25,10 @@ class OutgoingConnection final : private MessageStream::Owner, private coro::Tim
   class Owner {
    public:
     // The owner drops the connection later in the turn. `why` is for the log.
-    virtual void OnConnectionEnded(const char* why) = 0;
+    virtual void OnConnectionEnded(OutgoingConnection& connection, const char* why) = 0;
+    // A call has waited for control_timeout, and nothing has arrived since it was sent. The owner retires the
+    // connection: it may be dead, or the peer's disk slow.
+    virtual void OnConnectionSilent(OutgoingConnection& connection) = 0;
 
    protected:
     ~Owner() = default;
@@ -49,17 +52,25 @@ class OutgoingConnection final : private MessageStream::Owner, private coro::Tim
   // Ends all calls with the error.
   void Fail(const Error& error);
   void End(const char* why);
+  // It is used no more, and ends with its last call.
+  void Retire() { is_retired_ = true; }
 
  private:
   void Add(CallBase& call);
   void OnStreamEnded(const char* violation) override;
   void OnTimer() override;
+  bool EndOverdue(TimePoint now);
+  bool IsSilent(TimePoint now);
+  void EndHeartbeats();
+  TimePoint NextCheck(const CallBase& call, TimePoint now) const;
+  void ScheduleCheck(TimePoint at);
 
   coro::Loop& loop_;
   const RpcOptions& options_;
   const Lane lane_;
   Owner& owner_;
   bool has_ended_ = false;
+  bool is_retired_ = false;
   base::List<CallBase> calls_;
   TimePoint timer_at_ = TimePoint::max();
   kj::Own<kj::AsyncIoStream> stream_;

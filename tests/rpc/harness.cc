@@ -235,10 +235,6 @@ Task<void> Proxy::Pump(World& world, std::shared_ptr<Ends> ends, bool from_calle
   kj::AsyncIoStream& from = from_caller ? *ends->caller : *ends->target;
   kj::AsyncIoStream& to = from_caller ? *ends->target : *ends->caller;
   while (true) {
-    while (from_caller && connection.is_paused) {
-      auto woken = connection.changed.Wait();
-      co_await woken;
-    }
     auto reading = coro::Await(world.loop(), from.tryRead(buffer.data(), 1, buffer.size()));
     auto read = co_await reading;
     size_t bytes = 0;
@@ -246,6 +242,10 @@ Task<void> Proxy::Pump(World& world, std::shared_ptr<Ends> ends, bool from_calle
     if (bytes == 0) {
       to.shutdownWrite();
       co_return;
+    }
+    while (from_caller && connection.is_paused) {
+      auto woken = connection.changed.Wait();
+      co_await woken;
     }
     auto writing = coro::Await(world.loop(), to.write(buffer.data(), bytes));
     auto written = co_await writing;
