@@ -258,9 +258,10 @@ class Raft {
   NodeId Id() const;
   const ringraft::Addr& Addr() const;
 
-  // Starts the node on the reactor and returns; once it returns, the node listens on its address. The node must have
-  // stopped before the reactor is destroyed. Errors: kRanRepeatedly, kStopped; kIo and kInvalidArgument from listening,
-  // after which `Run` may be retried.
+  // Starts the node on the reactor and returns; once it returns, the node listens on its address: on each, if a name
+  // has several. A name is resolved first, which blocks for at most 10 s. The node must have stopped before the reactor
+  // is destroyed. Errors: kRanRepeatedly, kStopped; kIo and kInvalidArgument from listening, after which `Run` may be
+  // retried (a look-up that has begun continues, and the next `Run` uses its answer).
   Result<void> Run(Reactor& reactor);
   // Begins to stop the node, and returns; await `Done` for the end. A leader first transfers leadership to the most
   // suitable reachable voter (TransferLeadership), which takes at most the longest election timeout; calls that are

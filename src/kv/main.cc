@@ -17,6 +17,7 @@
 #include "kv/options.h"
 #include "kv/server.h"
 #include "kv/store.h"
+#include "reactor/connect.h"
 #include "reactor/ring_host.h"
 #include "ringraft/raft.h"
 
@@ -26,6 +27,7 @@ namespace {
 constexpr Duration kDrain = std::chrono::seconds(2);  // for replies in flight when the process ends
 constexpr Duration kPortWait = std::chrono::seconds(1);
 constexpr Duration kPortRetry = std::chrono::milliseconds(20);
+constexpr Duration kNamePatience = std::chrono::seconds(5);  // after which a look-up that hangs is logged
 
 // The life of the process, from listening to the end. Reactor thread only.
 class Service {
@@ -35,28 +37,23 @@ class Service {
         raft_(raft),
         options_(options),
         loop_(reactor.host().loop()),
-        poller_(static_cast<reactor::RingHost&>(reactor.host()).poller()),
+        host_(static_cast<reactor::RingHost&>(reactor.host())),
         changed_(loop_),
-        server_(loop_, poller_, raft, store, options),
+        server_(loop_, host_.poller(), raft, store, options),
         scope_(loop_) {}
 
   Task<void> Run() {
     LogStart();
-    auto clients = AwaitPort(options_.listen);
-    auto started = co_await clients;
-    if (started) {
-      auto peers = AwaitPort(options_.raft.addr);
-      started = co_await peers;
-    }
-    if (started) started = Start();
-    if (!started) {
-      error_ = started.error();
-      reactor_.Stop();
-      co_return;
-    }
-    while (!is_stop_requested_ && !has_raft_ended_) {
+    scope_.Start(Begin());
+    while (!is_stop_requested_ && !has_raft_ended_ && error_ == Errc::kOk) {
       auto woken = changed_.Wait();
       co_await woken;
+    }
+    if (!has_begun_) {
+      scope_.Cancel();
+      if (error_ == Errc::kOk) Log(LogLevel::kInfo, fmt::format("node {} has stopped", options_.raft.id.value()));
+      reactor_.Stop();
+      co_return;
     }
     // A node that stopped by itself has nothing to answer with.
     auto stop = server_.Stop(has_raft_ended_ ? Duration(0) : kDrain);
@@ -97,22 +94,60 @@ class Service {
                     members.empty() ? alone : fmt::format("{}", fmt::join(members, " "))));
   }
 
-  // A killed process may be gone while the kernel still takes down its ring, which holds its sockets: so the port of a
-  // node that is restarted at once can be in use for a moment more.
-  Task<Result<void>> AwaitPort(Addr addr) {
+  Task<void> Begin() {
+    auto clients = AwaitPort(options_.listen);
+    auto for_clients = co_await clients;
+    auto peers = AwaitPort(options_.raft.addr);
+    auto for_peers = co_await peers;
+    Result<void> begun = Success();
+    if (!for_clients) {
+      begun = for_clients.error();
+    } else if (!for_peers) {
+      begun = for_peers.error();
+    } else {
+      begun = Listen(for_clients.value());
+    }
+    if (begun) co_return;
+    error_ = begun.error();
+    changed_.Notify();
+  }
+
+  // Returns the addresses once they are known and free. The DNS server may be silent, and a killed process may be gone
+  // while the kernel still takes down its ring, which holds its sockets: so the port of a node that is restarted at
+  // once can be in use for a moment more.
+  Task<Result<reactor::SocketAddresses>> AwaitPort(Addr addr) {
+    using Outcome = Result<reactor::SocketAddresses>;
+    auto resolving = ResolveOwn(addr);
+    auto addresses = co_await resolving;
+    if (!addresses) co_return Outcome(addresses.error());
     const TimePoint end = loop_.Now() + kPortWait;
     while (true) {
-      auto probe = reactor::Listener::Listen(poller_, addr);
-      if (probe) co_return Result<void>(Success());
-      if (loop_.Now() >= end) co_return Result<void>(probe.error());
+      auto probe = reactor::ListenOnAll(host_.poller(), addr, addresses.value());
+      if (probe) co_return Outcome(std::move(addresses).value());
+      if (loop_.Now() >= end) co_return Outcome(probe.error());
       auto sleep = loop_.SleepUntil(loop_.Now() + kPortRetry);
       co_await sleep;
     }
   }
 
-  Result<void> Start() {
-    if (auto ok = server_.Listen(options_.listen); !ok) return ok;
+  Task<Result<reactor::SocketAddresses>> ResolveOwn(Addr addr) {
+    using Outcome = Result<reactor::SocketAddresses>;
+    auto where = reactor::SplitAddr(addr);
+    if (!where) co_return Outcome(where.error());
+    while (true) {
+      auto resolve = host_.resolver().Resolve(where.value(), loop_.Now() + kNamePatience);
+      auto found = co_await resolve;
+      if (found) co_return Outcome(std::move(found).value());
+      const std::string why = fmt::format("cannot listen on {}: {}", addr.text(), found.error().message());
+      if (found.error() != Errc::kTimedOut) co_return Outcome(Error(Errc::kIo, why));
+      Log(LogLevel::kWarning, why);
+    }
+  }
+
+  Result<void> Listen(const reactor::SocketAddresses& for_clients) {
+    if (auto ok = server_.Listen(options_.listen, for_clients); !ok) return ok;
     if (auto ok = raft_.Run(reactor_); !ok) return ok;
+    has_begun_ = true;
     scope_.Start(WatchRaft());
     server_.Start();
     Log(LogLevel::kInfo, fmt::format("node {} is ready", options_.raft.id.value()));
@@ -133,10 +168,11 @@ class Service {
   Raft& raft_;
   const KvOptions& options_;
   coro::Loop& loop_;
-  reactor::Poller& poller_;
+  reactor::RingHost& host_;
   coro::Signal changed_;
   Server server_;
   bool is_stop_requested_ = false;
+  bool has_begun_ = false;
   bool has_raft_ended_ = false;
   Error error_;
   coro::Scope scope_;

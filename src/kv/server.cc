@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "reactor/connect.h"
+
 namespace ringraft::kv {
 namespace {
 
@@ -30,20 +32,22 @@ Server::Server(coro::Loop& loop, reactor::Poller& poller, Raft& raft, const KeyV
   facts_.max_command_bytes = context_.max_command_bytes;
 }
 
-Result<void> Server::Listen(const Addr& addr) {
-  auto listener = reactor::Listener::Listen(poller_, addr);
-  if (!listener) return listener.error();
-  listener_ = std::move(listener).value();
-  const std::string bound = listener_.BoundAddr().text();
+Result<void> Server::Listen(const Addr& addr, const reactor::SocketAddresses& addresses) {
+  auto listeners = reactor::ListenOnAll(poller_, addr, addresses);
+  if (!listeners) return listeners.error();
+  listeners_ = std::move(listeners).value();
+  const std::string bound = listeners_.front().BoundAddr().text();
   facts_.port = static_cast<uint16_t>(ParseInteger(std::string_view(bound).substr(bound.rfind(':') + 1)).value_or(0));
   return Success();
 }
 
-void Server::Start() { scope_.Start(Accept()); }
+void Server::Start() {
+  for (reactor::Listener& listener : listeners_) scope_.Start(Accept(listener));
+}
 
-Task<void> Server::Accept() {
+Task<void> Server::Accept(reactor::Listener& listener) {
   while (true) {
-    auto accept = listener_.Accept();
+    auto accept = listener.Accept();
     auto accepted = co_await accept;
     if (!accepted) {
       if (!context_.is_stopping) logger_.Write(LogLevel::kError, "no more clients: " + accepted.error().message());
@@ -72,7 +76,7 @@ Task<void> Server::Serve(reactor::Socket socket) {
 
 Task<void> Server::Stop(Duration bound) {
   context_.is_stopping = true;
-  listener_.Close();
+  for (reactor::Listener& listener : listeners_) listener.Close();
   for (Connection* connection = connections_.front(); connection != nullptr;
        connection = connections_.Next(*connection)) {
     connection->FinishSoon();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "base/list.h"
 #include "coro/scope.h"
@@ -22,15 +23,15 @@ class Server {
   ~Server() = default;
   Server(const Server&) = delete;
 
-  // Binds the clients' port. Errors: kIo that names the address.
-  Result<void> Listen(const Addr& addr);
+  // Binds the clients' port on each of the addresses. Errors: kIo that names `addr`.
+  Result<void> Listen(const Addr& addr, const reactor::SocketAddresses& addresses);
   // From here on clients are served.
   void Start();
   // Accepts no more clients, gives the replies in flight at most `bound` to be sent, and ends all connections.
   Task<void> Stop(Duration bound);
 
  private:
-  Task<void> Accept();
+  Task<void> Accept(reactor::Listener& listener);
   Task<void> Serve(reactor::Socket socket);
 
   coro::Loop& loop_;
@@ -39,7 +40,7 @@ class Server {
   ServerFacts facts_;
   CallBudget budget_;
   ConnectionContext context_;
-  reactor::Listener listener_;
+  std::vector<reactor::Listener> listeners_;
   base::List<Connection> connections_;
   coro::Signal connection_ended_;
   coro::Scope scope_;  // the last member: its coroutines use the others

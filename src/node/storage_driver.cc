@@ -79,12 +79,12 @@ Task<Result<std::vector<BatchRef>>> StorageDriver::ReadLog(Index from, size_t ma
 }
 
 Task<void> StorageDriver::FinishWrites() {
-  auto finishing = host_.RunBlocking([this] { queue_.reset(); });
+  auto finishing = host_.RunBlockingAlone([this] { queue_.reset(); });
   co_await finishing;
 }
 
 Task<void> StorageDriver::ReleaseStorage() {
-  auto releasing = host_.RunBlocking([this] { storage_.reset(); });
+  auto releasing = host_.RunBlockingAlone([this] { storage_.reset(); });
   co_await releasing;
 }
 

@@ -42,10 +42,12 @@ class KjListener {
 class Network {
  public:
   virtual ~Network() = default;
-  // TCP with TCP_NODELAY. Names are resolved off the reactor. Errors: kUnreachable, kTimedOut, kInvalidArgument, kIo.
-  // Cancelling closes the socket; a name resolution that has begun continues on its thread, and its result is ignored.
+  // TCP with TCP_NODELAY. Names are resolved off the reactor, and their addresses tried side by side. Errors:
+  // kUnreachable, kTimedOut, kInvalidArgument, kIo. Cancelling closes the socket; a look-up that has begun continues,
+  // and the next connect uses its result.
   virtual Task<Result<KjStream>> Connect(Addr addr, Duration timeout) = 0;
-  // Binds at once. Errors: kIo with the address and the cause, kInvalidArgument.
+  // Binds at once: all addresses of a name, which blocks until it is resolved, for at most 10 s. Errors: kIo with the
+  // address and the cause, kInvalidArgument.
   virtual Result<std::unique_ptr<KjListener>> Listen(const Addr& addr) = 0;
 };
 
@@ -93,9 +95,13 @@ class Host {
   virtual coro::Loop& loop() = 0;
   virtual Network& network() = 0;
   virtual Mailbox& mailbox() = 0;
-  // Runs blocking work off the reactor, on a small pool of threads: reads of the log and name lookups, never commits.
-  // The function must not touch anything of the reactor. Cancelling lets the function finish, and ignores its result.
+  // Runs blocking work off the reactor, on a small pool of threads: reads of the log, never commits. The function must
+  // not touch anything of the reactor. Cancelling drops work that has not begun; otherwise the function finishes, and
+  // its result is ignored.
   virtual Task<void> RunBlocking(std::function<void()> work) = 0;
+  // On a thread of its own, which queues after nothing: the end of a node, while its disk hangs. Cancelling never drops
+  // the work.
+  virtual Task<void> RunBlockingAlone(std::function<void()> work) { return RunBlocking(std::move(work)); }
   virtual uint64_t RandomSeed() = 0;
   virtual Logger& logger() = 0;
 

@@ -9,48 +9,51 @@ namespace ringraft::reactor {
 // Lives until it is delivered or the pool is destroyed; its waiter may be destroyed first.
 struct OffloadPool::Job final : base::ListHook, MailboxNode {
   Job(OffloadPool& owner, std::function<void()> function) : pool(owner), work(std::move(function)) {}
-  ~Job() override = default;
+  ~Job() override {
+    if (own_thread.joinable()) own_thread.join();
+  }
   void OnDelivered() override;
 
   OffloadPool& pool;
   std::function<void()> work;
   Waiter* waiter = nullptr;  // reactor thread only
+  std::thread own_thread;
 };
 
-class OffloadPool::Waiter final : private coro::TimerNode {
+class OffloadPool::Waiter final {
  public:
-  Waiter(OffloadPool& pool, std::function<void()> work, TimePoint deadline)
-      : pool_(pool), job_(new Job(pool, std::move(work))), deadline_(deadline) {}
-  ~Waiter() override {
+  enum class Where { kQueue, kOwnThread };
+
+  Waiter(OffloadPool& pool, std::function<void()> work, Where where)
+      : pool_(pool), job_(new Job(pool, std::move(work))), where_(where) {}
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+  ~Waiter() {
     if (job_ == nullptr) return;
     job_->waiter = nullptr;
-    if (!is_enqueued_) delete job_;
+    if (!is_handed_over_ || (where_ == Where::kQueue && pool_.Unqueue(*job_))) delete job_;
   }
 
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> caller) {
     node_.handle = caller;
     job_->waiter = this;
-    is_enqueued_ = true;
-    pool_.Enqueue(*job_);
-    if (deadline_ != TimePoint::max()) pool_.loop_.Schedule(*this, deadline_);
+    is_handed_over_ = true;
+    where_ == Where::kQueue ? pool_.Enqueue(*job_) : pool_.RunOnOwnThread(*job_);
   }
-  bool await_resume() const noexcept { return job_ == nullptr; }
+  void await_resume() const noexcept {}
 
   void Forget() { job_ = nullptr; }
   void OnDone() {
     Forget();
-    pool_.loop_.Cancel(*this);
     pool_.loop_.MakeReady(node_);
   }
 
  private:
-  void OnTimer() override { pool_.loop_.MakeReady(node_); }
-
   OffloadPool& pool_;
   Job* job_;  // null once it is done
-  bool is_enqueued_ = false;
-  TimePoint deadline_;
+  const Where where_;
+  bool is_handed_over_ = false;
   coro::ReadyNode node_;
 };
 
@@ -75,19 +78,44 @@ OffloadPool::~OffloadPool() {
   }
 }
 
-Task<bool> OffloadPool::Run(std::function<void()> work, TimePoint deadline) {
+Task<void> OffloadPool::Run(std::function<void()> work) {
   while (true) {
     {
       std::lock_guard lock(mutex_);
       if (queue_.size() < kMaxQueued) break;
     }
-    auto woken = room_.WaitUntil(deadline);
-    const bool has_room = co_await woken;
-    if (!has_room) co_return false;
+    auto woken = room_.Wait();
+    co_await woken;
   }
-  Waiter waiter(*this, std::move(work), deadline);
-  const bool is_done = co_await waiter;
-  co_return is_done;
+  Waiter waiter(*this, std::move(work), Waiter::Where::kQueue);
+  co_await waiter;
+}
+
+Task<void> OffloadPool::RunAlone(std::function<void()> work) {
+  Waiter waiter(*this, std::move(work), Waiter::Where::kOwnThread);
+  co_await waiter;
+}
+
+bool OffloadPool::Unqueue(Job& job) {
+  {
+    std::lock_guard lock(mutex_);
+    if (std::erase(queue_, &job) == 0) return false;
+  }
+  room_.Notify();
+  return true;
+}
+
+void OffloadPool::RunOnOwnThread(Job& job) {
+  jobs_.PushBack(job);
+  try {
+    job.own_thread = std::thread([this, &job] {
+      job.work();
+      mailbox_.Post(job);
+    });
+  } catch (const std::system_error&) {
+    // Out of threads: the queue is the next best.
+    Enqueue(job);
+  }
 }
 
 void OffloadPool::Enqueue(Job& job) {

@@ -1,4 +1,5 @@
-// Blocking work off the reactor: a bounded queue and up to two threads, started on demand.
+// Blocking work off the reactor: a bounded queue and up to two threads, started on demand; and threads for work that
+// must not queue.
 #pragma once
 
 #include <condition_variable>
@@ -28,15 +29,19 @@ class OffloadPool {
   OffloadPool(const OffloadPool&) = delete;
   OffloadPool& operator=(const OffloadPool&) = delete;
 
-  // Returns true if the work was done, false if `deadline` came first (queued work still runs, and is ignored).
-  // Cancelling while waiting for room drops the work; afterwards the work runs and is ignored. So the function must own
-  // what it uses. An exception that leaves it terminates the process.
-  Task<bool> Run(std::function<void()> work, TimePoint deadline = TimePoint::max());
+  // Cancelling drops work that has not begun, and makes room in the queue; work that has begun ends and is ignored. So
+  // the function must own what it uses. An exception that leaves it terminates the process.
+  Task<void> Run(std::function<void()> work);
+  // On a thread of its own. Cancelling never drops the work.
+  Task<void> RunAlone(std::function<void()> work);
 
  private:
   class Waiter;
   struct Job;
   void Enqueue(Job& job);
+  void RunOnOwnThread(Job& job);
+  // Returns false if the job has begun.
+  bool Unqueue(Job& job);
   void Work();
 
   coro::Loop& loop_;

@@ -9,7 +9,7 @@
 namespace ringraft::reactor {
 namespace {
 
-int Lookup(const HostPort& where, int flags, std::vector<SocketAddress>& found) {
+int Lookup(const HostPort& where, int flags, SocketAddresses& found) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
@@ -62,14 +62,14 @@ Result<HostPort> SplitAddr(const Addr& addr) {
   return result;
 }
 
-std::vector<SocketAddress> ResolveNumeric(const HostPort& where) {
-  std::vector<SocketAddress> found;
+SocketAddresses ResolveNumeric(const HostPort& where) {
+  SocketAddresses found;
   Lookup(where, AI_NUMERICHOST, found);
   return found;
 }
 
-Result<std::vector<SocketAddress>> ResolveBlocking(const HostPort& where) {
-  std::vector<SocketAddress> found;
+Result<SocketAddresses> ResolveBlocking(const HostPort& where) {
+  SocketAddresses found;
   const int error = Lookup(where, 0, found);
   if (error != 0 || found.empty()) {
     return Error(Errc::kUnreachable, fmt::format("cannot resolve '{}': {}; check the name or use a numeric address",

@@ -20,6 +20,8 @@ struct SocketAddress {
   int family() const { return storage.ss_family; }
 };
 
+using SocketAddresses = std::vector<SocketAddress>;
+
 struct HostPort {
   std::string host;
   std::string port;  // decimal, 0 .. 65535
@@ -28,8 +30,9 @@ struct HostPort {
 // Errors: kInvalidArgument.
 Result<HostPort> SplitAddr(const Addr& addr);
 // Numeric addresses only; never blocks. Empty if the host is a name. "" and "*" are every address of this machine.
-std::vector<SocketAddress> ResolveNumeric(const HostPort& where);
-// Calls the system's resolver: blocks; any thread. Errors: kUnreachable.
-Result<std::vector<SocketAddress>> ResolveBlocking(const HostPort& where);
+SocketAddresses ResolveNumeric(const HostPort& where);
+// Calls the system's resolver: blocks, with a silent DNS server for minutes; any thread. Errors: kUnreachable. For
+// Resolver, which bounds the wait.
+Result<SocketAddresses> ResolveBlocking(const HostPort& where);
 
 }  // namespace ringraft::reactor

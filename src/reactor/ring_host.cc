@@ -89,7 +89,8 @@ RingHost::RingHost(std::unique_ptr<Ring> ring, int event_fd, Logger& logger)
       wake_up_(*ring_, event_fd),
       poller_(*ring_, loop_),
       offload_(loop_, mailbox_),
-      network_(poller_, offload_) {
+      resolver_(loop_, mailbox_),
+      network_(poller_, resolver_) {
   wake_up_.Arm();
 }
 
@@ -130,6 +131,11 @@ void RingHost::Turn(Duration max_wait) {
 
 Task<void> RingHost::RunBlocking(std::function<void()> work) {
   auto run = offload_.Run(std::move(work));
+  co_await run;
+}
+
+Task<void> RingHost::RunBlockingAlone(std::function<void()> work) {
+  auto run = offload_.RunAlone(std::move(work));
   co_await run;
 }
 

@@ -8,6 +8,7 @@
 #include "reactor/host.h"
 #include "reactor/offload.h"
 #include "reactor/poller.h"
+#include "reactor/resolver.h"
 #include "reactor/ring.h"
 #include "reactor/ring_network.h"
 #include "ringraft/errc.h"
@@ -75,12 +76,14 @@ class RingHost final : public Host {
   Network& network() override { return network_; }
   Mailbox& mailbox() override { return mailbox_; }
   Task<void> RunBlocking(std::function<void()> work) override;
+  Task<void> RunBlockingAlone(std::function<void()> work) override;
   uint64_t RandomSeed() override;
   Logger& logger() override { return logger_; }
   void Turn(Duration max_wait) override;
   void Interrupt() override { mailbox_.Interrupt(); }
 
   RingNetwork& ring_network() { return network_; }
+  Resolver& resolver() { return resolver_; }
   Poller& poller() { return poller_; }
   Ring& ring() { return *ring_; }
   // Operations in flight, without the poll for wake-ups.
@@ -98,6 +101,7 @@ class RingHost final : public Host {
   WakeUp wake_up_;
   Poller poller_;
   OffloadPool offload_;
+  Resolver resolver_;
   RingNetwork network_;
 };
 

@@ -31,12 +31,12 @@ Error SystemError(const char* call, int error) {
 
 Error ClosedError() { return Error(Errc::kStopped, "the socket is closed"); }
 
+}  // namespace
+
 void SetNoDelay(int fd) {
   const int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // fails on sockets other than TCP, which is harmless
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
-
-}  // namespace
 
 // --- awaiters ---
 
@@ -210,37 +210,16 @@ std::string ToString(const SocketAddress& address) {
 
 // --- Listener ---
 
-namespace {
-
-Error ListenError(const Addr& addr, int error) {
-  const char* remedy = "choose an address of this machine";
-  if (error == EADDRINUSE) remedy = "stop the other process or choose another port";
-  if (error == EACCES) remedy = "choose a port of at least 1024 or give the process CAP_NET_BIND_SERVICE";
-  if (error == EMFILE || error == ENFILE) remedy = "raise RLIMIT_NOFILE (ulimit -n)";
-  return Error(Errc::kIo, fmt::format("cannot listen on {}: {}; {}", addr, std::strerror(error), remedy));
-}
-
-}  // namespace
-
-Result<Listener> Listener::Listen(Poller& poller, const Addr& addr) {
-  RINGRAFT_TRY(where, SplitAddr(addr));
-  std::vector<SocketAddress> addresses = ResolveNumeric(where);
-  if (addresses.empty()) {
-    auto resolved = ResolveBlocking(where);
-    if (!resolved) {
-      return Error(Errc::kIo, fmt::format("cannot listen on {}: {}", addr, resolved.error().message()));
-    }
-    addresses = std::move(resolved).value();
-  }
-  const SocketAddress& address = addresses.front();
+int Listener::Bind(Poller& poller, const SocketAddress& address, Listener& bound) {
   const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return ListenError(addr, errno);
+  if (fd < 0) return errno;
   PolledFdRef owned(new PolledFd(poller, fd));
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (::bind(fd, address.get(), address.length) != 0) return ListenError(addr, errno);
-  if (::listen(fd, SOMAXCONN) != 0) return ListenError(addr, errno);
-  return Listener(std::move(owned));
+  if (::bind(fd, address.get(), address.length) != 0) return errno;
+  if (::listen(fd, SOMAXCONN) != 0) return errno;
+  bound = Listener(std::move(owned));
+  return 0;
 }
 
 void Listener::Close() {
@@ -249,87 +228,17 @@ void Listener::Close() {
   fd_ = PolledFdRef();
 }
 
-Addr Listener::BoundAddr() const {
+SocketAddress Listener::BoundTo() const {
   SocketAddress address;
   address.length = sizeof(address.storage);
   sockaddr* pointer = reinterpret_cast<sockaddr*>(&address.storage);
-  if (!fd_ || ::getsockname(fd_->fd(), pointer, &address.length) != 0) return Addr();
-  return Addr(ToString(address));
+  if (!fd_ || ::getsockname(fd_->fd(), pointer, &address.length) != 0) return SocketAddress();
+  return address;
 }
 
-// --- connecting ---
-
-namespace {
-
-// Waits until a connect in progress has ended, or until the deadline. Cancelling stops the poll and the timer.
-class ConnectAwaiter final : private PollWaiter, private coro::TimerNode {
- public:
-  ConnectAwaiter(PolledFdRef fd, TimePoint deadline) : fd_(std::move(fd)), deadline_(deadline) {}
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> caller) {
-    node_.handle = caller;
-    StartPolling(*fd_, POLLOUT);
-    if (deadline_ != TimePoint::max()) fd_->loop().Schedule(*this, deadline_);
-  }
-  // Returns 0 or an errno; ETIMEDOUT if the deadline came first.
-  int await_resume() const {
-    if (has_timed_out_) return ETIMEDOUT;
-    int error = 0;
-    socklen_t length = sizeof(error);
-    if (::getsockopt(fd_->fd(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;
-    return error;
-  }
-
- private:
-  void OnPoll(int) override {
-    fd_->loop().Cancel(*this);
-    fd_->loop().MakeReady(node_);
-  }
-  void OnTimer() override {
-    has_timed_out_ = true;
-    StopPolling();
-    fd_->loop().MakeReady(node_);
-  }
-
-  PolledFdRef fd_;
-  TimePoint deadline_;
-  bool has_timed_out_ = false;
-  coro::ReadyNode node_;
-};
-
-Error ConnectError(const Addr& addr, int error) {
-  if (error == ETIMEDOUT)
-    return Error(Errc::kTimedOut, fmt::format("cannot connect to {}: no response in time", addr));
-  if (error == EMFILE || error == ENFILE) {
-    return Error(Errc::kIo, fmt::format("cannot connect to {}: {}; raise RLIMIT_NOFILE (ulimit -n)", addr,
-                                        std::strerror(error)));
-  }
-  return Error(Errc::kUnreachable, fmt::format("cannot connect to {}: {}", addr, std::strerror(error)));
-}
-
-}  // namespace
-
-Task<Result<Socket>> ConnectTo(Poller& poller, Addr addr, std::vector<SocketAddress> addresses, TimePoint deadline) {
-  int error = EHOSTUNREACH;
-  for (const SocketAddress& address : addresses) {
-    const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-      error = errno;
-      continue;
-    }
-    PolledFdRef owned(new PolledFd(poller, fd));
-    error = ::connect(fd, address.get(), address.length) == 0 ? 0 : errno;
-    if (error == EINPROGRESS) {
-      ConnectAwaiter connecting(owned, deadline);
-      error = co_await connecting;
-    }
-    if (error == 0) {
-      SetNoDelay(fd);
-      co_return Socket(std::move(owned));
-    }
-    if (error == ETIMEDOUT) break;
-  }
-  co_return ConnectError(addr, error);
+Addr Listener::BoundAddr() const {
+  const SocketAddress address = BoundTo();
+  return address.length > 0 ? Addr(ToString(address)) : Addr();
 }
 
 }  // namespace ringraft::reactor

@@ -153,13 +153,14 @@ class Listener {
   }
   ~Listener() { Close(); }
 
-  // Resolves a name at once, which may block: listen on a numeric address. Errors: kIo with the address, the cause and
-  // the remedy; kInvalidArgument.
-  static Result<Listener> Listen(Poller& poller, const Addr& addr);
+  // Binds the address and listens. Returns 0 or an errno.
+  static int Bind(Poller& poller, const SocketAddress& address, Listener& bound);
 
   explicit operator bool() const { return static_cast<bool>(fd_); }
   AcceptAwaiter Accept() { return AcceptAwaiter(fd_); }
   void Close();            // frees the port at once; a waiting Accept ends with kStopped
+  // Length 0 if it is closed.
+  SocketAddress BoundTo() const;
   Addr BoundAddr() const;  // with the port that the kernel chose for port 0
 
  private:
@@ -167,9 +168,8 @@ class Listener {
   PolledFdRef fd_;
 };
 
-// Connects to the first address that accepts before the deadline. TCP with TCP_NODELAY. Errors, which name `addr`:
-// kUnreachable, kTimedOut, kIo. Cancelling closes the socket.
-Task<Result<Socket>> ConnectTo(Poller& poller, Addr addr, std::vector<SocketAddress> addresses, TimePoint deadline);
+// Sends small writes at once. Fails on sockets other than TCP, which is harmless.
+void SetNoDelay(int fd);
 
 // "1.2.3.4:5" or "[::1]:5".
 std::string ToString(const SocketAddress& address);

@@ -1,33 +1,13 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
+#include <memory>
 #include <thread>
 
 #include "support.h"
 
 namespace ringraft::reactor {
 namespace {
-
-// Work waits here until the test releases it.
-class Gate {
- public:
-  void Open() {
-    std::lock_guard lock(mutex_);
-    is_open_ = true;
-    changed_.notify_all();
-  }
-  void Pass() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return is_open_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool is_open_ = false;
-};
 
 Task<void> RunAndCount(Host& host, std::function<void()> work, int& done) {
   auto run = host.RunBlocking(std::move(work));
@@ -64,25 +44,57 @@ TEST_CASE("work beyond the queue's limit waits for room, and all of it runs") {
   CHECK(*ran == count);
 }
 
-TEST_CASE("the caller may be dropped while its work waits, runs or has ended") {
+TEST_CASE("the caller may be dropped while its work waits, runs or has ended; what waits leaves the queue") {
   auto gate = std::make_shared<Gate>();
+  auto begun = std::make_shared<std::atomic<int>>(0);
   auto ran = std::make_shared<std::atomic<int>>(0);
   int done = 0;
   {
     auto host = MakeHost();
     TurnScope scope(host->loop());
     for (int i = 0; i < 6; ++i) {
-      scope.Start(RunAndCount(*host, [gate, ran] { gate->Pass(); ++*ran; }, done));
+      scope.Start(RunAndCount(*host, [gate, begun, ran] { ++*begun; gate->Pass(); ++*ran; }, done));
     }
+    while (*begun < 2) std::this_thread::yield();
     scope.Drop();
     gate->Open();
     REQUIRE(TurnUntil(*host, [&] { return *ran >= 2; }));
     TurnScope other(host->loop());
     for (int i = 0; i < 6; ++i) other.Start(RunAndCount(*host, [ran] { ++*ran; }, done));
     while (*ran < 8) std::this_thread::yield();
+    CHECK(*begun == 2);
+    CHECK(*ran == 8);
     other.Drop();  // all are done, some not delivered
   }
   CHECK(done == 0);
+}
+
+TEST_CASE("J1: work without a caller makes room, and the end of a node waits for no work that hangs") {
+  auto gate = std::make_shared<Gate>();
+  int done = 0;
+  auto host = MakeHost();
+  TurnScope scope(host->loop());
+  {
+    TurnScope abandoned(host->loop());
+    for (size_t i = 0; i < OffloadPool::kMaxQueued + 2; ++i)
+      abandoned.Start(RunAndCount(*host, [gate] { gate->Pass(); }, done));
+    host->Turn(Duration::zero());
+    scope.Start(RunAndCount(*host, [] {}, done));  // waits for room
+    host->Turn(Duration::zero());
+  }
+  struct Alone {
+    static Task<void> Run(Host& host, bool& is_done) {
+      auto run = host.RunBlockingAlone([] {});
+      co_await run;
+      is_done = true;
+    }
+  };
+  bool is_done = false;
+  scope.Start(Alone::Run(*host, is_done));
+  CHECK(TurnUntil(*host, [&] { return is_done; }));
+  CHECK(done == 0);
+  gate->Open();
+  REQUIRE(TurnUntil(*host, [&] { return done == 1; }));
 }
 
 TEST_CASE("a destroyed host drops work that has not begun") {

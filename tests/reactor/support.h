@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "coro/loop.h"
@@ -29,6 +31,25 @@ bool TurnUntil(Host& host, Condition condition) {
   }
   return true;
 }
+
+// Work waits here until the test releases it.
+class Gate {
+ public:
+  void Open() {
+    std::lock_guard lock(mutex_);
+    is_open_ = true;
+    changed_.notify_all();
+  }
+  void Pass() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return is_open_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool is_open_ = false;
+};
 
 // A scope that starts and destroys its coroutines inside an Entered, as KJ requires.
 class TurnScope {
