@@ -197,7 +197,9 @@ class Rpc {
 struct RpcOptions {
   Duration connect_timeout = std::chrono::milliseconds(500);  // of connecting, handshake included
   Duration retry_delay = std::chrono::milliseconds(50);       // between attempts to connect to one address
-  Duration call_timeout = std::chrono::seconds(5);            // of the reply to an append or a vote
+  // Of the reply to an append or a vote. An append's counts from the last byte that the peer's TCP has acknowledged, so
+  // a slow link carries it; at most 24 times as long in all.
+  Duration call_timeout = std::chrono::seconds(5);
   // How long a connection for heartbeats and votes may bring nothing while a call on it waits: then another one is
   // opened, heartbeats that wait end with kTimedOut, and votes may still get a late reply, within call_timeout. 0: as
   // election_timeout_max of the node's options; without a node, as call_timeout.

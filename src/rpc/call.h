@@ -9,6 +9,7 @@
 #include <kj/async.h>
 
 #include <coroutine>
+#include <cstdint>
 #include <optional>
 
 #include "base/list.h"
@@ -46,8 +47,10 @@ class CallBase : public base::ListHook {
   };
   Awaiter Done() { return Awaiter(*this); }
 
-  const TimePoint deadline;
+  TimePoint deadline;  // moves on while the request is on its way over a slow link
   const TimePoint sent_at;
+  uint64_t number = 0;                // among the calls of its connection
+  uint64_t request_end = UINT64_MAX;  // where the request ends among the bytes of the connection, once it is written
   bool ends_in_silence = false;  // on a connection that brings nothing; other calls wait there for a late reply
 
  protected:

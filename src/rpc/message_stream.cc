@@ -229,6 +229,7 @@ bool MessageStream::PrepareToSend(Segments segments) {
   capnp::SegmentArrayMessageReader reader(segments);
   auto message = reader.getRoot<capnp::rpc::Message>();
   if (message.isAbort()) return false;
+  is_call_ = message.isCall();
   if (side_ == Side::kCaller || !message.isReturn()) return true;
   auto answer = message.getReturn();
   if (NoFinishNeeded(answer)) unfinished_calls_.OnFinalReply(answer.getAnswerId());
@@ -253,6 +254,8 @@ kj::Promise<void> MessageStream::Write(Segments segments) {
   if (!held_in_write_.empty()) pieces_.push_back(kj::arrayPtr(held_in_write_.data(), held_in_write_.size()));
   pieces_.push_back(kj::arrayPtr(out_table_.data(), out_table_.size()).asBytes());
   for (auto segment : segments) AddSegment(segment);
+  for (const auto& piece : pieces_) bytes_out_ += piece.size();
+  if (is_call_) owner_.OnCallWritten(bytes_out_);
   return stream_.write(kj::arrayPtr(pieces_.data(), pieces_.size()))
       .then([this]() { OnWritten(); }, [this](kj::Exception&&) { End(nullptr); });
 }

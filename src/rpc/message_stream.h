@@ -43,6 +43,8 @@ class MessageStream final : public capnp::MessageStream {
    public:
     // Nothing more is received or sent. `violation` is the rule that the peer broke; null if the connection just ended.
     virtual void OnStreamEnded(const char* violation) = 0;
+    // The next call has been handed to the stream; `end` is the number of bytes up to its last one.
+    virtual void OnCallWritten(uint64_t /*end*/) {}
 
    protected:
     ~Owner() = default;
@@ -129,6 +131,8 @@ class MessageStream final : public capnp::MessageStream {
   std::vector<kj::byte> held_;           // messages that wait for the next one, encoded
   std::vector<kj::byte> held_in_write_;  // those that are sent with the message that is being written
   size_t held_messages_ = 0;
+  bool is_call_ = false;      // the message that is being written
+  uint64_t bytes_out_ = 0;    // handed to the stream
   bool has_replied_ = false;  // the message that is being written is a reply, and the connection is ending
 };
 

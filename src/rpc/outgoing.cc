@@ -2,11 +2,20 @@
 
 #include <capnp/message.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "base/assert.h"
+#include "rpc/acked_bytes.h"
 #include "rpc/keep_alive.h"
 
 namespace ringraft::rpc {
 namespace {
+
+// An append over a slow link may take this many times call_timeout, while the link moves. The largest message takes so
+// long at half a megabyte a second; without a bound a link that moves a byte now and then would hold it forever.
+constexpr int kMostTimeouts = 24;
+constexpr int kLooksPerTimeout = 4;  // at whether it moves
 
 // A peer sends one reply to each call and makes no calls.
 StreamLimits ReplyLimits(const RpcOptions& options) { return StreamLimits{options.max_message_bytes, UINT64_MAX, 0}; }
@@ -20,6 +29,7 @@ OutgoingConnection::OutgoingConnection(coro::Loop& loop, const RpcOptions& optio
       lane_(lane),
       owner_(owner),
       stream_(kj::mv(stream)),
+      acked_before_(AckedBytes(*stream_).value_or(0)),
       messages_(loop, *stream_, Side::kCaller, ReplyLimits(options), *this),
       network_(messages_, capnp::rpc::twoparty::Side::CLIENT),
       rpc_(capnp::makeRpcClient(network_)) {
@@ -79,6 +89,7 @@ void OutgoingConnection::Send(Call<BootstrapResults>& call, const BootstrapArgs&
 
 // One timer for all calls. It is not moved when a call ends: OnTimer determines which calls are due.
 void OutgoingConnection::Add(CallBase& call) {
+  call.number = calls_added_++;
   calls_.PushBack(call);
   ScheduleCheck(NextCheck(call, loop_.Now()));
 }
@@ -89,8 +100,9 @@ void OutgoingConnection::ScheduleCheck(TimePoint at) {
   loop_.Schedule(*this, timer_at_);
 }
 
-// When the call is due, or its connection is suspected to be dead.
+// When the call is due, or its connection is suspected to be dead, or is to be looked at whether it moves.
 TimePoint OutgoingConnection::NextCheck(const CallBase& call, TimePoint now) const {
+  if (lane_ == Lane::kData) return std::min(call.deadline, now + options_.call_timeout / kLooksPerTimeout);
   const TimePoint suspect_at = call.sent_at + options_.control_timeout;
   if (lane_ != Lane::kControl || is_retired_ || suspect_at <= now) return call.deadline;
   return std::min(call.deadline, suspect_at);
@@ -98,6 +110,7 @@ TimePoint OutgoingConnection::NextCheck(const CallBase& call, TimePoint now) con
 
 void OutgoingConnection::OnTimer() {
   const TimePoint now = loop_.Now();
+  if (lane_ == Lane::kData) MoveDeadlines(now);
   // A forwarded command may take as long as its caller waits, while the peer sends anything; an append or a vote may
   // not.
   if (EndOverdue(now) && (lane_ != Lane::kForward || now - messages_.last_received() >= options_.call_timeout))
@@ -111,6 +124,31 @@ void OutgoingConnection::OnTimer() {
   for (CallBase* call = calls_.front(); call != nullptr; call = calls_.Next(*call))
     next = std::min(next, NextCheck(*call, now));
   if (next != TimePoint::max()) ScheduleCheck(next);
+}
+
+// The calls are written in the order in which they were added.
+void OutgoingConnection::OnCallWritten(uint64_t end) {
+  const uint64_t number = calls_written_++;
+  for (CallBase* call = calls_.front(); call != nullptr; call = calls_.Next(*call)) {
+    if (call->number != number) continue;
+    call->request_end = end;
+    return;
+  }
+}
+
+// The timeout of an append begins with the last byte of its request that the peer's TCP has acknowledged. Otherwise a
+// link that needs longer than call_timeout for what is in flight would carry the same bytes again and again. The bytes
+// of later requests do not count: they also move if the peer never replies to this one.
+void OutgoingConnection::MoveDeadlines(TimePoint now) {
+  const std::optional<uint64_t> total = AckedBytes(*stream_);
+  if (!total) return;
+  const uint64_t before = std::exchange(acked_, *total - acked_before_);
+  if (acked_ == before) return;
+  for (CallBase* call = calls_.front(); call != nullptr; call = calls_.Next(*call)) {
+    if (call->request_end <= before) continue;
+    const TimePoint latest = call->sent_at + kMostTimeouts * options_.call_timeout;
+    call->deadline = std::max(call->deadline, std::min(latest, now + options_.call_timeout));
+  }
 }
 
 bool OutgoingConnection::EndOverdue(TimePoint now) {

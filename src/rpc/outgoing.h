@@ -58,7 +58,9 @@ class OutgoingConnection final : private MessageStream::Owner, private coro::Tim
  private:
   void Add(CallBase& call);
   void OnStreamEnded(const char* violation) override;
+  void OnCallWritten(uint64_t end) override;
   void OnTimer() override;
+  void MoveDeadlines(TimePoint now);
   bool EndOverdue(TimePoint now);
   bool IsSilent(TimePoint now);
   void EndHeartbeats();
@@ -73,7 +75,11 @@ class OutgoingConnection final : private MessageStream::Owner, private coro::Tim
   bool is_retired_ = false;
   base::List<CallBase> calls_;
   TimePoint timer_at_ = TimePoint::max();
+  uint64_t calls_added_ = 0;
+  uint64_t calls_written_ = 0;
+  uint64_t acked_ = 0;  // bytes of the connection, as of the last look
   kj::Own<kj::AsyncIoStream> stream_;
+  const uint64_t acked_before_;  // of making the connection
   MessageStream messages_;
   capnp::TwoPartyVatNetwork network_;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc_;
