@@ -102,17 +102,13 @@ Task<void> Attempt(Poller& poller, SocketAddress address, TimePoint deadline, Ra
 }
 
 // Section 4: families in turn, beginning with that of the first address, which the system prefers.
-SocketAddresses Interleave(SocketAddresses addresses) {
-  if (addresses.empty()) return addresses;
-  const int family = addresses.front().family();
-  std::stable_partition(addresses.begin(), addresses.end(),
-                        [family](const SocketAddress& address) { return address.family() == family; });
-  const auto others = std::find_if(addresses.begin(), addresses.end(),
-                                   [family](const SocketAddress& address) { return address.family() != family; });
-  SocketAddresses mixed;
-  for (auto own = addresses.begin(), other = others; own != others || other != addresses.end();) {
-    if (own != others) mixed.push_back(*own++);
-    if (other != addresses.end()) mixed.push_back(*other++);
+SocketAddresses Interleave(const SocketAddresses& addresses) {
+  SocketAddresses preferred, others, mixed;
+  for (const SocketAddress& address : addresses)
+    (address.family() == addresses.front().family() ? preferred : others).push_back(address);
+  for (size_t i = 0; i < std::max(preferred.size(), others.size()); ++i) {
+    if (i < preferred.size()) mixed.push_back(preferred[i]);
+    if (i < others.size()) mixed.push_back(others[i]);
   }
   return mixed;
 }

@@ -1,5 +1,6 @@
-// Preloaded into a process, plays a DNS server that is silent: names that end in ".silent.example" are never resolved. All
-// other look-ups are the system's, and so are those of numeric addresses.
+// Preloaded into a process, plays a DNS server that is silent: names that end in ".silent.example" are never resolved, and
+// those that end in ".slow.example" are 127.0.0.1 after a second, as if the first of two servers were. All other look-ups
+// are the system's, and so are those of numeric addresses.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <netdb.h>
@@ -8,11 +9,17 @@
 
 typedef int (*ResolveFn)(const char*, const char*, const struct addrinfo*, struct addrinfo**);
 
-int getaddrinfo(const char* host, const char* service, const struct addrinfo* hints, struct addrinfo** list) {
-  static const char kSilent[] = ".silent.example";
+static int EndsIn(const char* host, const char* end) {
   const size_t length = host == NULL ? 0 : strlen(host);
+  return length >= strlen(end) && strcmp(host + length - strlen(end), end) == 0;
+}
+
+int getaddrinfo(const char* host, const char* service, const struct addrinfo* hints, struct addrinfo** list) {
   const int is_numeric = hints != NULL && (hints->ai_flags & AI_NUMERICHOST) != 0;
-  if (!is_numeric && length >= sizeof kSilent - 1 && strcmp(host + length - (sizeof kSilent - 1), kSilent) == 0)
-    for (;;) pause();
+  while (!is_numeric && EndsIn(host, ".silent.example")) pause();
+  if (!is_numeric && EndsIn(host, ".slow.example")) {
+    sleep(1);
+    host = "127.0.0.1";
+  }
   return ((ResolveFn)dlsym(RTLD_NEXT, "getaddrinfo"))(host, service, hints, list);
 }

@@ -1,5 +1,6 @@
 """A DNS server is silent: a member's name that never resolves costs a cluster of numeric addresses nothing, also over
-restarts and stops, and a node whose own name never resolves obeys SIGTERM."""
+restarts and stops; a cluster of names that are resolved slowly elects a leader; and a node whose own name never
+resolves obeys SIGTERM."""
 # hazards: J1
 import cluster
 
@@ -29,6 +30,17 @@ def check_member(arguments):
             assert node.terminate() == 0
 
 
+def check_slow_names(arguments):
+    """Look-ups that take longer than a connection may: it connects with the answer of the one before."""
+    with cluster.Cluster(arguments.binary) as c:
+        members = [word for n in c.nodes for word in ('--peer', f'{n.id}=node{n.id}.slow.example:{n.peer_port}')]
+        c.member_arguments = lambda node: members
+        for node in c.nodes:
+            node.env = {'LD_PRELOAD': arguments.shim}
+        with c.start().client() as client:
+            assert client.command('SET', 'k', 'v') == b'OK'
+
+
 def check_own_name(arguments):
     with cluster.Cluster(arguments.binary, size=1) as c:
         node = c.nodes[0]
@@ -42,6 +54,7 @@ def check_own_name(arguments):
 
 def test(arguments):
     check_own_name(arguments)
+    check_slow_names(arguments)
     check_member(arguments)
 
 
