@@ -16,8 +16,10 @@
 namespace ringraft::reactor {
 namespace {
 
-// RFC 8305, section 8: the Connection Attempt Delay.
+// RFC 8305, section 8: the Connection Attempt Delay. It is shorter where not every address would have its turn within
+// the first half of the time.
 constexpr Duration kAttemptDelay = std::chrono::milliseconds(250);
+constexpr Duration kMinAttemptDelay = std::chrono::milliseconds(10);
 
 // Waits until a connect in progress has ended, or until the deadline. Cancelling stops the poll and the timer.
 class ConnectAwaiter final : private PollWaiter, private coro::TimerNode {
@@ -101,6 +103,10 @@ Task<void> Attempt(Poller& poller, SocketAddress address, TimePoint deadline, Ra
   race.changed.Notify();
 }
 
+Duration AttemptDelay(Duration time, size_t addresses) {
+  return std::clamp(time / 2 / static_cast<int>(addresses + 1), kMinAttemptDelay, kAttemptDelay);
+}
+
 // Section 4: families in turn, beginning with that of the first address, which the system prefers.
 SocketAddresses Interleave(const SocketAddresses& addresses) {
   SocketAddresses preferred, others, mixed;
@@ -154,11 +160,12 @@ Task<Result<Socket>> ConnectTo(Poller& poller, Addr addr, SocketAddresses addres
   const SocketAddresses in_order = Interleave(WithoutDuplicates(addresses));
   Race race(loop);
   coro::Scope attempts(loop);
+  const Duration delay = AttemptDelay(deadline - loop.Now(), in_order.size());
   TimePoint next_at = TimePoint::min();
   for (size_t next = 0; !race.winner;) {
     if (next < in_order.size() && (race.may_start || loop.Now() >= next_at)) {
       race.may_start = false;
-      next_at = loop.Now() + kAttemptDelay;
+      next_at = loop.Now() + delay;
       attempts.Start(Attempt(poller, in_order[next++], deadline, race));
       continue;
     }

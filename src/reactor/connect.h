@@ -11,9 +11,9 @@
 namespace ringraft::reactor {
 
 // Connects to the first address that accepts before the deadline. Several are tried side by side, the next one after
-// 250 ms or when one has failed, families in turn (RFC 8305): an address that swallows packets costs 250 ms, not all
-// the time there is. TCP with TCP_NODELAY. Errors, which name `addr`: kUnreachable, kTimedOut, kIo. Cancelling closes
-// the sockets.
+// 250 ms (less if there are many) or when one has failed, families in turn (RFC 8305): an address that swallows packets
+// costs a moment, not all the time there is. TCP with TCP_NODELAY. Errors, which name `addr`: kUnreachable, kTimedOut,
+// kIo. Cancelling closes the sockets.
 Task<Result<Socket>> ConnectTo(Poller& poller, Addr addr, SocketAddresses addresses, TimePoint deadline);
 
 // Listens on each of the addresses, all with one port, also if it is 0 and the kernel chooses. Those that are not of

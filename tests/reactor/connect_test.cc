@@ -51,16 +51,16 @@ class Swallowing {
 
 using Outcome = std::optional<Result<Socket>>;
 
-Task<void> Connect(RingHost& host, SocketAddresses addresses, Outcome& outcome) {
-  auto connect = ConnectTo(host.poller(), Addr("peer.example:1"), std::move(addresses), host.loop().Now() + hours(1));
+Task<void> Connect(RingHost& host, SocketAddresses addresses, Outcome& outcome, Duration time = hours(1)) {
+  auto connect = ConnectTo(host.poller(), Addr("peer.example:1"), std::move(addresses), host.loop().Now() + time);
   auto connected = co_await connect;
   outcome.emplace(std::move(connected));
 }
 
-std::string ConnectedTo(RingHost& host, SocketAddresses addresses) {
+std::string ConnectedTo(RingHost& host, SocketAddresses addresses, Duration time = hours(1)) {
   Outcome outcome;
   TurnScope scope(host.loop());
-  scope.Start(Connect(host, std::move(addresses), outcome));
+  scope.Start(Connect(host, std::move(addresses), outcome, time));
   REQUIRE(TurnUntil(host, [&] { return outcome.has_value(); }));
   return *outcome ? outcome->value().PeerText() : outcome->error().message();
 }
@@ -81,6 +81,17 @@ TEST_CASE("J1: an address that swallows packets costs a moment, not all the time
   CHECK(ConnectedTo(*host, {dead.address(), deader.address(), alive}) == ToString(alive));
   CHECK(ConnectedTo(*host, {alive, dead.address()}) == ToString(alive));
   REQUIRE(TurnUntil(*host, [&] { return host->in_flight() == 0; }));
+}
+
+TEST_CASE("J1: each address has its turn, however short the time is for how many there are") {
+  auto host = MakeHost();
+  Swallowing dead[4];
+  auto listener = std::move(host->ring_network().ListenSocket(Addr("127.0.0.1:0")).value());
+  const SocketAddress alive = At("127.0.0.1", PortOf(listener));
+  const SocketAddresses all = {dead[0].address(), dead[1].address(), dead[2].address(), dead[3].address(), alive};
+  CHECK(ConnectedTo(*host, all, std::chrono::milliseconds(800)) == ToString(alive));
+  CHECK(ConnectedTo(*host, {dead[0].address(), dead[1].address()}, std::chrono::milliseconds(30)) ==
+        "cannot connect to peer.example:1: no response in time");
 }
 
 TEST_CASE("J1: an address that refuses is passed over at once, and the last error is reported") {

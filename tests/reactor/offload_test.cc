@@ -71,13 +71,15 @@ TEST_CASE("the caller may be dropped while its work waits, runs or has ended; wh
 
 TEST_CASE("J1: work without a caller makes room, and the end of a node waits for no work that hangs") {
   auto gate = std::make_shared<Gate>();
+  auto begun = std::make_shared<std::atomic<size_t>>(0);
   int done = 0;
   auto host = MakeHost();
   TurnScope scope(host->loop());
   {
     TurnScope abandoned(host->loop());
     for (size_t i = 0; i < OffloadPool::kMaxQueued + 2; ++i)
-      abandoned.Start(RunAndCount(*host, [gate] { gate->Pass(); }, done));
+      abandoned.Start(RunAndCount(*host, [gate, begun] { ++*begun; gate->Pass(); }, done));
+    while (*begun < OffloadPool::kMaxThreads) std::this_thread::yield();
     host->Turn(Duration::zero());
     scope.Start(RunAndCount(*host, [] {}, done));  // waits for room
     host->Turn(Duration::zero());
