@@ -140,6 +140,7 @@ def free_port():
 class Node:
     def __init__(self, cluster, node_id):
         self.cluster = cluster
+        self.binary = cluster.binary
         self.id = node_id
         self.host = '127.0.0.1'
         self.peer_port = free_port()
@@ -156,7 +157,7 @@ class Node:
 
     def arguments(self):
         members = self.cluster.member_arguments(self)
-        return [self.cluster.binary, '--id', str(self.id), '--data', self.data, '--listen', f'{self.host}:{self.port}',
+        return [self.binary, '--id', str(self.id), '--data', self.data, '--listen', f'{self.host}:{self.port}',
                 *members, *self.extra]
 
     def start(self):
