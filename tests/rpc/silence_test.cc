@@ -2,6 +2,8 @@
 // them, or the peer's machine has.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "harness.h"
 
 namespace ringraft::rpc_test {
@@ -66,9 +68,14 @@ TEST_CASE("J5: a connection that brings anything is kept, however long one vote 
   b.service.Hold();
   Running<RequestVoteResults> vote(world, a.rpc->CallRequestVote(b.addr(), VoteOf(a, b)));
   const TimePoint until = Clock::now() + milliseconds(450);
-  while (Clock::now() < until) CHECK(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b))));
+  Duration longest{};  // on a busy machine the peer may in fact be silent for so long
+  for (TimePoint before = Clock::now(); before < until;) {
+    CHECK(Finish(world, a.rpc->CallAppendEntries(b.addr(), AppendTo(a, b))));
+    longest = std::max(longest, Clock::now() - before);
+    before = Clock::now();
+  }
   CHECK_FALSE(vote.is_done());
-  CHECK(b.service.handshakes.size() == 1);
+  if (longest < milliseconds(100)) CHECK(b.service.handshakes.size() == 1);
 }
 
 TEST_CASE("J5: retired connections end with their last call, and only a few are kept") {
