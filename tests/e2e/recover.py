@@ -22,7 +22,8 @@ def write(node, key, value):
 def shows(tool, kept, lost, last_index):
     text = tool.good('recover', kept.data, env={'RINGRAFT_NODES': kept.addr})  # which says nothing here
     for words in (f'ends at index {last_index} of term', f'makes node {kept.id} the only member, in generation 2',
-                  f'the other members ({lost[0].id}, {lost[1].id}) are refused', 'Nothing has been changed'):
+                  f'the other members ({lost[0].id}, {lost[1].id}) are refused',
+                  'The log and the members have not been changed'):
         assert words in text, f'{words}: {text}'
     print(text)
 

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kRemedy = "remove the node from the cluster and add it again with an empty data directory";
+constexpr const char* kRemedy = "empty the data directory, start the node and readmit it";
 
 // A directory with a closed database, and the bytes of its file.
 struct Closed {
