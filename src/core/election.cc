@@ -69,6 +69,7 @@ void Core::State::StartRound(bool pre_vote, Reason reason, WriteNumber own_vote)
   campaign.is_transfer = reason == Reason::kTransfer;
   campaign.ticket = VoteTicket{term, pre_vote, ++last_round};
   campaign.own_vote = own_vote;
+  campaign.began = now;
 
   VoteRound round;
   round.ticket = campaign.ticket;

@@ -1,5 +1,7 @@
 // Appends as a follower: paper, Figure 2, "AppendEntries RPC, receiver implementation"; §3.5.
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/format.h"
@@ -82,6 +84,8 @@ Result<AppendTicket> Core::OnAppendEntries(TimePoint now, const AppendEntriesArg
     ticket.term = s.term;
     return ticket;
   }
+  std::optional<Candidacy> campaign;
+  if (s.CampaignsFor(args)) campaign = std::move(*s.candidacy());
   // It comes from the leader of this term or of a newer one, so any role becomes follower.
   s.BecomeFollower(args.term, args.leader_id);
   s.leader_contact = s.now;
@@ -104,7 +108,7 @@ Result<AppendTicket> Core::OnAppendEntries(TimePoint now, const AppendEntriesArg
   // The reply to a heartbeat never waits for data: it names only what is durable when it is sent.
   ticket.gate = s.persistence.HardStateGate();
   if (!args.entries.empty()) ticket.gate = std::max(ticket.gate, s.persistence.LogGate(ticket.verified));
-  if (s.MayTakeOver(args)) s.BecomePreCandidate(State::Reason::kTransfer);
+  if (s.MayTakeOver(args)) s.BecomeSuccessor(std::move(campaign));
   return ticket;
 }
 

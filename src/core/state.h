@@ -46,6 +46,7 @@ struct Candidacy {
   std::map<NodeId, uint64_t> granted;  // with the incarnation of the data directory that voted
   std::set<NodeId> refused;
   bool is_transfer = false;
+  TimePoint began;                 // the round
   std::optional<VoteRound> round;  // until it is taken
 };
 
@@ -167,6 +168,8 @@ struct Core::State {
 
   // --- transfer.cc ---
   bool MayTakeOver(const AppendEntriesArgs& args) const;
+  bool CampaignsFor(const AppendEntriesArgs& args) const;
+  void BecomeSuccessor(std::optional<Candidacy> running);
   bool IsNear(const Progress& progress) const;
   NodeId FindSuccessor() const;
   void BeginTransfer(NodeId to, TimePoint deadline);

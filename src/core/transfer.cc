@@ -1,6 +1,9 @@
 // Leadership transfer: §3.10.
 #include <algorithm>
+#include <optional>
 #include <tuple>
+#include <utility>
+#include <variant>
 
 #include "base/assert.h"
 #include "base/format.h"
@@ -120,6 +123,22 @@ void Core::State::AbandonTransfer() {
 bool Core::State::MayTakeOver(const AppendEntriesArgs& args) const {
   return args.timeout_now && args.entries.empty() && args.prev_index == last_index() &&
          configuration().IsNewVoter(options.self) && MayCampaign() && !stall;
+}
+
+// Whether a pre-vote runs that the same leader has requested. Each heartbeat repeats the request (J3). A message may be
+// lost, so the pre-vote begins anew once the shortest election timeout has passed.
+bool Core::State::CampaignsFor(const AppendEntriesArgs& args) const {
+  const Candidacy* campaign = std::get_if<Candidacy>(&role);
+  return campaign != nullptr && campaign->is_transfer && campaign->ticket.pre_vote && args.timeout_now &&
+         args.term == campaign->ticket.term && now - campaign->began < options.election_timeout_min;
+}
+
+// `running`: the pre-vote that an earlier request of this leader began, if it goes on. Its log is still the same:
+// entries since then would have ended it.
+void Core::State::BecomeSuccessor(std::optional<Candidacy> running) {
+  if (!running) return BecomePreCandidate(Reason::kTransfer);
+  leader = NodeId(0);
+  role = std::move(*running);
 }
 
 }  // namespace ringraft::core

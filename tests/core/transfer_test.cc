@@ -103,6 +103,66 @@ TEST_CASE("A9: a server that gets timeout-now campaigns at once, although it has
   CHECK(server->is_leader());
 }
 
+RequestVoteResults GrantedIn(uint64_t term) {
+  RequestVoteResults granted;
+  granted.term = Term(term);
+  granted.vote_granted = true;
+  return granted;
+}
+
+TEST_CASE("J3: the request to campaign comes with each heartbeat, and the pre-vote that it began goes on") {
+  Server server;
+  server->OnAppendEntries(server.now, TimeoutNow(server, 2, 5, 1, 1)).value();
+  auto round = server->NextVoteRound();
+  REQUIRE(round);
+  for (int i = 0; i < 2; ++i) {
+    server.Advance(100 * kMs);
+    CHECK(server->OnAppendEntries(server.now, TimeoutNow(server, 2, 5, 1, 1)).value().accepted);
+    CHECK(server->role() == Role::kPreCandidate);
+    CHECK(!server->NextVoteRound());
+  }
+  server->OnVoteReply(server.now, kTwo, round->ticket, GrantedIn(5));
+  CHECK(server->role() == Role::kCandidate);
+}
+
+TEST_CASE("J3: a pre-vote whose messages were lost begins anew after the shortest election timeout") {
+  Server server;
+  server->OnAppendEntries(server.now, TimeoutNow(server, 2, 5, 1, 1)).value();
+  auto lost = server->NextVoteRound();
+  REQUIRE(lost);
+  for (int i = 0; i < 3; ++i) {
+    CHECK(!server->NextVoteRound());
+    server.Advance(100 * kMs);
+    server->OnAppendEntries(server.now, TimeoutNow(server, 2, 5, 1, 1)).value();
+  }
+  auto round = server->NextVoteRound();
+  REQUIRE(round);
+  CHECK(round->args.is_transfer);
+  CHECK(round->ticket.round != lost->ticket.round);
+}
+
+TEST_CASE("J3: entries, and a heartbeat without the request, end a pre-vote for a transfer") {
+  Server server;
+  server->OnAppendEntries(server.now, TimeoutNow(server, 2, 5, 1, 1)).value();
+  auto outdated = server->NextVoteRound();
+  REQUIRE(outdated);
+  server->OnAppendEntries(server.now, server.AppendArgs(2, 5, 1, 1)).value();
+  CHECK(server->role() == Role::kFollower);
+
+  server->OnAppendEntries(server.now, TimeoutNow(server, 2, 5, 1, 1)).value();
+  REQUIRE(server->NextVoteRound());
+  AppendEntriesArgs with_data = TimeoutNow(server, 2, 5, 1, 1);
+  with_data.entries.push_back(Commands(2, 5, 1, 2));
+  server->OnAppendEntries(server.now, with_data).value();
+  CHECK(server->role() == Role::kFollower);
+  server->OnAppendEntries(server.now, TimeoutNow(server, 2, 5, 2, 5)).value();
+  auto round = server->NextVoteRound();
+  REQUIRE(round);
+  CHECK(round->args.last_index == Index(2));
+  server->OnVoteReply(server.now, kTwo, outdated->ticket, GrantedIn(5));
+  CHECK(server->role() == Role::kPreCandidate);
+}
+
 TEST_CASE("A9: an election after a timeout is not marked as a transfer, even after a failed transfer") {
   Server server;
   server->OnAppendEntries(server.now, TimeoutNow(server, 2, 5, 1, 1)).value();
