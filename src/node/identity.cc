@@ -208,7 +208,9 @@ Result<Identity> ReadIdentity(const Options& options, Storage& storage, const Re
   if (!refusal.empty())
     return Error(Errc::kDuplicateNode, fmt::format("{} has been refused before: {}", where, refusal));
   const ClusterId cluster{stored.cluster_high, stored.cluster_low};
-  if (cluster && identity.cluster && cluster != identity.cluster)
+  // Once there is a log it has the members, and a list that was brought up to date names no other cluster.
+  const bool is_named = !options.cluster_name.empty() || !recovered.last_index;
+  if (is_named && cluster && identity.cluster && cluster != identity.cluster)
     return Error(Errc::kWrongCluster, fmt::format("{} belongs to cluster {}, and the options name cluster {}; check "
                                                   "the cluster name, the member list and the directory",
                                                   where, ToString(cluster), ToString(identity.cluster)));

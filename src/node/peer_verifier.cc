@@ -13,6 +13,11 @@ PeerVerifier::PeerVerifier(const Options& options, Identity self, StartCounts st
 
 Result<void> PeerVerifier::Verify(const Identity& peer) {
   if (peer.node == options_.id) {
+    // Under another name of its own address. kDuplicateNode could make it refuse its directory for good.
+    if (peer.process != 0 && peer.process == self_.process && peer.incarnation == self_.incarnation)
+      return Error(Errc::kWrongNode, fmt::format("node {} has called itself: the member list has another name of "
+                                                 "{}; start it with the address that the members know",
+                                                 peer.node, options_.addr));
     return Error(Errc::kDuplicateNode,
                  fmt::format("another process runs as node {}: start {} of data directory {:016x}, and this is start "
                              "{} of {:016x}; stop one of them",

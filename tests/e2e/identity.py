@@ -1,7 +1,7 @@
 """A member is its id and its data directory. One that lost it does not count until it is readmitted; copies and
 restored backups of it are refused by name; a fixed cluster begins when all its members have been there once; a witness
 votes, and has hardly any data. No acknowledged write is lost by any of this."""
-# hazards: C17
+# hazards: C17, C19
 import os
 import shutil
 import signal
@@ -153,6 +153,22 @@ def check_copies(c, tool):
     check_works(c, tool, original)
 
 
+def check_other_name(c, tool):
+    """A node that is started with another name of its own address meets itself, and does not refuse its directory."""
+    node = other_than(c.nodes, c.wait_leader())[0]
+    assert node.terminate() == 0
+    renamed = Elsewhere(c, node.id, node.data)
+    renamed.peer_port, renamed.port, renamed.host = node.peer_port, node.port, 'localhost'
+    for _ in range(2):
+        renamed.start()
+        renamed.wait_ready()
+        check_works(c, tool, renamed)
+        assert renamed.terminate() == 0
+    node.start()
+    node.wait_ready()
+    check_works(c, tool, node)
+
+
 def check_leader_copied(c, tool):
     """A copy of a leader's directory, made in the middle of its work, is started while the original leads."""
     leader = c.wait_leader()
@@ -245,6 +261,7 @@ def test(arguments):
         tool = Tool(arguments.tool, c.nodes)
         check_forming(c, tool)
         check_emptied(c, tool)
+        check_other_name(c, tool)
         check_copies(c, tool)
         check_leader_copied(c, tool)
     check_witness(arguments)

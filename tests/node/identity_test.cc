@@ -67,6 +67,20 @@ TEST_SUITE("node/identity") {
     CHECK(error.message().find("member list") != std::string::npos);
   }
 
+  TEST_CASE("C20: once there is a log, a changed member list does not refuse the start, and a changed name does") {
+    auto storage = MakeMemoryStorage();
+    Options options = On(storage, 1);
+    options.initial_members = kMembers;
+    WriteFirstEntry(options, *storage);
+    const std::string stored = storage->Store().Get(node::kIdentityKey).value();
+    options.initial_members = {PeerAt(1), PeerAt(2), PeerAt(3), PeerAt(4)};
+    CHECK(TryCreate(options) == Errc::kOk);
+    const Identity after = node::DecodeIdentity(storage->Store().Get(node::kIdentityKey).value()).value();
+    CHECK(after.cluster == node::DecodeIdentity(stored).value().cluster);
+    options.cluster_name = "beta";
+    CHECK(TryCreate(options) == Errc::kWrongCluster);
+  }
+
   TEST_CASE("another group's storage and an unknown format are refused") {
     auto storage = MakeMemoryStorage();
     Options options = On(storage, 1);
